@@ -1,0 +1,56 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both install what they need into .venv first.
+SHELL := bash
+CORES ?= $(shell nproc)
+SCALE ?= demo
+UV_VERSION := 0.13.8
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test lint format bench lock clean
+
+help:  ## what each command does
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@echo
+	@echo "  variables: SCALE=demo|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
+
+setup: $(INSTALLED)  ## install the pinned packages into .venv (about 5 GB)
+
+$(INSTALLED): requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock
+	touch $@
+
+demo: setup  ## every study in small, on data that comes with the packages; ends with results/demo/index.html
+	$(BIN)/snakemake --cores $(CORES) --config scale=demo
+	@echo "open results/demo/index.html"
+
+run: setup  ## every study at SCALE=standard or published
+	$(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE)
+
+test: setup  ## the tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## ruff, snakefmt and snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check workflow
+	$(BIN)/snakemake --lint
+
+format: setup  ## rewrite the code as `make lint` wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt workflow
+
+bench: setup  ## measure this machine: ratios printed as a table, written under benchmarks/
+	$(BIN)/python scripts/bench.py
+
+lock: setup  ## resolve pyproject.toml anew into requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --group dev \
+	    pyproject.toml --output-file requirements.lock
+
+clean:  ## remove what the demo made; real-data results and .venv stay
+	rm -rf results/demo .snakemake .pytest_cache .ruff_cache .hypothesis

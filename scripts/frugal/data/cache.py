@@ -1,0 +1,170 @@
+"""The cache of a data set: plain .npy arrays, memory-mapped, and a manifest of what each one has to be.
+
+The manifest is written last and removed first, so a cache with a manifest is a whole one, whenever its writing was cut
+off.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from frugal.atomic import writing
+from frugal.data.lock import alone
+from frugal.errors import FrugalError
+
+SCHEMA = 1
+NOT_CONTENT = ("checksum", "notes")  # what the checksum of a cache leaves out
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A verified cache. manifest: its manifest.json; arrays: by name, memory-mapped read-only."""
+
+    manifest: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def checksum(self) -> str:
+        """One sha256 for all of it: the same content has the same one on every machine."""
+        return self.manifest["checksum"]
+
+    def array(self, name: str) -> np.ndarray:
+        """The array "train_images", "validation_labels", ...; raises FrugalError where this cache is without it."""
+        if name not in self.arrays:
+            hint = "; set `dct` for it in config/datasets.yaml" if name.endswith("_coefficients") else ""
+            raise FrugalError(
+                f"the cache of {self.manifest['dataset']} has no {name}, it has {', '.join(self.arrays)}{hint}"
+            )
+        return self.arrays[name]
+
+
+def write_cache(folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Path:
+    """Write the arrays and their manifest, and return its path; an older cache stays until the new one is on the disk.
+
+    about: the rest of the manifest (dataset, source, shape, classes, mean, std, splits, dct, notes), as JSON has it.
+    Raises FrugalError where the folder can't be written or the disk is full; an older cache is still there then.
+    """
+    folder = Path(folder)
+    manifest = folder / "manifest.json"
+    with alone(folder, "cache"):
+        for left_over in folder.glob(".*.tmp"):  # of a preparation that was killed
+            left_over.unlink()
+        # Everything is written beside its place first, the old manifest removed, and then all moved, last in first out:
+        # the arrays, and when they are on the disk, the manifest.
+        with ExitStack() as moves:
+            new_manifest = moves.enter_context(writing(manifest))
+            moves.callback(_sync, folder)
+            files = {}
+            for name, array in arrays.items():
+                new_array = moves.enter_context(writing(folder / f"{name}.npy"))
+                files[f"{name}.npy"] = _save(new_array, array)
+            content = {"schema": SCHEMA, **about, "files": files}
+            content["checksum"] = _checksum(content)
+            with _durably(new_manifest) as stream:
+                stream.write(json.dumps(content, indent=2, allow_nan=False).encode() + b"\n")
+            manifest.unlink(missing_ok=True)
+            _sync(folder)
+        for old in folder.glob("*.npy"):  # of a cache that had more
+            if old.name not in files:
+                old.unlink()
+    return manifest
+
+
+def open_cache(manifest: Path) -> Cache:
+    """Open a cache and verify all of it: the manifest against its checksum, each file's size, header and sha256.
+
+    Raises FrugalError naming the file that is missing or damaged.
+    """
+    manifest = Path(manifest)
+    again = f"remove {manifest.parent} and run again"
+    try:
+        content = json.loads(manifest.read_bytes())
+        whole = content["checksum"] == _checksum(content) and content["schema"] == SCHEMA
+    except FileNotFoundError:
+        raise FrugalError(f"{manifest} is missing: the data set is not prepared; run snakemake {manifest}") from None
+    except OSError as error:
+        raise FrugalError(f"{manifest} can't be read: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError):
+        whole = False
+    if not whole:
+        raise FrugalError(f"{manifest} is damaged; {again}")
+    arrays = {}
+    for name, expected in content["files"].items():
+        path = manifest.parent / name
+        arrays[path.stem] = _open(path, expected, again)
+    return Cache(content, arrays)
+
+
+def _open(path: Path, expected: dict[str, Any], again: str) -> np.ndarray:
+    try:
+        if path.stat().st_size != expected["bytes"]:
+            raise FrugalError(
+                f"{path} is damaged ({path.stat().st_size:,} bytes, the manifest says {expected['bytes']:,}); {again}"
+            )
+        if _sha256(path) != expected["sha256"]:
+            raise FrugalError(f"{path} is damaged (its sha256 is not the manifest's); {again}")
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise FrugalError(f"{path} is missing; {again}") from None
+    except OSError as error:
+        raise FrugalError(f"{path} can't be read ({error.strerror}); {again}") from error
+    except ValueError as error:
+        raise FrugalError(f"{path} is damaged (no .npy file of plain numbers); {again}") from error
+    if [list(array.shape), str(array.dtype)] != [expected["shape"], expected["dtype"]]:
+        found, said = f"{array.dtype} {list(array.shape)}", f"{expected['dtype']} {expected['shape']}"
+        raise FrugalError(f"{path} is damaged ({found}, the manifest says {said}); {again}")
+    return array
+
+
+def _save(path: Path, array: np.ndarray) -> dict[str, Any]:
+    """Write an array as np.save does, and return what the manifest says of it.
+
+    On a full disk np.save itself would raise an error without the system's number, so without its reason.
+    """
+    if array.dtype.hasobject:
+        raise TypeError(f"{path.name}: a cache holds plain numbers, not {array.dtype}")
+    array = np.ascontiguousarray(array)
+    with _durably(path) as stream:
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+        stream.write(array.data)
+    return {
+        "sha256": _sha256(path),
+        "bytes": path.stat().st_size,
+        "shape": list(array.shape),
+        "dtype": str(array.dtype),
+    }
+
+
+@contextmanager
+def _durably(path: Path) -> Iterator[BinaryIO]:
+    """Open for writing; what was written is on the disk at the end."""
+    with open(path, "wb") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    described = {key: value for key, value in content.items() if key not in NOT_CONTENT}
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Put renames and removals in this folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

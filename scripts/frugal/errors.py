@@ -1,0 +1,18 @@
+"""What went wrong, as one line for the person at the keyboard."""
+
+import sys
+from collections.abc import Callable
+
+
+class FrugalError(Exception):
+    """A mistake the user can mend. Its text is one line: what is wrong, where, and what to do."""
+
+
+def exit_with_one_line(main: Callable[[], int | None]) -> None:
+    """Run a command's main; a FrugalError becomes one line on stderr and exit status 2, anything else keeps its traceback."""
+    try:
+        status = main()
+    except FrugalError as error:
+        print(f"frugal: {error}", file=sys.stderr)
+        status = 2
+    sys.exit(status)

@@ -1,0 +1,63 @@
+"""Which of our source files a step imports, found by reading them: what its result can depend on, and nothing else."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parents[1]
+
+
+def module_file(module: str) -> Path | None:
+    """The file of one of our modules ("frugal.data.dct"), or None where it isn't ours or isn't a module."""
+    base = SCRIPTS.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+@cache
+def _imported_modules(path: Path) -> tuple[str, ...]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # `from frugal.data import dct` names a module, `from frugal.data.dct import fit` something inside one.
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(sorted(name for name in names if name and name.split(".")[0] == "frugal"))
+
+
+@cache
+def closure(script: str, *modules: str) -> tuple[Path, ...]:
+    """Every file of ours that `scripts/<script>` and the named modules import, themselves included, sorted.
+
+    script: file name under scripts/; modules: dotted names of what it looks up by name at run time.
+    Imports inside functions count; `__init__.py` of each package on the way counts, since Python runs it.
+    """
+    waiting, found = [SCRIPTS / script], set()
+
+    def add(module: str) -> None:
+        parts = module.split(".")
+        for end in range(1, len(parts) + 1):
+            file = module_file(".".join(parts[:end]))
+            if file is not None and file not in found:
+                waiting.append(file)
+
+    for module in modules:
+        add(module)
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for module in _imported_modules(path):
+            add(module)
+    return tuple(sorted(found))
+
+
+def checksums(files: tuple[Path, ...]) -> dict[str, str]:
+    """sha256 of each file, by its path relative to scripts/."""
+    return {str(file.relative_to(SCRIPTS)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

@@ -1,0 +1,61 @@
+"""Joules by zeus where a meter exists; otherwise nothing, and why. Never 0 for want of a meter."""
+
+import io
+import logging
+from contextlib import redirect_stdout
+from typing import Any
+
+import torch
+
+
+class Energy:
+    """Joules used between `start` and `stop`, summed over several such windows.
+
+    joules: None without a meter; source: the meters, or why there are none
+    """
+
+    def __init__(self, device: torch.device):
+        self.joules: float | None = None
+        self.monitor, self.source = _monitor(device)
+
+    def start(self) -> None:
+        """Open a window."""
+        if self.monitor:
+            self.monitor.begin_window("training")
+
+    def stop(self) -> None:
+        """Close the window and add its joules."""
+        if self.monitor:
+            window = self.monitor.end_window("training")
+            parts = [*(window.gpu_energy or {}).values(), *(window.cpu_energy or {}).values()]
+            self.joules = (self.joules or 0.0) + float(sum(parts))
+
+
+def _monitor(device: torch.device) -> tuple[Any, str]:
+    """A zeus monitor over the meters of this device, or None and the reason."""
+    logging.getLogger("zeus").setLevel(logging.CRITICAL)
+    with redirect_stdout(io.StringIO()):  # a vendor library prints where it isn't installed
+        try:
+            from zeus.device.cpu import get_cpus
+            from zeus.device.gpu import get_gpus
+        except ImportError as error:
+            return None, f"no meter: zeus can't be imported ({error})"
+        gpus = [device.index or 0] if device.type == "cuda" and _count(get_gpus) else []
+        cpus = list(range(_count(get_cpus)))
+        if not gpus and not cpus:
+            return None, "no meter: this machine offers neither NVML for a GPU nor RAPL for the CPU"
+        from zeus.monitor import ZeusMonitor  # slow to import, so only where it will be used
+
+        try:
+            monitor = ZeusMonitor(gpu_indices=gpus, cpu_indices=cpus)
+        except Exception as error:
+            return None, f"no meter: zeus failed to open it ({type(error).__name__}: {error})"
+    return monitor, "zeus: " + ", ".join([*(f"NVML GPU {i}" for i in gpus), *(f"RAPL CPU {i}" for i in cpus)])
+
+
+def _count(devices: Any) -> int:
+    """How many meters zeus finds; where a library is missing, release 0.11 raises anything from its own errors to KeyError."""
+    try:
+        return len(devices())
+    except Exception:
+        return 0

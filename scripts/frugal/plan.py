@@ -1,0 +1,238 @@
+"""From config files to the runs they ask for, checked before any job starts. Never imports torch: Snakemake parses this."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from frugal import registry
+from frugal.errors import FrugalError
+from frugal.registry import did_you_mean
+from frugal.spec import Dataset, DatasetSpec, Model, ModelSpec, RunSpec, Scale, StrategySpec, Strict, Study, parse
+
+
+class Config(Strict):
+    """config/config.yaml: what to run. Threads, cores and devices belong to the command line or a profile."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scale: str = Field(
+        "demo", description="demo (two CPU cores, minutes) | standard (real data) | published (the sources' settings)"
+    )
+    studies: list[str] | str = Field("all", description="file names under config/studies, or all that have this scale")
+    results: str = Field("results", description="where everything is written")
+    data: str | None = Field(
+        None, description="folder with downloaded data sets; the variable FRUGAL_DATA does the same"
+    )
+    device: str = Field(
+        "auto", pattern="^(auto|cpu|cuda)$", description="auto takes a GPU where there is one and says so in the record"
+    )
+    checkpoint_seconds: float = Field(60, ge=0, description="at most this much work is lost to a kill")
+    override: dict[str, Any] = Field(
+        {}, description="replaces keys of the studies' scale section, e.g. {seeds: 5, recipe: {epochs: 2}}"
+    )
+
+
+class PlannedStudy(BaseModel):
+    """A study at one scale with everything resolved: the scripts that tabulate and render get it as JSON."""
+
+    name: str
+    title: str
+    scale: str
+    question: str
+    source: str
+    baseline: str
+    controls: list[str]
+    margin: float
+    target_accuracy: float
+    datasets: list[str]
+    models: list[str]
+    seeds: list[int]
+    strategies: list[str]
+    labels: dict[str, str]
+    recipe: dict[str, Any]
+
+    def run_path(self, dataset: str, model: str, strategy: str, seed: int | str) -> str:
+        """A run's folder under results/<scale>/runs."""
+        return f"{self.name}/{dataset}/{model}/{strategy}/seed-{seed}"
+
+    def cells(self) -> list[tuple[str, str, str, int]]:
+        """(dataset, model, strategy, seed) of every run."""
+        return [
+            (d, m, s, seed) for d in self.datasets for m in self.models for s in self.strategies for seed in self.seeds
+        ]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file as a mapping; raises FrugalError naming file and line where it isn't one."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise FrugalError(f"{path} is missing; run from the repository's top folder") from None
+    except yaml.YAMLError as error:
+        raise FrugalError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise FrugalError(f"{path}: must hold a mapping of keys")
+    return content
+
+
+class Plan:
+    """What a config asks for: its studies and their runs."""
+
+    def __init__(self, config: dict[str, Any], folder: Path = Path("config")):
+        """config: the content of config.yaml with command-line overrides; folder: where datasets, models and studies lie.
+
+        Raises FrugalError for anything in the config that can't be right.
+        """
+        self.folder = folder
+        self.config: Config = parse(Config, config, str(folder / "config.yaml"))
+        self.scale = self.config.scale
+        scales = list(Study.model_fields["scales"].annotation.__args__[0].__args__)
+        if self.scale not in scales:
+            raise FrugalError(
+                f"{folder / 'config.yaml'}: unknown scale {self.scale!r}; {did_you_mean(self.scale, scales)}"
+            )
+        self.datasets = self._named("datasets.yaml", Dataset, DatasetSpec, "source", "source", "options")
+        self.models = self._named("models.yaml", Model, ModelSpec, "model", "use", "parameters")
+        self.files = {path.stem: path for path in sorted((folder / "studies").glob("*.yaml"))}
+        self._sections: dict[str, tuple[Study, Scale]] = {}
+        self.studies: dict[str, PlannedStudy] = {name: study for name in self._chosen() if (study := self._study(name))}
+        if not self.studies:
+            raise FrugalError(f"no study has the scale {self.scale!r}; choose another with --config scale=...")
+
+    @property
+    def results(self) -> str:
+        """results/<scale>"""
+        return f"{self.config.results}/{self.scale}"
+
+    def _chosen(self) -> list[str]:
+        wanted = self.config.studies
+        if wanted == "all":
+            return list(self.files)
+        wanted = [wanted] if isinstance(wanted, str) else wanted
+        for name in wanted:
+            if name not in self.files:
+                raise FrugalError(
+                    f"{self.folder / 'config.yaml'}: unknown study {name!r}; {did_you_mean(name, list(self.files))}"
+                )
+        return wanted
+
+    def _named(self, file: str, model: type, spec: type, kind: str, use: str, parameters: str) -> dict[str, Any]:
+        """Read datasets.yaml or models.yaml: every entry checked, with the parameters of what it uses."""
+        found = {}
+        for name, content in read_yaml(self.folder / file).items():
+            where = f"{self.folder / file}: {name}"
+            section = parse(model, content, where).model_dump()
+            section[parameters] = registry.check(kind, section[use], section[parameters], where)
+            found[name] = parse(spec, {"name": name, **section}, where)
+        return found
+
+    def _study(self, name: str) -> PlannedStudy | None:
+        file = self.files[name]
+        content = read_yaml(file)
+        study: Study = parse(Study, content, str(file))
+        if self.scale not in study.scales:
+            if self.config.studies != "all":
+                raise FrugalError(f"{file} has no scale {self.scale!r}; {did_you_mean(self.scale, list(study.scales))}")
+            return None
+        section = _merged(content["scales"][self.scale], self.config.override)
+        where = f"{file}: scales.{self.scale}" + (" with the override" if self.config.override else "")
+        scale: Scale = parse(Scale, section, where)
+        strategies = scale.strategies or list(study.strategies)
+        for wanted, known, what in (
+            (scale.datasets, list(self.datasets), "data set"),
+            (scale.models, list(self.models), "model"),
+            ([*strategies, study.baseline], list(study.strategies), "strategy"),
+        ):
+            for item in wanted:
+                if item not in known:
+                    raise FrugalError(f"{where}: unknown {what} {item!r}; {did_you_mean(item, known)}")
+        if study.baseline not in strategies:
+            raise FrugalError(
+                f"{where}: strategies lacks the baseline {study.baseline!r} that the others are compared to; add it"
+            )
+        self._sections[name] = (study, scale)
+        planned = PlannedStudy(
+            name=name,
+            scale=self.scale,
+            controls=[s for s in strategies if study.strategies[s].control],
+            seeds=list(range(scale.seeds)) if isinstance(scale.seeds, int) else scale.seeds,
+            strategies=strategies,
+            labels={s: study.strategies[s].label for s in strategies},
+            recipe=scale.recipe.model_dump(mode="json"),
+            **study.model_dump(include={"title", "question", "source", "baseline", "margin"}),
+            **scale.model_dump(include={"datasets", "models", "target_accuracy"}),
+        )
+        if not planned.seeds:
+            raise FrugalError(f"{where}: seeds is {scale.seeds!r}; give a number of at least 1 or a list")
+        for dataset in planned.datasets:
+            for strategy in strategies:
+                self._strategy(name, dataset, strategy)
+        return planned
+
+    @cache  # noqa: B019  one plan lives as long as the process
+    def _strategy(self, study: str, dataset: str, name: str) -> StrategySpec:
+        """A strategy's parameters for one data set, levels scaled to its images."""
+        config, scale = self._sections[study][0].strategies[name], self._sections[study][1]
+        where = f"{self.files[study]}: strategies.{name}"
+        if config.follows is not None and config.follows not in self._sections[study][0].strategies:
+            known = list(self._sections[study][0].strategies)
+            raise FrugalError(
+                f"{where}: follows unknown strategy {config.follows!r}; {did_you_mean(config.follows, known)}"
+            )
+        parameters = registry.check("strategy", config.use, config.parameters, where)
+        size = self.datasets[dataset].shape[-1]
+        for key, parameter in registry.parameters("strategy", config.use).items():
+            if parameter.is_level and parameters[key] is not None:
+                if scale.levels_for:
+                    parameters[key] = -(-parameters[key] * size // scale.levels_for)
+                if parameters[key] > size:
+                    raise FrugalError(
+                        f"{where}: {key} is {parameters[key]} coefficients per axis, but images of {dataset} "
+                        f"have {size}; choose 1 to {size}"
+                    )
+        return StrategySpec(name=name, use=config.use, follows=config.follows, parameters=parameters)
+
+    @cache  # noqa: B019
+    def run(self, study: str, dataset: str, model: str, strategy: str, seed: int) -> RunSpec:
+        """The spec of one cell and seed."""
+        return RunSpec(
+            study=study,
+            scale=self.scale,
+            dataset=self.datasets[dataset],
+            model=self.models[model],
+            recipe=self._sections[study][1].recipe,
+            strategy=self._strategy(study, dataset, strategy),
+            seed=seed,
+        )
+
+    @cache  # noqa: B019
+    def modules(self, study: str, model: str, strategy: str) -> tuple[str, ...]:
+        """The modules a run looks up by name: its strategy's and its model's."""
+        use = self._sections[study][0].strategies[strategy].use
+        return registry.module_name("strategy", use), registry.module_name("model", self.models[model].use)
+
+    def follows(self, study: str, strategy: str) -> str | None:
+        """The strategy whose counts this one repeats, or None."""
+        return self._sections[study][0].strategies[strategy].follows
+
+    def gpus_per_run(self) -> int:
+        """One where runs use a GPU, seen by its device file so that nothing heavy is imported to look; else 0."""
+        wanted = self.config.device
+        return int(wanted == "cuda" or (wanted == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))
+
+    def dataset_json(self, dataset: str) -> str:
+        """What prepare.py needs to know, as JSON."""
+        return json.dumps(self.datasets[dataset].model_dump(mode="json"))
+
+
+def _merged(section: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """`section` with the keys of `override` replaced, mappings merged key by key."""
+    merged = dict(section)
+    for key, value in override.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged

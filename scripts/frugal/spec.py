@@ -1,0 +1,198 @@
+"""A run: data set, model, recipe, strategy, seed, scale. What it is, whether it makes sense, and its fingerprint."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from frugal.errors import FrugalError
+from frugal.registry import did_you_mean
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"  # also a folder name, so nothing a shell or a path could misread
+Name = Field(pattern=NAME)
+
+
+class Strict(BaseModel):
+    """A section of the config in which a misspelled key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Dct(Strict):
+    """How DCT coefficients are stored."""
+
+    bits: Literal[8, 16] = Field(
+        8, description="integer size of one coefficient; 8 leaves about 50 dB PSNR, 16 about 98 dB on MNIST"
+    )
+
+
+class Dataset(Strict):
+    """Where a data set comes from and what it must look like."""
+
+    source: str = Field(description="a file name in scripts/frugal/data/sources")
+    shape: tuple[int, int, int] = Field(description="channels, height, width")
+    classes: int = Field(ge=2, description="number of classes")
+    validation: int = Field(ge=1, description="samples split off the training set for validation, stratified")
+    split_seed: int = Field(0, description="seed of that split; the same for every run")
+    dct: Dct | None = Field(Dct(), description="the DCT store; null for data that has no use for it")
+    options: dict[str, Any] = Field({}, description="parameters of the source")
+
+
+class Model(Strict):
+    """A model and its parameters."""
+
+    use: str = Field(description="a file name in scripts/frugal/models")
+    parameters: dict[str, Any] = Field({}, description="its keyword arguments")
+
+
+class Augment(Strict):
+    """Random changes of training images, on the device."""
+
+    crop_padding: int = Field(0, ge=0, description="random crop after zero padding by this many pixels")
+    flip: bool = Field(False, description="random horizontal flip")
+
+
+class Recipe(Strict):
+    """How a model is trained."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="sgd is with Nesterov momentum")
+    learning_rate: float = Field(gt=0, description="the peak of the schedule")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["constant", "one_cycle", "cosine"] = Field(
+        "one_cycle", description="a function of progress, not of steps"
+    )
+    warmup: float = Field(
+        0.25, ge=0, lt=1, description="share of the training in which the rate rises, for one_cycle and cosine"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    augment: Augment = Augment()
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="bfloat16 is autocast; weights stay float32"
+    )
+
+
+class StrategyConfig(BaseModel):
+    """A strategy as a study names it; further keys are the parameters of the file it uses."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    use: str = Field(description="a file name in scripts/frugal/strategies")
+    label: str = Field("", description="one line for the reports")
+    follows: str | None = Field(
+        None, description="a control repeats the counts of this other strategy's run, same seed"
+    )
+    control: bool = Field(False, description="whether it is a control rather than a proposal")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The keys that go to the strategy."""
+        return dict(self.model_extra or {})
+
+
+class Scale(Strict):
+    """A study at one size."""
+
+    datasets: list[str] = Field(min_length=1)
+    models: list[str] = Field(min_length=1)
+    seeds: int | list[int] = Field(description="how many (0, 1, ...), or which")
+    recipe: Recipe
+    strategies: list[str] | None = Field(None, description="a subset of the study's strategies; null for all")
+    target_accuracy: float = Field(gt=0, le=1, description="for epochs and seconds to reach it on validation data")
+    levels_for: int | None = Field(
+        None, ge=1, description="levels are meant for images of this size: scaled by N/this, rounded up"
+    )
+
+
+class Study(Strict):
+    """A published experiment, or yours."""
+
+    title: str
+    question: str = Field(description="one sentence")
+    source: str = Field("", description="the document or paper it repeats")
+    baseline: str = Field(description="the strategy all others are compared to, paired by seed")
+    margin: float = Field(0.005, gt=0, lt=1, description="non-inferiority margin, accuracy as a fraction")
+    strategies: dict[str, StrategyConfig] = Field(min_length=1)
+    scales: dict[Literal["demo", "standard", "published"], Scale]
+
+
+class DatasetSpec(Dataset):
+    """A data set with its name."""
+
+    name: str = Name
+
+
+class ModelSpec(Model):
+    """A model with its name."""
+
+    name: str = Name
+
+
+class StrategySpec(Strict):
+    """A strategy with its name and all its parameters, scaled and checked."""
+
+    name: str = Name
+    use: str
+    follows: str | None = None
+    parameters: dict[str, Any]
+
+
+class RunSpec(Strict):
+    """One training job, complete: two runs of equal spec, code and data give the same figures."""
+
+    study: str = Name
+    scale: str = Name
+    dataset: DatasetSpec
+    model: ModelSpec
+    recipe: Recipe
+    strategy: StrategySpec
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """Its folder under results/<scale>/runs."""
+        return f"{self.study}/{self.dataset.name}/{self.model.name}/{self.strategy.name}/seed-{self.seed}"
+
+    def fingerprint(self, data_checksum: str, code: dict[str, str], followed: Any = None) -> str:
+        """sha256 of everything the result depends on: the spec, the data, the source files, the counts it repeats."""
+        identity = {"spec": self.model_dump(mode="json"), "data": data_checksum, "code": code, "followed": followed}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def parse(model: type[BaseModel], content: Any, where: str) -> Any:
+    """Validate a section of the config; raises FrugalError in one line that names the place, the key and what is allowed."""
+    if not isinstance(content, dict):
+        raise FrugalError(f"{where} must be a mapping of keys, it is {type(content).__name__}")
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            allowed = _fields_at(model, first["loc"][:-1])
+            raise FrugalError(f"{where}: unknown key {key!r}; {did_you_mean(first['loc'][-1], allowed)}") from error
+        if first["type"] == "missing":
+            raise FrugalError(f"{where}: the key {key!r} is missing") from error
+        shown = f" is {first['input']!r}" if not isinstance(first["input"], dict) else ""
+        raise FrugalError(f"{where}: {key}{shown}; {first['msg'][0].lower()}{first['msg'][1:]}") from error
+
+
+def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    """The keys allowed in the section that `location` leads to."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        inner = (
+            [t for t in _types_in(field.annotation) if isinstance(t, type) and issubclass(t, BaseModel)]
+            if field
+            else [model]
+        )
+        model = inner[0] if inner else model
+    return list(model.model_fields)
+
+
+def _types_in(annotation: Any) -> list[Any]:
+    """An annotation and whatever it is made of."""
+    return [annotation, *(t for a in getattr(annotation, "__args__", ()) for t in _types_in(a))]

@@ -1,0 +1,88 @@
+"""What a strategy can change in a training: a few hooks, each of which does nothing unless overridden."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass
+class EpochPlan:
+    """What an epoch reads: one entry per training sample in each field, or None for no change.
+
+    keep: (n,) bool, whether the sample is visited; weight: (n,) float32, multiplies its loss; level: (n,) int64, DCT
+    coefficients per axis it is read with. Fields are independent, so the plans of two strategies can be laid over each other.
+    """
+
+    keep: Tensor | None = None
+    weight: Tensor | None = None
+    level: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a strategy may know of the run it is in.
+
+    samples: number of training samples; epochs: planned; seed: of the run; device: where per-sample tensors live;
+    followed: for a control, the history of the run it repeats, one dict of counts per epoch, else None
+    """
+
+    samples: int
+    epochs: int
+    seed: int
+    device: torch.device
+    followed: list[dict[str, float]] | None = None
+
+    def generator(self, stream: str) -> torch.Generator:
+        """A random generator of this run's own for one purpose, so that strategies never disturb each other's draws."""
+        mixed = sum(ord(letter) * 31**place for place, letter in enumerate(stream))
+        return torch.Generator().manual_seed((self.seed * 1_000_003 + mixed) % 2**63)
+
+
+@dataclass
+class Strategy:
+    """The baseline of every study is this class as it is: full data, full fidelity, the whole net.
+
+    reads: "pixels" (uint8 images) or "coefficients" (the DCT store); spectral: a k x k sample becomes k x k pixels
+    """
+
+    reads: ClassVar[str] = "pixels"
+    spectral: ClassVar[bool] = False
+
+    def start(self, run: Run) -> None:
+        """Called once before training; `self.run` is there from then on."""
+        self.run = run
+
+    def prepare_model(self, model: nn.Module) -> nn.Module:
+        """Change the model before the optimizer is made."""
+        return model
+
+    def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
+        """Decide what epoch `epoch` (from 0) reads. losses: (n,) last training loss of each sample, inf where never seen."""
+        return EpochPlan()
+
+    def after_step(self, trainer: Any) -> None:
+        """Called after each optimizer step."""
+
+    def after_epoch(self, trainer: Any) -> None:
+        """Called after each epoch, before it is evaluated."""
+
+    def test_level(self) -> int | None:
+        """DCT coefficients per axis the finished net is used with; None for uncompressed images."""
+        return None
+
+    def levels(self) -> list[int]:
+        """Every level this strategy can read."""
+        return []
+
+    def evidence(self) -> dict[str, float | None]:
+        """What the last planned epoch left out: a column of history.csv each."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue exactly: tensors, numbers and containers of them."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The counterpart of `state_dict`."""

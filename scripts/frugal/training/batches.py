@@ -1,0 +1,100 @@
+"""From what an epoch reads to its batches: an order of samples, cut into slices, each with its levels."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from frugal.data.device import Segment
+from frugal.errors import FrugalError
+from frugal.strategies.base import EpochPlan
+
+
+@dataclass
+class Epoch:
+    """The batches of one epoch.
+
+    order: (m,) int64, samples in the order they are visited; weight: (m,) float32 or None; bounds: (first, last+1) of each
+    batch in that order; segments: per batch, which part of it is read at which level, or None for uncompressed images
+    """
+
+    order: Tensor
+    weight: Tensor | None
+    bounds: list[tuple[int, int]]
+    segments: list[list[Segment]] | None
+
+    def __len__(self) -> int:
+        return len(self.bounds)
+
+    def to(self, device: torch.device) -> "Epoch":
+        """The same epoch with its tensors on a device."""
+        return Epoch(
+            self.order.to(device), None if self.weight is None else self.weight.to(device), self.bounds, self.segments
+        )
+
+    def state_dict(self) -> dict:
+        """Plain content for a checkpoint."""
+        return {"order": self.order, "weight": self.weight, "bounds": self.bounds, "segments": self.segments}
+
+
+def cut(count: int, size: int) -> list[tuple[int, int]]:
+    """Slices of `size` over `count` samples. The last one takes the rest, between half and one and a half times `size`:
+    no sample is dropped, and no tiny batch disturbs batch normalisation."""
+    batches = max(1, round(count / size))
+    return [(i * size, (i + 1) * size if i < batches - 1 else count) for i in range(batches)]
+
+
+def arrange(plan: EpochPlan, samples: int, batch_size: int, spectral: bool, generator: torch.Generator) -> Epoch:
+    """Shuffle what the plan keeps and cut it into batches.
+
+    Levels may be mixed within a batch, sorted so that each is one run of positions; a spectral batch holds one level only,
+    since its images have k x k pixels. Everything is decided here, on the host, once per epoch: the steps need no answers
+    from the device. Raises FrugalError where the plan keeps no sample.
+    """
+    kept = torch.arange(samples) if plan.keep is None else plan.keep.cpu().nonzero().squeeze(1)
+    if len(kept) == 0:
+        raise FrugalError(
+            "the strategy leaves out every sample of an epoch; lower its prune ratio or raise its keep rate"
+        )
+    order = kept[torch.randperm(len(kept), generator=generator)]
+    if plan.level is None:
+        bounds, segments = cut(len(order), batch_size), None
+    else:
+        level = plan.level.cpu()[order]
+        order, bounds, segments = (_one_level if spectral else _mixed)(order, level, batch_size, generator)
+    return Epoch(order, None if plan.weight is None else plan.weight.cpu()[order], bounds, segments)
+
+
+def _mixed(
+    order: Tensor, level: Tensor, size: int, generator: torch.Generator
+) -> tuple[Tensor, list[tuple[int, int]], list[list[Segment]]]:
+    bounds = cut(len(order), size)
+    batch = (torch.arange(len(order)) // size).clamp_(max=len(bounds) - 1)
+    known, rank = level.unique(return_inverse=True)
+    key = batch * len(known) + rank
+    order = order[key.argsort(stable=True)]
+    counts = torch.bincount(key, minlength=len(bounds) * len(known)).view(-1, len(known)).tolist()
+    segments = []
+    for row in counts:
+        parts, at = [], 0
+        for k, count in zip(known.tolist(), row, strict=True):
+            if count:
+                parts.append((k, at, at + count))
+            at += count
+        segments.append(parts)
+    return order, bounds, segments
+
+
+def _one_level(
+    order: Tensor, level: Tensor, size: int, generator: torch.Generator
+) -> tuple[Tensor, list[tuple[int, int]], list[list[Segment]]]:
+    sorted_order, bounds, segments, at = [], [], [], 0
+    for k in level.unique().tolist():
+        members = order[level == k]
+        sorted_order.append(members)
+        for start, stop in cut(len(members), size):
+            bounds.append((at + start, at + stop))
+            segments.append([(k, 0, stop - start)])
+        at += len(members)
+    shuffle = torch.randperm(len(bounds), generator=generator).tolist()
+    return torch.cat(sorted_order), [bounds[i] for i in shuffle], [segments[i] for i in shuffle]

@@ -1,0 +1,47 @@
+"""Where a run computes, and what that machine is."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frugal.errors import FrugalError
+
+
+def choose_device(wanted: str) -> tuple[torch.device, str]:
+    """The device and a sentence for the record. wanted: "auto" (a GPU where there is one), "cpu" or "cuda".
+
+    Raises FrugalError where a GPU is asked for and there is none: no run moves to the CPU in silence.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise FrugalError(
+            "device is cuda, but torch finds no CUDA GPU here; use --config device=cpu or a machine with one"
+        )
+    if wanted != "cpu" and available:
+        return torch.device("cuda"), f"device {wanted}: runs on {torch.cuda.get_device_name()}"
+    reason = "as asked" if wanted == "cpu" else "torch finds no CUDA GPU here"
+    return torch.device("cpu"), f"device {wanted}: runs on the CPU, {reason}"
+
+
+def describe_hardware(device: torch.device) -> dict[str, Any]:
+    """Processor, cores, threads of this job, memory in bytes, and the GPU's name or None."""
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,158 @@
+"""The record of a finished run: metrics.json, history.csv, iterations.csv and manifest.json, written last and whole."""
+
+import csv
+import importlib.metadata
+import io
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frugal.atomic import write_json, write_text
+from frugal.data.device import Pixels
+from frugal.measure.memory import peak_memory
+from frugal.measure.scores import macro_f1
+from frugal.training.device import describe_hardware
+from frugal.training.loop import Trainer
+
+SCHEMA = 1
+FILES = ("metrics.json", "history.csv", "iterations.csv", "manifest.json")
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "snakemake", "zeus-ml")
+
+
+def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
+    """The figures of a finished run; touches the test data, once per fidelity."""
+    spec, ledger, cache = trainer.spec, trainer.ledger, trainer.cache
+    test_data = type(trainer.train_data)(cache, "test", trainer.device)
+    with trainer.clock.stage("inference"):
+        test = trainer.evaluate(test_data)
+    sharp = (
+        test if trainer.strategy.test_level() is None else trainer.evaluate(Pixels(cache, "test", trainer.device), True)
+    )
+    seconds, state = trainer.clock.seconds, trainer.model.state_dict()
+    memory, memory_source = peak_memory(trainer.device)
+    parameters = sum(p.numel() for p in trainer.model.parameters())
+    values = [row["val_accuracy"] for row in trainer.history]
+    pixels = trainer.strategy.test_level() if trainer.strategy.spectral else spec.dataset.shape[-1]
+    return {
+        "schema": SCHEMA,
+        "study": spec.study,
+        "scale": spec.scale,
+        "dataset": spec.dataset.name,
+        "model": spec.model.name,
+        "strategy": spec.strategy.name,
+        "seed": spec.seed,
+        "epochs": trainer.epoch,
+        "steps": ledger.steps,
+        "test_accuracy": test.accuracy,
+        "test_accuracy_full_fidelity": sharp.accuracy,
+        "test_f1": macro_f1(test_data.labels.cpu(), test.predictions, spec.dataset.classes),
+        "test_loss": test.loss,
+        "val_accuracy": values[-1],
+        "best_val_accuracy": max(values),
+        "train_seconds": seconds["train"],
+        "evaluation_seconds": seconds["evaluate"],
+        "checkpoint_seconds": seconds.get("checkpoint", 0.0),
+        "inference_seconds": seconds["inference"],
+        "peak_memory_bytes": memory,
+        "peak_memory_source": memory_source,
+        "model_bytes": sum(t.numel() * t.element_size() for t in state.values()),
+        "parameters": parameters,
+        "live_parameters": parameters,
+        "flops_forward_per_sample": trainer.flops_at(pixels).forward,
+        "flops_executed": ledger.flops_executed,
+        "flops_forward": ledger.flops_forward,
+        "flops_backward": ledger.flops_backward,
+        "flops_scoring": ledger.flops_scoring,
+        "flops_decoding": ledger.flops_decoding,
+        "samples_forwarded": ledger.samples_forwarded,
+        "samples_backpropagated": ledger.samples_backpropagated,
+        "bytes_read": ledger.bytes_read,
+        "bytes_raw": ledger.bytes_raw,
+        "compression_ratio": ledger.bytes_raw / ledger.bytes_read,
+        "energy_joules": trainer.energy.joules,
+        "energy_source": trainer.energy.source,
+        "device": str(trainer.device),
+        "fingerprint": fingerprint,
+    }
+
+
+def manifest(
+    trainer: Trainer, fingerprint: str, code: dict[str, str], times: dict[str, str], notes: list[str]
+) -> dict[str, Any]:
+    """Where the figures come from. code: sha256 by file; times: started and ended, ISO in UTC."""
+    return {
+        "schema": SCHEMA,
+        "spec": trainer.spec.model_dump(mode="json"),
+        "fingerprint": fingerprint,
+        "data_checksum": trainer.cache.checksum,
+        "code": code,
+        "git": _git(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "hardware": describe_hardware(trainer.device),
+        **times,
+        "resumes": trainer.ledger.resumes,
+        "notes": notes,
+    }
+
+
+def write_record(folder: Path, figures: dict[str, Any], about: dict[str, Any], trainer: Trainer) -> None:
+    """Write the four files, each whole; metrics.json comes last, so where it is the record is complete."""
+    curve = torch.cat(trainer.curve).tolist()
+    epochs = [epoch for epoch, part in enumerate(trainer.curve, 1) for _ in range(len(part))]
+    iterations = [
+        {"step": i, "epoch": e, "loss": f"{loss:.6g}"} for i, (e, loss) in enumerate(zip(epochs, curve, strict=True), 1)
+    ]
+    write_text(folder / "history.csv", _csv(trainer.history))
+    write_text(folder / "iterations.csv", _csv(iterations))
+    write_json(folder / "manifest.json", about)
+    write_json(folder / "metrics.json", figures)
+
+
+def read_followed(history: Path) -> list[dict[str, float]]:
+    """The counts of a followed run's epochs, from its history.csv; times are left out, since they differ from run to run."""
+    with open(history, newline="") as file:
+        rows = list(csv.DictReader(file))
+    counts = ("epoch", "steps", "samples", "bytes_read")
+    return [{k: float(v) for k, v in row.items() if v and (k in counts or k.startswith("share_"))} for row in rows]
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any]:
+    """Commit and whether the working tree differs from it; both None outside a repository."""
+    top = Path(__file__).resolve().parents[3]
+
+    def ask(*words: str) -> str | None:
+        try:
+            return subprocess.run(["git", "-C", top, *words], capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return None
+
+    status = ask("status", "--porcelain", "--", "scripts", "config", "workflow")
+    return {"commit": ask("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+
+
+def describe(figures: dict[str, Any]) -> str:
+    """One line about a finished run, for the log."""
+    shown = {
+        k: figures[k]
+        for k in ("test_accuracy", "test_accuracy_full_fidelity", "train_seconds", "bytes_read", "flops_executed")
+    }
+    return json.dumps(shown)

@@ -1,0 +1,74 @@
+"""A small real data set, prepared, and runs on it: what most tests train."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+from frugal.data import dct
+from frugal.data.cache import Cache, open_cache, write_cache
+from frugal.spec import RunSpec
+from frugal.training.loop import Trainer
+
+SAMPLES = {"train": 300, "validation": 60, "test": 100}
+MEASURED = ("_seconds", "peak_memory", "energy")  # what differs from run to run
+
+
+def write_digits(folder: Path) -> Path:
+    """The first of scikit-learn's digits as a cache; returns its manifest."""
+    bunch = load_digits()
+    images = np.rint(bunch.images * 255 / 16).astype(np.uint8)[:, None]
+    arrays, start = {}, 0
+    for split, count in SAMPLES.items():
+        arrays[f"{split}_images"] = images[start : start + count]
+        arrays[f"{split}_labels"] = bunch.target[start : start + count].astype(np.int64)
+        start += count
+    quantiser = dct.fit(arrays["train_images"])
+    for split in SAMPLES:
+        arrays[f"{split}_coefficients"] = dct.encode(arrays[f"{split}_images"], quantiser)
+    arrays.update(quantiser.arrays())
+    pixels = arrays["train_images"]
+    about = {
+        "dataset": "digits",
+        "source": "digits",
+        "shape": [1, 8, 8],
+        "classes": 10,
+        "generated": False,
+        "mean": [float(pixels.mean())],
+        "std": [float(pixels.std())],
+        "splits": SAMPLES,
+        "dct": dct.about(pixels, quantiser),
+        "notes": [],
+    }
+    return write_cache(folder, arrays, about)
+
+
+def spec(use: str = "full", seed: int = 0, recipe: dict | None = None, **parameters: object) -> RunSpec:
+    """A run on the small digits: three epochs of a small net."""
+    return RunSpec.model_validate(
+        {
+            "study": "test",
+            "scale": "demo",
+            "dataset": {"name": "digits", "source": "digits", "shape": (1, 8, 8), "classes": 10, "validation": 60},
+            "model": {"name": "cnn", "use": "cnn", "parameters": {"channels": [8, 16]}},
+            "recipe": {"epochs": 3, "batch_size": 32, "learning_rate": 0.05, **(recipe or {})},
+            "strategy": {"name": use, "use": use, "parameters": parameters},
+            "seed": seed,
+        }
+    )
+
+
+def trainer(cache: Cache, run: RunSpec | None = None, **options: object) -> Trainer:
+    """A trainer on the CPU."""
+    return Trainer(run or spec(), cache, torch.device("cpu"), **options)
+
+
+def outcome(metrics: dict) -> dict:
+    """What of a record must not differ between two runs of the same spec."""
+    return {key: value for key, value in metrics.items() if not any(part in key for part in MEASURED)}
+
+
+def digits_cache(tmp_path_factory: object) -> Cache:
+    """The prepared digits, opened."""
+    return open_cache(write_digits(tmp_path_factory.mktemp("digits")))

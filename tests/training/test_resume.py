@@ -1,0 +1,126 @@
+"""A run that is stopped and started again ends with the same bits."""
+
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tiny
+from frugal.training.interrupt import Interrupted
+from frugal.training.record import metrics
+
+TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
+RUNS = {
+    "full": tiny.spec("full", recipe={"augment": {"crop_padding": 1, "flip": True}}),
+    "ema": tiny.spec("compression", k_lo=2, k_hi=5, rule="ema"),
+    "spectral": tiny.spec("compression", k_lo=3, k_hi=6, rule="median", decode="spectral", anneal=0.3),
+    "adam": tiny.spec("full", recipe={"optimizer": "adamw", "learning_rate": 0.003}),
+}
+EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+class Memory:
+    """Checkpoints that are kept in memory, through the same serialisation."""
+
+    def __init__(self, content=None):
+        self.content = content
+
+    def save(self, steps, state):
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        self.content = buffer.getvalue()
+
+    def load(self):
+        return self.content and torch.load(io.BytesIO(self.content), weights_only=True)
+
+
+@pytest.mark.parametrize("name", RUNS)
+@EVERYTHING
+@given(data=st.data())
+def test_a_run_continued_from_any_step_is_the_undisturbed_run(digits, name, data):
+    undisturbed = tiny.trainer(digits, RUNS[name])
+    undisturbed.run()
+    stop_after = data.draw(st.integers(1, undisturbed.ledger.steps - 1))
+    stopped = tiny.trainer(digits, RUNS[name], checkpoints=Memory(), checkpoint_seconds=1e9)
+    after_step = stopped.strategy.after_step
+    stopped.strategy.after_step = lambda t: (
+        t.ledger.steps == stop_after and os.kill(os.getpid(), signal.SIGTERM) or after_step(t)
+    )
+    with pytest.raises(Interrupted):
+        stopped.run()
+    torch.manual_seed(data.draw(st.integers(0, 99)))  # whatever the new process did before
+    continued = tiny.trainer(digits, RUNS[name], checkpoints=Memory(stopped.checkpoints.content))
+    continued.run()
+    assert continued.ledger.resumes == 1
+    continued.ledger.resumes = 0
+    assert tiny.outcome(metrics(continued, "")) == tiny.outcome(metrics(undisturbed, ""))
+    assert continued.ledger == undisturbed.ledger
+    assert torch.equal(torch.cat(continued.curve), torch.cat(undisturbed.curve))
+    timeless = [
+        [{k: v for k, v in row.items() if k != "train_seconds"} for row in t.history] for t in (continued, undisturbed)
+    ]
+    assert timeless[0] == timeless[1]
+
+
+def start(cache, run, out, every="0"):
+    command = [sys.executable, TRAIN, "--spec", run.model_dump_json(), "--cache", cache, "--out", out]
+    return subprocess.Popen(
+        [*command, "--checkpoint-seconds", every, "--device", "cpu"], stderr=subprocess.PIPE, text=True
+    )
+
+
+def last_step(out):
+    return max((int(file.stem.split("-")[1]) for file in out.glob("checkpoints/*/step-*.pt")), default=0)
+
+
+def test_a_run_killed_ten_times_at_random_ends_with_the_same_metrics(tmp_path):
+    cache = tiny.write_digits(tmp_path / "data")
+    run = tiny.spec("compression", k_lo=2, k_hi=5, rule="ema", recipe={"epochs": 12})
+    assert start(cache, run, tmp_path / "whole").wait() == 0
+    draw, kills = random.Random(0), 0
+    while kills < 10:
+        process = start(cache, run, tmp_path / "killed")
+        goal = last_step(tmp_path / "killed") + draw.randint(1, 10)
+        while process.poll() is None and last_step(tmp_path / "killed") < goal:
+            time.sleep(0.002)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+        assert not (tmp_path / "killed" / "metrics.json").exists()
+        kills += 1
+    assert start(cache, run, tmp_path / "killed").wait() == 0
+    whole, killed = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "killed"))
+    assert tiny.outcome(killed) == tiny.outcome(whole)
+    assert (tmp_path / "killed" / "iterations.csv").read_text() == (tmp_path / "whole" / "iterations.csv").read_text()
+    assert json.loads((tmp_path / "killed" / "manifest.json").read_text())["resumes"] == 10
+
+
+def test_sigterm_saves_and_exits_non_zero_and_a_finished_run_is_never_lost(tmp_path):
+    cache = tiny.write_digits(tmp_path / "data")
+    run = tiny.spec(recipe={"epochs": 300})
+    process = start(cache, run, tmp_path / "run", every="0.05")
+    while last_step(tmp_path / "run") < 20:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
+    assert "stopped by SIGTERM in epoch" in process.stderr.read()
+    assert last_step(tmp_path / "run") > 20
+    short = tiny.spec()
+    assert start(cache, short, tmp_path / "run").wait() == 0
+    first = (tmp_path / "run" / "metrics.json").read_text()
+    (tmp_path / "run" / "metrics.json").unlink()  # as Snakemake does before it runs a job again
+    assert start(cache, short, tmp_path / "run").wait() == 0
+    assert tiny.outcome(json.loads(first)) == tiny.outcome(json.loads((tmp_path / "run" / "metrics.json").read_text()))
+    assert (
+        json.loads(first)["train_seconds"]
+        == json.loads((tmp_path / "run" / "metrics.json").read_text())["train_seconds"]
+    )
