@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint format bench lock clean
+.PHONY: help setup demo run test lint format bench lock schemas clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -51,6 +51,9 @@ bench: setup  ## measure this machine: ratios printed as a table, written under 
 lock: setup  ## resolve pyproject.toml anew into requirements.lock
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --group dev \
 	    pyproject.toml --output-file requirements.lock
+
+schemas: setup  ## write workflow/schemas from the code, after a change of config keys
+	$(BIN)/python scripts/write_schemas.py
 
 clean:  ## remove what the demo made; real-data results and .venv stay
 	rm -rf results/demo .snakemake .pytest_cache .ruff_cache .hypothesis

@@ -6,12 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from frugal import registry
 from frugal.errors import FrugalError
 from frugal.registry import did_you_mean
-from frugal.spec import Dataset, DatasetSpec, Model, ModelSpec, RunSpec, Scale, StrategySpec, Strict, Study, parse
+from frugal.spec import (
+    Dataset,
+    DatasetSpec,
+    Model,
+    ModelSpec,
+    RunSpec,
+    Scale,
+    StrategySpec,
+    Strict,
+    StudyConfig,
+    parse,
+)
+from frugal.study import Study
 
 
 class Config(Strict):
@@ -34,36 +46,6 @@ class Config(Strict):
     override: dict[str, Any] = Field(
         {}, description="replaces keys of the studies' scale section, e.g. {seeds: 5, recipe: {epochs: 2}}"
     )
-
-
-class PlannedStudy(BaseModel):
-    """A study at one scale with everything resolved: the scripts that tabulate and render get it as JSON."""
-
-    name: str
-    title: str
-    scale: str
-    question: str
-    source: str
-    baseline: str
-    controls: list[str]
-    margin: float
-    target_accuracy: float
-    datasets: list[str]
-    models: list[str]
-    seeds: list[int]
-    strategies: list[str]
-    labels: dict[str, str]
-    recipe: dict[str, Any]
-
-    def run_path(self, dataset: str, model: str, strategy: str, seed: int | str) -> str:
-        """A run's folder under results/<scale>/runs."""
-        return f"{self.name}/{dataset}/{model}/{strategy}/seed-{seed}"
-
-    def cells(self) -> list[tuple[str, str, str, int]]:
-        """(dataset, model, strategy, seed) of every run."""
-        return [
-            (d, m, s, seed) for d in self.datasets for m in self.models for s in self.strategies for seed in self.seeds
-        ]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -90,7 +72,7 @@ class Plan:
         self.folder = folder
         self.config: Config = parse(Config, config, str(folder / "config.yaml"))
         self.scale = self.config.scale
-        scales = list(Study.model_fields["scales"].annotation.__args__[0].__args__)
+        scales = list(StudyConfig.model_fields["scales"].annotation.__args__[0].__args__)
         if self.scale not in scales:
             raise FrugalError(
                 f"{folder / 'config.yaml'}: unknown scale {self.scale!r}; {did_you_mean(self.scale, scales)}"
@@ -98,8 +80,8 @@ class Plan:
         self.datasets = self._named("datasets.yaml", Dataset, DatasetSpec, "source", "source", "options")
         self.models = self._named("models.yaml", Model, ModelSpec, "model", "use", "parameters")
         self.files = {path.stem: path for path in sorted((folder / "studies").glob("*.yaml"))}
-        self._sections: dict[str, tuple[Study, Scale]] = {}
-        self.studies: dict[str, PlannedStudy] = {name: study for name in self._chosen() if (study := self._study(name))}
+        self._sections: dict[str, tuple[StudyConfig, Scale]] = {}
+        self.studies: dict[str, Study] = {name: study for name in self._chosen() if (study := self._study(name))}
         if not self.studies:
             raise FrugalError(f"no study has the scale {self.scale!r}; choose another with --config scale=...")
 
@@ -130,10 +112,10 @@ class Plan:
             found[name] = parse(spec, {"name": name, **section}, where)
         return found
 
-    def _study(self, name: str) -> PlannedStudy | None:
+    def _study(self, name: str) -> Study | None:
         file = self.files[name]
         content = read_yaml(file)
-        study: Study = parse(Study, content, str(file))
+        study: StudyConfig = parse(StudyConfig, content, str(file))
         if self.scale not in study.scales:
             if self.config.studies != "all":
                 raise FrugalError(f"{file} has no scale {self.scale!r}; {did_you_mean(self.scale, list(study.scales))}")
@@ -155,19 +137,21 @@ class Plan:
                 f"{where}: strategies lacks the baseline {study.baseline!r} that the others are compared to; add it"
             )
         self._sections[name] = (study, scale)
-        planned = PlannedStudy(
+        seeds = list(range(scale.seeds)) if isinstance(scale.seeds, int) else scale.seeds
+        if not seeds:
+            raise FrugalError(f"{where}: seeds is {scale.seeds!r}; give a number of at least 1 or a list")
+        planned = Study(
             name=name,
             scale=self.scale,
             controls=[s for s in strategies if study.strategies[s].control],
-            seeds=list(range(scale.seeds)) if isinstance(scale.seeds, int) else scale.seeds,
+            seeds=seeds,
             strategies=strategies,
             labels={s: study.strategies[s].label for s in strategies},
             recipe=scale.recipe.model_dump(mode="json"),
-            **study.model_dump(include={"title", "question", "source", "baseline", "margin"}),
+            margin=scale.margin or study.margin,
+            **study.model_dump(include={"title", "question", "source", "baseline"}),
             **scale.model_dump(include={"datasets", "models", "target_accuracy"}),
         )
-        if not planned.seeds:
-            raise FrugalError(f"{where}: seeds is {scale.seeds!r}; give a number of at least 1 or a list")
         for dataset in planned.datasets:
             for strategy in strategies:
                 self._strategy(name, dataset, strategy)

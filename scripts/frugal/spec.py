@@ -101,13 +101,14 @@ class Scale(Strict):
     seeds: int | list[int] = Field(description="how many (0, 1, ...), or which")
     recipe: Recipe
     strategies: list[str] | None = Field(None, description="a subset of the study's strategies; null for all")
+    margin: float | None = Field(None, gt=0, lt=1, description="replaces the study's margin, for data too small for it")
     target_accuracy: float = Field(gt=0, le=1, description="for epochs and seconds to reach it on validation data")
     levels_for: int | None = Field(
         None, ge=1, description="levels are meant for images of this size: scaled by N/this, rounded up"
     )
 
 
-class Study(Strict):
+class StudyConfig(Strict):
     """A published experiment, or yours."""
 
     title: str

@@ -74,6 +74,8 @@ class Coefficients(Counted):
         """
         segments = segments or [(self.shape[-1], 0, len(indices))]
         top = max(level for level, _, _ in segments)
+        if top > self.shape[-1]:
+            raise FrugalError(f"level {top} asks for more coefficients per axis than the image has, {self.shape[-1]}")
         if len(segments) == 1:
             rows = self._prefix(indices, top)
         else:

@@ -101,7 +101,7 @@ class Trainer:
         self._resume()
         with Interrupt() as interrupt, Progress(self.recipe.epochs, self.epoch) as progress:
             while self.epoch < self.recipe.epochs:
-                self._train_epoch(interrupt, progress)
+                self.train_epoch(interrupt, progress)
                 with self.clock.stage("evaluate"):
                     self._close_epoch(self.evaluate(self.validation_data))
                 progress.epoch_done(self.history[-1])
@@ -113,7 +113,8 @@ class Trainer:
         level = None if full_fidelity else self.strategy.test_level()
         return evaluate(self.model, data, level, self.strategy.spectral and level is not None, self.autocast)
 
-    def _train_epoch(self, interrupt: Interrupt, progress: Progress) -> None:
+    def train_epoch(self, interrupt: Interrupt | None = None, progress: Progress | None = None) -> None:
+        """Plan an epoch unless one is under way, and take its steps; evaluation and the epoch's row are the caller's."""
         self.energy.start()
         with self.clock.stage("train"):
             if self.batches is None:
@@ -124,8 +125,9 @@ class Trainer:
                 self.sums = EpochSums.of(len(batches), self.device, self.ledger)
             while self.step < len(self.batches):
                 self._train_step()
-                progress.advance(1 / len(self.batches))
-                if interrupt.number is not None:
+                if progress:
+                    progress.advance(1 / len(self.batches))
+                if interrupt and interrupt.number is not None:
                     self._save()
                     raise Interrupted(interrupt.number, f"in epoch {self.epoch + 1} after step {self.ledger.steps}")
                 if self._save_due():

@@ -90,8 +90,8 @@ def manifest(
         "fingerprint": fingerprint,
         "data_checksum": trainer.cache.checksum,
         "code": code,
-        "git": _git(),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "git": git_state(),
+        "versions": versions(),
         "hardware": describe_hardware(trainer.device),
         **times,
         "resumes": trainer.ledger.resumes,
@@ -128,6 +128,11 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     return out.getvalue()
 
 
+def versions() -> dict[str, str | None]:
+    """Of Python and of the packages a figure can depend on."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+
+
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
@@ -135,7 +140,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git() -> dict[str, Any]:
+def git_state() -> dict[str, Any]:
     """Commit and whether the working tree differs from it; both None outside a repository."""
     top = Path(__file__).resolve().parents[3]
 

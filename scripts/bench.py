@@ -1,0 +1,67 @@
+"""Measure this machine: ratios within one run, printed as a table and written as JSON under benchmarks/."""
+
+import argparse
+import os
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+GROUPS = ("compression", "feeding", "workflow")
+
+
+def main() -> int:
+    """Run the groups asked for; the exit status is 1 where a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("groups", nargs="*", default=[], help=f"of {', '.join(GROUPS)}; none means all")
+    parser.add_argument("--out", type=Path, help="JSON file; default benchmarks/<date>-<machine>.json")
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import importlib
+
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from frugal.atomic import write_json
+    from frugal.errors import FrugalError
+    from frugal.registry import did_you_mean
+    from frugal.training.device import describe_hardware
+    from frugal.training.record import git_state, versions
+
+    torch.set_num_threads(1)
+    console, rows = Console(), []
+    for group in options.groups or GROUPS:
+        if group not in GROUPS:
+            raise FrugalError(f"unknown benchmark group {group!r}; {did_you_mean(group, list(GROUPS))}")
+        with tempfile.TemporaryDirectory() as folder, console.status(f"measuring {group} ..."):
+            rows += importlib.import_module(f"frugal.bench.{group}").measure(Path(folder))
+    table = Table("", "figure", "measured", "", "target", title="make bench: ratios within this run")
+    for row in rows:
+        target = "" if row.target is None else f"{row.sense} {row.target:,g}"
+        mark = {True: "[green]met", False: "[red]missed", None: ""}[row.met]
+        table.add_row(row.group, row.what, f"{row.value:,.4g}", row.unit, f"{target} {mark}")
+    console.print(table)
+    hardware = describe_hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    now = datetime.now(UTC)
+    machine = "".join(c if c.isalnum() else "-" for c in (hardware["gpu"] or hardware["cpu"])).strip("-").lower()
+    out = options.out or Path("benchmarks") / f"{now:%Y-%m-%d}-{machine}.json"
+    write_json(
+        out,
+        {
+            "measured": now.isoformat(timespec="seconds"),
+            "command": "make bench" + "".join(f" {group}" for group in options.groups),
+            "hardware": hardware,
+            "versions": versions(),
+            "git": git_state(),
+            "rows": [{**vars(row), "met": row.met} for row in rows],
+        },
+    )
+    print(f"written to {out}", file=sys.stderr)
+    return int(any(row.met is False for row in rows))
+
+
+if __name__ == "__main__":
+    from frugal.errors import exit_with_one_line
+
+    exit_with_one_line(main)

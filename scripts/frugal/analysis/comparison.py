@@ -1,0 +1,134 @@
+"""The tables of a study for one data set and model, read back and brought into the shape that figures need."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from frugal.errors import FrugalError
+from frugal.study import Study
+
+TYPES = {"dataset": "category", "model": "category", "strategy": "category"}
+
+
+def _read(folder: Path, name: str, **options: object) -> pd.DataFrame:
+    path = folder / f"{name}.csv"
+    try:
+        return pd.read_csv(path, **options)
+    except FileNotFoundError as error:
+        raise FrugalError(f"the table {path} is missing; make it with: snakemake --cores all {path}") from error
+    except (OSError, ValueError) as error:
+        raise FrugalError(f"the table {path} cannot be read ({error}); remove {folder} and run again") from error
+
+
+def comparisons(study: Study, folder: str | Path) -> list["Comparison"]:
+    """One comparison per data set and model. Raises FrugalError naming a table that is missing or lacks a cell."""
+    folder = Path(folder)
+    tables = {name: _read(folder, name) for name in ("runs", "summary", "history", "audit")}
+    return [Comparison(study, folder, dataset, model, tables) for dataset, model in study.pairs]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All strategies of a study on one data set and model."""
+
+    study: Study
+    folder: Path
+    dataset: str
+    model: str
+    tables: dict[str, pd.DataFrame]
+
+    @property
+    def name(self) -> str:
+        """How files of this comparison begin, e.g. mnist-cnn-small."""
+        return f"{self.dataset}-{self.model}"
+
+    def _mine(self, table: pd.DataFrame) -> pd.DataFrame:
+        mine = table[(table["dataset"] == self.dataset) & (table["model"] == self.model)]
+        return mine.reset_index(drop=True)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row per strategy, in the study's order."""
+        summary = self._mine(self.tables["summary"]).set_index("strategy", drop=False)
+        missing = [strategy for strategy in self.study.strategies if strategy not in summary.index]
+        if missing:
+            path = self.folder / "summary.csv"
+            raise FrugalError(
+                f"{path} has no row for {self.dataset}/{self.model}/{missing[0]}; remove it and run again"
+            )
+        return summary.loc[self.study.strategies].reset_index(drop=True)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """A row per run."""
+        return self._mine(self.tables["runs"])
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """A row per run and epoch."""
+        return self._mine(self.tables["history"])
+
+    @cached_property
+    def audit(self) -> pd.DataFrame:
+        """A row per doubt about this comparison."""
+        return self._mine(self.tables["audit"])
+
+    def groups(self) -> dict[str, list[str]]:
+        """The strategies but the baseline, in groups of one idea, few enough for one panel each."""
+        titles = {
+            "Fixed level": lambda name: name.startswith("fixed"),
+            "Median or set threshold": lambda name: name.startswith(("median", "threshold")),
+            "Moving average, random control": lambda name: name.startswith(("ema", "random")),
+        }
+        groups: dict[str, list[str]] = {}
+        for strategy in self.study.strategies:
+            if strategy == self.study.baseline:
+                continue
+            if "spectral" in strategy or "anneal" in strategy:
+                title = "Small pixels (spectral), full end (anneal)"
+            else:
+                title = next((title for title, holds in titles.items() if holds(strategy)), "Other strategies")
+            groups.setdefault(title, []).append(strategy)
+        return groups
+
+    @cached_property
+    def _iterations(self) -> pd.DataFrame:
+        columns = [*TYPES, "seed", "step", "loss"]
+        return self._mine(_read(self.folder, "iterations", dtype=TYPES, usecols=columns))
+
+    @cached_property
+    def loss_curves(self) -> tuple[dict[str, pd.DataFrame], int]:
+        """Training loss per step and strategy, and the width in steps of the centred running mean that smoothed it.
+
+        Each seed's curve is smoothed, then mean, low and high (one standard error) are taken over the seeds, as far as
+        the shortest seed goes. At most 400 steps are kept, evenly, since more cannot be seen.
+        """
+        longest = int(self._iterations["step"].max())
+        window = max(1, longest // 60) | 1  # odd, so that it has a centre
+        curves = {}
+        for strategy, rows in self._iterations.groupby("strategy", observed=True):
+            seeds = rows.pivot(index="step", columns="seed", values="loss").dropna()
+            smooth = seeds.rolling(window, center=True, min_periods=window // 2 + 1).mean()
+            kept = np.unique(np.linspace(0, len(smooth) - 1, min(400, len(smooth))).round().astype(int))
+            smooth = smooth.iloc[kept]
+            mean = smooth.mean(axis=1)
+            error = smooth.sem(axis=1).fillna(0)  # one seed: a line without a band
+            curves[strategy] = pd.DataFrame(
+                {"mean": mean, "low": (mean - error).clip(lower=mean / 10), "high": mean + error}
+            )
+        return curves, window
+
+    def levels(self) -> dict[str, pd.DataFrame]:
+        """Per strategy that reads at more than one level: a row per epoch, a column per level k, and `flip`; mean over seeds."""
+        columns = {column: int(column[7:]) for column in self.history if column.startswith("share_k")}
+        shares = {}
+        for strategy in self.study.strategies:
+            mine = self.history[self.history["strategy"] == strategy]
+            used = {column: level for column, level in columns.items() if mine[column].max() > 0}
+            if len(used) > 1:
+                mean = mine.groupby("epoch")[[*used, "flip_rate"]].mean().rename(columns={**used, "flip_rate": "flip"})
+                shares[strategy] = mean
+        return shares

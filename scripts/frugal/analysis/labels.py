@@ -1,0 +1,89 @@
+"""Put labels beside what they name, without covering each other."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
+
+# Where a label may stand around its point: (dx, dy) in units of text height, and its alignment. Nearest first.
+PLACES = [
+    (distance * np.cos(angle), distance * np.sin(angle), "left" if np.cos(angle) > 0 else "right")
+    for distance in (0.8, 1.2, 1.7, 2.3, 3.0, 3.8, 4.8, 6.0)
+    for angle in np.radians((0, 180, 30, -30, 150, -150, 60, -60, 120, -120))
+]
+
+
+def spread(wanted: Sequence[float], gap: float) -> list[float]:
+    """Positions as near as possible to `wanted` (any order) that lie at least `gap` apart, in the same order.
+
+    This is isotonic regression on (wanted - rank * gap): neighbours that would collide share their mean.
+    """
+    order = np.argsort(wanted, kind="stable")
+    blocks: list[list[float]] = []  # [sum, count] of positions minus rank * gap
+    for rank, index in enumerate(order):
+        blocks.append([wanted[index] - rank * gap, 1])
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
+            total, count = blocks.pop()
+            blocks[-1] = [blocks[-1][0] + total, blocks[-1][1] + count]
+    level = [total / count for total, count in blocks for _ in range(int(count))]
+    placed = [0.0] * len(wanted)
+    for rank, index in enumerate(order):
+        placed[index] = float(level[rank] + rank * gap)
+    return placed
+
+
+def name_points(
+    axes: Axes, x: Sequence[float], y: Sequence[float], names: Sequence[str], colours: Sequence[str], ink: str
+) -> None:
+    """Write each name beside its point (data units), at the nearest place that covers no point and no other name.
+
+    colours: of the points; a name that had to go further away is tied to its point by a line of that colour
+    """
+    figure = axes.figure
+    figure.draw_without_rendering()  # fixes the layout, so that pixels mean something
+    renderer = figure.canvas.get_renderer()
+    frame = axes.get_window_extent(renderer)
+    points = axes.transData.transform(np.column_stack([x, y]))
+    size = float(axes.xaxis.get_ticklabels()[0].get_fontsize())
+    unit = size * figure.dpi / 72
+    taken = [Bbox.from_extents(px - 0.4 * unit, py - 0.4 * unit, px + 0.4 * unit, py + 0.4 * unit) for px, py in points]
+    for (px, py), name, colour in sorted(zip(points, names, colours, strict=True), key=lambda item: -item[0][1]):
+        text = axes.annotate(name, (px, py), xycoords="figure pixels", fontsize=size, va="center")
+        best, least = None, np.inf
+        for rank, (dx, dy, align) in enumerate(PLACES):
+            text.set_position((px + dx * unit, py + dy * unit))
+            text.set_ha(align)
+            box = text.get_window_extent(renderer).padded(0.08 * unit)
+            over = (frame.x0 - box.x0, box.x1 - frame.x1, frame.y0 - box.y0, box.y1 - frame.y1)
+            outside = sum(max(length, 0) for length in over)
+            covered = sum(1 for other in taken if box.overlaps(other))
+            start, end = np.array([px, py]), np.array([px + dx * unit, py + dy * unit])
+            crossed = sum(
+                1 for point in points if np.hypot(*(point - start)) > 1 and _near(point, start, end) < 0.4 * unit
+            )
+            penalty = 100 * covered + 60 * outside / unit + 25 * crossed + rank
+            if penalty < least:
+                best, least, kept = (dx, dy, align), penalty, box
+        dx, dy, align = best
+        text.remove()
+        tie = {"arrowstyle": "-", "lw": 0.9, "shrinkA": 0, "shrinkB": 2, "relpos": (0 if align == "left" else 1, 0.5)}
+        distant = np.hypot(dx, dy) > 1.5
+        axes.annotate(
+            name,
+            axes.transData.inverted().transform((px, py)),
+            xytext=(dx * size, dy * size),
+            textcoords="offset points",
+            fontsize=size,
+            color=ink,
+            ha=align,
+            va="center",
+            arrowprops=tie | {"color": colour} if distant else None,
+        )
+        taken.append(kept)
+
+
+def _near(point: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
+    """Distance of a point from the stretch between two others."""
+    along = np.clip(np.dot(point - start, end - start) / np.dot(end - start, end - start), 0, 1)
+    return float(np.hypot(*(point - start - along * (end - start))))

@@ -1,0 +1,10 @@
+"""Which of several choices nobody beats in both cost and accuracy."""
+
+import numpy as np
+
+
+def front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+    """Indices of the undominated points, by rising cost: no other point is at most as costly and at least as accurate."""
+    order = np.lexsort((-accuracy, cost))
+    highest = np.maximum.accumulate(np.concatenate([[-np.inf], accuracy[order][:-1]]))
+    return order[accuracy[order] > highest]

@@ -1,0 +1,134 @@
+"""Run a report notebook and make one self-contained web page of it: all outputs appear together, or none does."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbclient.exceptions import DeadKernelError
+from nbconvert import HTMLExporter
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+from frugal.atomic import write_text
+from frugal.errors import FrugalError
+
+TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = Path(__file__).parents[2]
+
+
+def render(
+    notebook: Path,
+    parameters: Mapping[str, str],
+    ipynb: Path,
+    page: Path,
+    figures: Path,
+    failed: Path,
+    title: str,
+    home: str,
+) -> None:
+    """Execute `notebook` with papermill and write the executed copy, its web page and its figures.
+
+    parameters: handed to the cell tagged `parameters`; the notebook writes its figures into `figures`
+    failed: where the copy of a notebook goes whose cell failed
+    home: address of the front page, relative to the page
+    Raises FrugalError naming the cell; then earlier outputs are as they were.
+    """
+    if not notebook.is_file():
+        raise FrugalError(f"the notebook {notebook} does not exist; restore it from git")
+    failed.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="frugal-render-") as scratch, _replacing(figures):
+        executed = Path(scratch) / ipynb.name
+        with _kernel_finds_frugal(Path(scratch)):
+            _execute(notebook, parameters, executed, failed)
+        html = to_html(executed, title, home, notebook=os.path.relpath(ipynb, page.parent))
+        write_text(page, html)
+        write_text(ipynb, executed.read_text(encoding="utf-8"))
+
+
+def _execute(notebook: Path, parameters: Mapping[str, str], executed: Path, failed: Path) -> None:
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(executed),
+            parameters=dict(parameters),
+            kernel_name="python3",
+            cwd=os.getcwd(),
+            config=Config(KernelManager={"transport_encryption": "auto"}),  # nodes are shared with strangers
+        )
+    except PapermillExecutionError as error:
+        write_text(failed, executed.read_text(encoding="utf-8"))
+        why = f"{error.ename}: {' '.join(str(error.evalue).split())}"
+        raise FrugalError(f"cell {error.cell_index + 1} of {notebook} failed with {why}; see {failed}") from error
+    except DeadKernelError as error:
+        raise FrugalError(
+            f"the kernel of {notebook} died, probably for want of memory; free some and run again"
+        ) from error
+
+
+@contextmanager
+def _kernel_finds_frugal(scratch: Path) -> Iterator[None]:
+    """The kernel imports `frugal` from beside the scripts, runs without a display, and leaves nothing in the home folder."""
+    path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
+    wanted = {
+        "PYTHONPATH": path,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "MPLBACKEND": "agg",
+        **{name: str(scratch / name.lower()) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR")},
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[None]:
+    """An empty `folder` for the time of the block; on any error the one that was there before comes back."""
+    aside = folder.with_name(f".{folder.name}.before")
+    if aside.exists():  # an earlier render was killed: what it had put aside is the whole one
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+    if folder.exists():
+        folder.rename(aside)
+    try:
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise FrugalError(
+                f"cannot make the folder {folder} ({error.strerror}); choose another results folder"
+            ) from error
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if aside.exists():
+            aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def to_html(executed: Path, title: str, home: str, notebook: str) -> str:
+    """The executed notebook as one page that needs neither network nor scripts; home, notebook: what it links to."""
+    exporter = HTMLExporter(
+        extra_template_basedirs=[str(TEMPLATES)], template_name="report", exclude_anchor_links=True, embed_images=True
+    )
+    about = {
+        "title": title,
+        "home": home,
+        "notebook": notebook,
+        "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
+    }
+    html, _ = exporter.from_notebook_node(nbformat.read(executed, as_version=4), resources={"frugal": about})
+    return html

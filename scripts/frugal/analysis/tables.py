@@ -1,0 +1,134 @@
+"""From records to tables: a row per run, a row per cell with its verdict, and the curves."""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from frugal.analysis.audit import audit
+from frugal.analysis.controls import against_controls
+from frugal.analysis.records import Record
+from frugal.analysis.schema import ITERATIONS, Metrics
+from frugal.analysis.statistics import BASELINE, intervals, paired, verdict
+from frugal.atomic import write_text
+from frugal.study import Study
+
+CELL = ["dataset", "model", "strategy"]
+ACCURACIES = ["test_accuracy", "test_accuracy_full_fidelity", "test_f1", "val_accuracy", "best_val_accuracy"]
+COSTS = [
+    *("train_seconds", "inference_seconds", "flops_executed", "bytes_read", "peak_memory_bytes", "energy_joules"),
+    *("samples_forwarded", "samples_backpropagated", "live_parameters"),
+]
+OTHERS = ["compression_ratio", "epochs_to_target", "seconds_to_target"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What tabulate writes. iterations: text with its header, since no statistic needs it parsed."""
+
+    runs: pd.DataFrame
+    summary: pd.DataFrame
+    history: pd.DataFrame
+    audit: pd.DataFrame
+    iterations: list[str] = field(repr=False)
+
+    def write(self, folder: Path) -> None:
+        """Write every table as CSV, each whole or not at all."""
+        for name in ("runs", "summary", "history", "audit"):
+            text = io.StringIO()
+            getattr(self, name).to_csv(text, index=False, lineterminator="\n")
+            write_text(folder / f"{name}.csv", text.getvalue())
+        write_text(folder / "iterations.csv", "".join(self.iterations))
+
+
+def tabulate(study: Study, records: list[Record]) -> Tables:
+    """All tables of a study from the records of all its runs."""
+    doubts = audit(study, records)
+    runs = runs_table(study, records, doubts)
+    history = pd.concat([_history_of(record) for record in records], ignore_index=True)
+    return Tables(runs, summary_table(study, runs), history, doubts, _iterations_of(records))
+
+
+def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.DataFrame:
+    """A row per run: metrics.json, then provenance, then the first epoch and second at the target accuracy (null if never)."""
+    doubted = {name for runs in doubts["runs"] for name in runs.split(", ")} if len(doubts) else set()
+    rows = []
+    for record in records:
+        manifest = record.manifest
+        row = {
+            name: value for name, value in record.metrics.model_dump().items() if not isinstance(value, (dict, list))
+        }
+        reached = record.history[record.history["val_accuracy"] >= study.target_accuracy]
+        row["epochs_to_target"] = reached["epoch"].iloc[0] if len(reached) else None
+        row["seconds_to_target"] = reached["train_seconds"].iloc[0] if len(reached) else None
+        row |= {name: getattr(manifest.hardware, name) for name in ("cpu", "gpu", "cores", "threads")}
+        row |= {
+            "git_commit": manifest.git.commit,
+            "git_dirty": manifest.git.dirty,
+            "data_checksum": manifest.data_checksum,
+        }
+        row |= {
+            "started": manifest.started.isoformat(),
+            "ended": manifest.ended.isoformat(),
+            "resumes": manifest.resumes,
+        }
+        row |= {"loss_curve": record.loss_curve, "doubted": f"{record.cell.strategy}/seed-{record.seed}" in doubted}
+        rows.append(row)
+    runs = pd.DataFrame(rows)
+    return runs[[*Metrics.model_fields, *runs.columns.difference(Metrics.model_fields.keys(), sort=False)]]
+
+
+def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row per cell.
+
+    <metric>_mean, _low, _high: over seeds. <accuracy>_difference_*: to the baseline, paired by seed.
+    <cost>_saved_*: share of the baseline's cost that was not spent, paired by seed. All null for what one seed can't tell.
+    """
+    numbers = [*ACCURACIES, *COSTS, *OTHERS]
+    values = runs[[*CELL, "seed", *numbers]].copy()
+    values[numbers] = values[numbers].astype(float)
+    key = ["dataset", "model", "seed"]
+    differences, saved = paired(values, values[values["strategy"] == study.baseline].drop(columns="strategy"), by=key)
+    own = values["strategy"] == study.baseline  # the baseline's difference to itself says nothing
+    comparison = pd.concat(
+        [
+            values[CELL],
+            differences[ACCURACIES].mask(own).add_suffix("_difference"),
+            saved[COSTS].mask(own).add_suffix("_saved"),
+        ],
+        axis=1,
+    )
+    groups = runs.groupby(CELL, sort=False)
+    counts = groups.agg(
+        seeds=("seed", "size"), seeds_at_target=("epochs_to_target", "count"), doubted=("doubted", "sum")
+    )
+    controls = against_controls(study, runs, CELL)
+    parts = [counts, intervals(values.drop(columns="seed"), CELL), intervals(comparison, CELL), controls]
+    summary = pd.concat(parts, axis=1)
+    for accuracy, column in (("test_accuracy", "verdict"), ("test_accuracy_full_fidelity", "verdict_full_fidelity")):
+        bounds = zip(summary[f"{accuracy}_difference_low"], summary[f"{accuracy}_difference_high"], strict=True)
+        reached = [verdict(low, high, study.margin) for low, high in bounds]
+        is_baseline = summary.index.get_level_values("strategy") == study.baseline
+        summary[column] = np.where(is_baseline, BASELINE, [name for name, _ in reached])
+        summary[f"{column}_reason"] = np.where(
+            is_baseline, "what the others are compared with", [why for _, why in reached]
+        )
+    return summary.reset_index()
+
+
+def _history_of(record: Record) -> pd.DataFrame:
+    history = record.history.copy()
+    for position, (name, value) in enumerate({**record.cell._asdict(), "seed": record.seed}.items()):
+        history.insert(position, name, value)
+    return history
+
+
+def _iterations_of(records: list[Record]) -> list[str]:
+    """The text of iterations.csv in pieces: joining lines is far cheaper than parsing and formatting millions of numbers."""
+    pieces = [",".join([*CELL, "seed", *ITERATIONS]) + "\n"]
+    for record in records:
+        start = ",".join([*record.cell, str(record.seed)]) + ","
+        pieces.append("".join(start + row for row in record.iterations.splitlines(keepends=True)))
+    return pieces

@@ -1,0 +1,81 @@
+"""Residual nets for images of any size: ResNet-18 and ResNet-50 with the stem for CIFAR or ImageNet, and a small one.
+
+He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. The blocks, their initialisation and the names of
+the layers are torchvision's, so that its weights fit where width is 64, channels are 3 and the stem is ImageNet's.
+"""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
+
+# Blocks of each stage; every stage but the first halves the image and doubles the width. Depth 8 is the smallest of the
+# paper's CIFAR family (6n + 2 layers in three stages), with 1x1 convolutions where a shortcut changes its shape.
+DEPTHS = {8: (BasicBlock, [1, 1, 1]), 18: (BasicBlock, [2, 2, 2, 2]), 50: (Bottleneck, [3, 4, 6, 3])}
+
+
+def build(
+    shape: tuple[int, int, int],
+    classes: int,
+    *,
+    depth: Literal[8, 18, 50] = 18,
+    stem: Literal["cifar", "imagenet"] = "cifar",
+    width: Annotated[int, Ge(1)] = 64,
+) -> nn.Module:
+    """A net for images (b, C, H, W) -> logits (b, classes).
+
+    shape: (C, H, W); depth: layers with weights; stem: cifar is a 3x3 convolution at full resolution, imagenet a 7x7 of
+    stride 2 and 3x3 max-pooling; width: channels of the first stage
+    """
+    return ResNet(shape[0], classes, *DEPTHS[depth], stem, width)
+
+
+class ResNet(nn.Module):
+    """torchvision's ResNet with a choice of stem, width and number of stages."""
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        block: type[BasicBlock | Bottleneck],
+        blocks: list[int],
+        stem: str,
+        width: int,
+    ):
+        super().__init__()
+        if stem == "cifar":
+            self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+            self.maxpool = nn.Identity()
+        else:
+            self.conv1 = nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
+            self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.stages = [f"layer{place + 1}" for place in range(len(blocks))]
+        before = width
+        for place, (name, count) in enumerate(zip(self.stages, blocks, strict=True)):
+            planes = width * 2**place
+            self.add_module(name, _stage(block, before, planes, count, stride=1 if place == 0 else 2))
+            before = planes * block.expansion
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(before, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images: (b, C, H, W) -> logits (b, classes)."""
+        hidden = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        for name in self.stages:
+            hidden = getattr(self, name)(hidden)
+        return self.fc(self.avgpool(hidden).flatten(1))
+
+
+def _stage(block: type[BasicBlock | Bottleneck], before: int, planes: int, count: int, stride: int) -> nn.Sequential:
+    after = planes * block.expansion
+    shortcut = None
+    if stride != 1 or before != after:
+        shortcut = nn.Sequential(conv1x1(before, after, stride), nn.BatchNorm2d(after))
+    first = block(before, planes, stride, shortcut)
+    return nn.Sequential(first, *(block(after, planes) for _ in range(count - 1)))

@@ -1,0 +1,114 @@
+"""A study at one scale, resolved: what was asked, which runs belong to it, and where their records lie.
+
+The plan makes it from the config; tables and reports are given it as JSON.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from frugal.errors import FrugalError
+
+
+class Cell(NamedTuple):
+    """What a study compares: one strategy on one data set and model, over all seeds."""
+
+    dataset: str
+    model: str
+    strategy: str
+
+
+class Study(BaseModel):
+    """A resolved study."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str
+    title: str
+    question: str
+    source: str = ""
+    scale: str
+    baseline: str
+    controls: list[str] = []
+    margin: float = Field(ge=0, lt=1, description="an accuracy lower by at most this fraction counts as equal")
+    target_accuracy: float = Field(gt=0, le=1, description="validation accuracy whose first reaching is timed")
+    datasets: list[str] = Field(min_length=1)
+    models: list[str] = Field(min_length=1)
+    strategies: list[str] = Field(min_length=1, description="in the order in which tables and figures show them")
+    seeds: list[int] = Field(min_length=1)
+    labels: dict[str, str] = {}
+    recipe: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _baseline_is_compared(self) -> "Study":
+        if self.baseline not in self.strategies:
+            raise ValueError(
+                f"the baseline {self.baseline} is not among the strategies; add it, or name another baseline"
+            )
+        return self
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every data set with every model: what is compared lies within one of these."""
+        return list(itertools.product(self.datasets, self.models))
+
+    def runs(self) -> Iterator[tuple[Cell, int]]:
+        """Every run of the study, in display order."""
+        for dataset, model in self.pairs:
+            for strategy in self.strategies:
+                for seed in self.seeds:
+                    yield Cell(dataset, model, strategy), seed
+
+    def folder(self, cell: Cell, seed: int) -> Path:
+        """Where a run's record lies, relative to the results of the scale."""
+        return Path("runs", self.name, cell.dataset, cell.model, cell.strategy, f"seed-{seed}")
+
+
+def one_line(error: ValidationError) -> str:
+    """The first complaint of pydantic in one line: which key, and why."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return (f"{where}: " if where else "") + first["msg"].removeprefix("Value error, ") + more
+
+
+def read_json(text_or_path: str, what: str) -> Any:
+    """JSON given on the command line, either as text or as the path of a file that holds it."""
+    text, where = text_or_path, what
+    if not text_or_path.lstrip().startswith(("{", "[")):
+        where = f"{what} {text_or_path}"
+        try:
+            text = Path(text_or_path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FrugalError(f"{where} is neither JSON nor a readable file ({error}); give one of the two") from error
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise FrugalError(f"{where} is not valid JSON ({error}); correct it and run again") from error
+
+
+def study_of(content: Any) -> Study:
+    """Check a study that was read from JSON; FrugalError names the key that is wrong."""
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise FrugalError(f"the study is not complete: {one_line(error)}; see config/studies") from error
+
+
+def read_study(text_or_path: str) -> Study:
+    """The study given as JSON or as the path of a JSON file."""
+    return study_of(read_json(text_or_path, "--study"))
+
+
+def read_studies(text_or_path: str) -> list[Study]:
+    """The list of studies given as JSON or as the path of a JSON file."""
+    content = read_json(text_or_path, "--studies")
+    if not isinstance(content, list) or not content:
+        raise FrugalError(
+            "--studies must be a JSON list with at least one study; run it through Snakemake's rule index"
+        )
+    return [study_of(item) for item in content]

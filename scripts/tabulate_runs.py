@@ -1,0 +1,33 @@
+"""Turn the records of a study's runs into its tables: runs, summary, history, iterations and audit, as CSV.
+
+Not named tabulate.py: scripts lie first on the path, and torch imports a package of that name.
+"""
+
+import argparse
+from pathlib import Path
+
+from frugal.analysis.records import read_records
+from frugal.analysis.tables import tabulate
+from frugal.errors import exit_with_one_line
+from frugal.study import read_study
+
+
+def main() -> None:
+    """Read exactly the runs that the study lists under --results, and write --out/*.csv."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--study", required=True, help="the resolved study, as JSON or as the path of a JSON file")
+    arguments.add_argument("--results", required=True, type=Path, help="results folder of the scale, e.g. results/demo")
+    arguments.add_argument(
+        "--out", required=True, type=Path, help="folder of the tables, e.g. results/demo/tables/compression"
+    )
+    given = arguments.parse_args()
+    study = read_study(given.study)
+    tables = tabulate(study, read_records(study, given.results))
+    tables.write(given.out)
+    print(
+        f"{study.name}: {len(tables.runs)} runs in {len(tables.summary)} cells; {len(tables.audit)} findings of the audit"
+    )
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)

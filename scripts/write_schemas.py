@@ -1,0 +1,34 @@
+"""Write workflow/schemas/*.json from the code, for editors that complete and check YAML; a test holds them equal."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from frugal.atomic import write_text
+from frugal.plan import Config
+from frugal.spec import Dataset, Model, StudyConfig
+
+SECTIONS = {"config": Config, "datasets": dict[str, Dataset], "models": dict[str, Model], "study": StudyConfig}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """A JSON schema for each kind of config file."""
+    return {name: TypeAdapter(section).json_schema() for name, section in SECTIONS.items()}
+
+
+def main() -> int:
+    """Write them all."""
+    for name, schema in schemas().items():
+        path = Path("workflow/schemas") / f"{name}.schema.json"
+        write_text(path, json.dumps(schema, indent=2) + "\n")
+        print(path, file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    from frugal.errors import exit_with_one_line
+
+    exit_with_one_line(main)

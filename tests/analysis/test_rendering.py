@@ -1,0 +1,132 @@
+"""The scripts as Snakemake calls them: tabulate, render, index."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from analysis import factory
+
+NOTEBOOK = Path("notebooks/compression.ipynb")
+EXTERNAL = re.compile(r"""(?:src|href|srcset|url\()\s*=?\s*["']?(?:https?:)?//""")
+
+
+def call(script: str, **options: object) -> subprocess.CompletedProcess:
+    named = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    return subprocess.run([sys.executable, f"scripts/{script}.py", *named], capture_output=True, text=True, check=False)
+
+
+def outputs(root: Path) -> dict[str, Path]:
+    reports = root / "reports"
+    return {
+        **{"ipynb": reports / "compression.ipynb", "html": reports / "compression.html"},
+        **{"figures": reports / "compression", "failed": root / "failed.ipynb"},
+    }
+
+
+def render(root: Path, notebook: Path = NOTEBOOK, **changes: object) -> subprocess.CompletedProcess:
+    given = {
+        **{"notebook": notebook, "study": json.dumps(factory.study()), "tables": root / "tables/compression"},
+        **{"reported": "config/reported/compression.csv"},
+    }
+    return call("render", **given | outputs(root) | changes)
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory) -> Path:
+    """A results folder with records, tables, report and front page, made by the scripts alone."""
+    root, given = tmp_path_factory.mktemp("rendered"), factory.study()
+    factory.write_runs(root, given)
+    steps = [
+        call("tabulate_runs", study=json.dumps(given), results=root, out=root / "tables/compression"),
+        render(root),
+        call("index", studies=json.dumps([given]), results=root, out=root / "index.html"),
+    ]
+    for step in steps:
+        assert step.returncode == 0, step.stderr
+    return root
+
+
+def test_analysis_needs_no_torch():
+    every = [f"frugal.analysis.{path.stem}" for path in Path("scripts/frugal/analysis").glob("*.py")]
+    told = f"import sys; sys.path.insert(0, 'scripts'); import {', '.join(every)}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", told], check=False).returncode == 0
+
+
+def test_notebook_holds_no_output():
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in cells)
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1
+
+
+def test_notebook_depends_only_on_what_the_rule_watches():
+    imported = re.findall(r"(?:from|import)\s+(frugal[\w.]*)", NOTEBOOK.read_text())
+    assert set(imported) == {"frugal.analysis.notebook"}
+
+
+def test_report_is_one_page_that_needs_no_network(rendered):
+    page = (rendered / "reports/compression.html").read_text()
+    assert not EXTERNAL.search(page)
+    assert "<script" not in page
+    assert page.count("<figure>") == len(list((rendered / "reports/compression").glob("*.png"))) >= 8
+    assert "Traceback" not in page
+
+
+def test_only_the_declared_outputs_are_left(rendered):
+    left = sorted(path.name for path in [*rendered.iterdir(), *(rendered / "reports").iterdir()])
+    assert left == ["compression", "compression.html", "compression.ipynb", "index.html", "reports", "runs", "tables"]
+
+
+def test_every_link_of_the_front_page_leads_somewhere(rendered):
+    page = (rendered / "index.html").read_text()
+    links = re.findall(r'href="([^"]+)"', page)
+    local = [link for link in links if not link.startswith("data:")]
+    assert len(local) > 3 * 15, "the record of each of the 15 runs"
+    assert all((rendered / link).is_file() for link in local)
+    assert not EXTERNAL.search(page)
+
+
+def test_failed_cell_leaves_the_earlier_report_alone(rendered, tmp_path):
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook.cells = [*notebook.cells[:2], nbformat.v4.new_code_cell("raise ValueError('no such luck')")]
+    broken, failed = tmp_path / "broken.ipynb", tmp_path / "failed.ipynb"
+    nbformat.write(notebook, broken)
+    kept = {path: path.read_bytes() for path in (rendered / "reports").rglob("*") if path.is_file()}
+    done = render(rendered, broken, failed=failed)
+    assert done.returncode == 2
+    line = done.stderr.strip().splitlines()[-1]
+    assert line == f"frugal: cell 4 of {broken} failed with ValueError: no such luck; see {failed}"
+    assert "no such luck" in failed.read_text()
+    assert {path: path.read_bytes() for path in (rendered / "reports").rglob("*") if path.is_file()} == kept
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "said"),
+    [
+        ("tabulate_runs", {"study": "{", "results": ".", "out": "never"}, "not valid JSON"),
+        ("tabulate_runs", {"study": "nowhere.json", "results": ".", "out": "never"}, "nowhere.json"),
+        (
+            "tabulate_runs",
+            {"study": json.dumps(factory.study(baseline="best")), "results": ".", "out": "never"},
+            "best",
+        ),
+        ("tabulate_runs", {"study": json.dumps(factory.study()), "results": "nowhere", "out": "never"}, "nowhere/runs"),
+        ("index", {"studies": "[]", "results": ".", "out": "never"}, "--studies"),
+        (
+            "index",
+            {"studies": json.dumps([factory.study()]), "results": "nowhere", "out": "never"},
+            "runs.csv is missing",
+        ),
+    ],
+)
+def test_bad_input_gives_one_line_and_no_file(script, options, said):
+    done = call(script, **options)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("frugal: ")
+    assert said in line
+    assert not Path("never").exists()

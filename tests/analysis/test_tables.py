@@ -1,0 +1,140 @@
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import factory
+from frugal.analysis.records import read_records
+from frugal.analysis.tables import tabulate
+from frugal.study import study_of
+
+RUNS = {
+    *("study", "dataset", "model", "strategy", "seed", "epochs", "test_accuracy", "test_f1", "val_accuracy"),
+    *("best_val_accuracy", "train_seconds", "inference_seconds", "peak_memory_bytes", "model_bytes", "parameters"),
+    *("live_parameters", "flops_forward_per_sample", "flops_executed", "samples_forwarded", "samples_backpropagated"),
+    *("bytes_read", "compression_ratio", "energy_joules", "energy_source", "device"),
+}
+
+
+def seed_folder(root: Path, strategy: str, seed: int) -> Path:
+    return root / "digits/cnn-small" / strategy / f"seed-{seed}"
+
+
+def edit(path: Path, change) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_runs_has_a_row_per_run_and_the_columns_of_the_design(study, results):
+    runs = pd.read_csv(results / "tables/compression/runs.csv")
+    assert set(runs.columns) >= RUNS
+    assert len(runs) == len(list(study.runs()))
+
+
+def test_summary_agrees_with_a_plain_computation(study, results):
+    runs = pd.read_csv(results / "tables/compression/runs.csv").set_index(["strategy", "seed"])
+    summary = pd.read_csv(results / "tables/compression/summary.csv").set_index("strategy")
+    ours, base = runs.loc["ema-4-16"], runs.loc["full"]
+    row = summary.loc["ema-4-16"]
+    assert row["seeds"] == 3
+    assert row["test_accuracy_mean"] == pytest.approx(ours["test_accuracy"].mean())
+    assert row["test_accuracy_difference_mean"] == pytest.approx((ours["test_accuracy"] - base["test_accuracy"]).mean())
+    assert row["bytes_read_saved_mean"] == pytest.approx((1 - ours["bytes_read"] / base["bytes_read"]).mean())
+    assert row["verdict"] == "worse"
+    assert summary.loc["fixed-16", "verdict"] == "equal within the margin"
+    assert summary.loc["full", "verdict"] == "baseline"
+    assert np.isnan(summary.loc["full", "test_accuracy_difference_mean"])
+    assert summary["energy_joules_mean"].isna().all(), "what was not measured stays null"
+
+
+def test_control_is_the_one_that_read_as_many_bytes(results):
+    summary = pd.read_csv(results / "tables/compression/summary.csv").set_index("strategy")
+    assert summary.loc["ema-4-16", "control"] == "random-4-16"
+    assert summary.loc["ema-4-16", "control_difference_low"] > 0
+    assert pd.isna(summary.loc["fixed-16", "control"]), "nothing else reads that much"
+
+
+def test_one_seed_gives_numbers_but_no_verdict(make_tables):
+    _, tables, _ = make_tables(seeds=[4])
+    others = tables.summary[tables.summary["strategy"] != "full"]
+    assert set(others["verdict"]) == {"undecided"}
+    assert others["verdict_reason"].str.contains("one seed").all()
+    assert others["test_accuracy_mean"].notna().all()
+    assert others["test_accuracy_low"].isna().all()
+
+
+def test_target_missed_by_one_seed_gives_no_mean(make_tables):
+    def spoil(root):
+        history = seed_folder(root, "full", 1) / "history.csv"
+        history.write_text(re.sub(r",0\.9,0\.1,0\.\d+", ",0.9,0.1,0.5", history.read_text()))
+
+    _, tables, _ = make_tables(spoil, target_accuracy=0.97)
+    row = tables.summary.set_index("strategy").loc["full"]
+    assert row["seeds_at_target"] == 2
+    assert np.isnan(row["epochs_to_target_mean"])
+
+
+def test_iterations_keep_every_loss_to_the_last_digit(study, results):
+    table = pd.read_csv(results / "tables/compression/iterations.csv", dtype={"loss": str})
+    mine = table[(table["strategy"] == "ema-4-16") & (table["seed"] == 2)]
+    record = pd.read_csv(
+        results / "runs/compression/digits/cnn-small/ema-4-16/seed-2/iterations.csv", dtype={"loss": str}
+    )
+    assert mine[["step", "epoch", "loss"]].reset_index(drop=True).equals(record)
+
+
+def test_two_names_for_one_training_are_flagged(make_tables):
+    def spoil(root):
+        shutil.copy(
+            seed_folder(root, "full", 1) / "iterations.csv", seed_folder(root, "ema-4-16", 1) / "iterations.csv"
+        )
+
+    _, tables, _ = make_tables(spoil)
+    (finding,) = tables.audit.itertuples()
+    assert finding.finding == "identical loss curves"
+    assert finding.runs == "full/seed-1, ema-4-16/seed-1"
+    doubted = tables.runs[tables.runs["doubted"]]
+    assert set(zip(doubted["strategy"], doubted["seed"], strict=True)) == {("full", 1), ("ema-4-16", 1)}
+
+
+def test_a_seed_without_effect_is_flagged(make_tables):
+    def spoil(root):
+        shutil.copy(seed_folder(root, "full", 0) / "iterations.csv", seed_folder(root, "full", 2) / "iterations.csv")
+
+    _, tables, _ = make_tables(spoil)
+    assert "the seed had no effect" in tables.audit["detail"].item()
+
+
+@pytest.mark.parametrize(
+    ("finding", "change"),
+    [
+        ("different hardware", lambda manifest: manifest["hardware"].update(gpu="H200")),
+        ("different code", lambda manifest: manifest["code"].update({"scripts/frugal/training/loop.py": "c" * 64})),
+        ("different packages", lambda manifest: manifest["versions"].update(torch="1.0")),
+        ("different data", lambda manifest: manifest.update(data_checksum="other")),
+    ],
+)
+def test_unlike_conditions_within_a_comparison_are_flagged(make_tables, finding, change):
+    _, tables, _ = make_tables(lambda root: edit(seed_folder(root, "fixed-4", 2) / "manifest.json", change))
+    assert tables.audit["finding"].tolist() == [finding]
+    assert tables.audit["runs"].tolist() == ["fixed-4/seed-2"]
+
+
+def test_honest_records_raise_no_doubt(results):
+    assert pd.read_csv(results / "tables/compression/audit.csv").empty
+
+
+def test_a_thousand_runs_take_seconds(tmp_path):
+    given = factory.study(seeds=list(range(200)))
+    factory.write_runs(tmp_path, given)
+    start = time.perf_counter()
+    tables = tabulate(study_of(given), read_records(study_of(given), tmp_path))
+    tables.write(tmp_path / "tables")
+    assert len(tables.runs) == 1000
+    assert time.perf_counter() - start < 10

@@ -1,0 +1,97 @@
+"""Promises of the repository itself."""
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from frugal import registry
+from frugal.imports import closure, module_file
+from write_schemas import schemas
+
+ROOT = Path(__file__).parents[1]
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+
+
+def locked():
+    """Versions by name, of requirements.lock."""
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    return {name.lower(): version for name, version in pins}
+
+
+@pytest.mark.parametrize("name", ["train", "report"])
+def test_conda_environments_have_the_versions_of_the_lock(name):
+    lines = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text())["dependencies"]
+    pins = [line for line in lines if isinstance(line, str) and " =" in line and not line.startswith("python ")]
+    pins += [line for part in lines if isinstance(part, dict) for line in part["pip"]]
+    assert pins
+    for pin in pins:
+        package, version = re.split(r" ?==?", pin)
+        assert locked()[CONDA_NAMES.get(package, package)] == version, pin
+
+
+def test_the_lock_names_no_index_and_carries_hashes():
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    assert text.count("--hash=sha256:") > text.count("==")
+
+
+def test_schemas_on_disk_are_those_of_the_code():
+    for name, schema in schemas().items():
+        file = ROOT / f"workflow/schemas/{name}.schema.json"
+        assert json.loads(file.read_text()) == schema, f"{file} is stale; run `make schemas`"
+
+
+def test_no_script_hides_an_installed_package():
+    """`python scripts/x.py` puts scripts/ first on the path: a script named like a package would be imported in its place."""
+    taken = set(importlib.metadata.packages_distributions())
+    ours = {file.stem for file in (ROOT / "scripts").glob("*.py")}
+    assert ours & (taken | set(sys.stdlib_module_names)) == set()
+
+
+@pytest.mark.parametrize("strategy", registry.names("strategy"))
+def test_the_closure_of_a_run_holds_every_file_of_ours_it_loads(strategy):
+    """Loaded in a fresh interpreter: what a run imports must be among the inputs that Snakemake compares."""
+    program = f"""
+import sys
+sys.path.insert(0, "scripts")
+from frugal import registry
+registry.load("strategy", "{strategy}"), registry.load("model", "cnn")
+import train
+sys.argv = ["train.py", "--spec", "{{}}", "--cache", "", "--out", ""]
+try:
+    train.main()
+except Exception as error:
+    assert "--spec" in str(error)  # all imports are done by then
+print("\\n".join(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "frugal" and m.__file__))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {Path(line).resolve() for line in done.stdout.split()}
+    names = registry.module_name("strategy", strategy), registry.module_name("model", "cnn")
+    assert loaded <= set(closure("train.py", *names))
+
+
+def test_the_workflow_is_parsed_without_torch():
+    program = "import sys; sys.path.insert(0, 'scripts'); import frugal.plan; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("step", "never"),
+    [
+        ("train.py", ["analysis", "plan", "bench"]),
+        ("prepare.py", ["analysis", "training", "strategies", "models", "measure", "bench"]),
+        ("tabulate_runs.py", ["training", "strategies", "models", "data", "measure", "bench"]),
+        ("render.py", ["training", "strategies", "models", "data", "measure", "bench"]),
+    ],
+)
+def test_rooms_keep_to_themselves(step, never):
+    scripts = module_file("frugal").parents[1]
+    rooms = {file.relative_to(scripts).parts[1].removesuffix(".py") for file in closure(step) if "frugal" in file.parts}
+    assert rooms.isdisjoint(never)

@@ -1,0 +1,56 @@
+"""The workflow as a user has it: a copy of the repository with one small study finished."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("workflow", "config", "scripts", "notebooks", "envs")
+SMALL = "override={strategies: [full, fixed-16, ema-4-16, random-4-16], seeds: 1, recipe: {epochs: 2}}"
+
+
+class Workflow:
+    """A checkout in a folder of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for part in PARTS:
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def snakemake(self, *arguments: str, config: str = SMALL) -> subprocess.CompletedProcess:
+        """Run snakemake there, with the small study unless told otherwise."""
+        tools = Path(sys.executable).parent
+        environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+        command = [tools / "snakemake", "--cores", "2", *arguments, "--config", config]
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+
+    def planned(self, *arguments: str, config: str = SMALL) -> Counter:
+        """How many jobs of each rule a dry run lists."""
+        done = self.snakemake("-n", *arguments, config=config)
+        assert done.returncode == 0, done.stderr
+        text = done.stdout + done.stderr
+        self.trained = set(re.findall(r"compression: (\S+) on digits/cnn-small, seed", text))
+        stats = re.search(r"Job stats:\n(.*?)\n(?:\n|Reasons)", text, re.DOTALL)
+        rows = re.findall(r"^(\w+)\s+(\d+)", stats[1], re.MULTILINE) if stats else []
+        return Counter({rule: int(count) for rule, count in rows if rule not in ("job", "total", "all")})
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory):
+    """A checkout in which nothing has run."""
+    return Workflow(tmp_path_factory.mktemp("fresh"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A checkout in which the small study is done."""
+    workflow = Workflow(tmp_path_factory.mktemp("finished"))
+    done = workflow.snakemake()
+    assert done.returncode == 0, done.stderr[-3000:]
+    return workflow

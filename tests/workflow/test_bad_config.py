@@ -1,0 +1,95 @@
+"""Whatever is wrong in a config, one line says what, where and what to do, before any job starts."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from frugal.errors import FrugalError
+from frugal.plan import Plan
+
+FOLDER = Path(__file__).parents[2] / "config"
+DEMO = "studies/compression.yaml: scales.demo with the override"
+
+
+def plan(**changes):
+    return Plan({**yaml.safe_load((FOLDER / "config.yaml").read_text()), **changes}, FOLDER)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"devce": "cpu"}, "config.yaml: unknown key 'devce'; did you mean device?"),
+        ({"scale": "standart"}, "config.yaml: unknown scale 'standart'; did you mean standard?"),
+        ({"studies": ["compresion"]}, "config.yaml: unknown study 'compresion'; did you mean compression?"),
+        ({"device": "tpu"}, "config.yaml: device is 'tpu'"),
+        ({"override": {"recipe": {"epoch": 1}}}, f"{DEMO}: unknown key 'recipe.epoch'; did you mean epochs?"),
+        (
+            {"override": {"recipe": {"epochs": 0}}},
+            f"{DEMO}: recipe.epochs is 0; input should be greater than or equal to 1",
+        ),
+        (
+            {"override": {"recipe": {"epochs": "many"}}},
+            f"{DEMO}: recipe.epochs is 'many'; input should be a valid integer",
+        ),
+        (
+            {"override": {"strategies": ["full", "fixed-61"]}},
+            f"{DEMO}: unknown strategy 'fixed-61'; did you mean fixed-16?",
+        ),
+        ({"override": {"strategies": ["fixed-16"]}}, f"{DEMO}: strategies lacks the baseline 'full'"),
+        ({"override": {"datasets": ["mnits"]}}, f"{DEMO}: unknown data set 'mnits'; did you mean mnist?"),
+        ({"override": {"models": ["resnet"]}}, f"{DEMO}: unknown model 'resnet'; there are: cnn-small"),
+        ({"override": {"seeds": []}}, f"{DEMO}: seeds is []; give a number of at least 1 or a list"),
+        (
+            {"override": {"levels_for": None}},
+            "k_hi is 16 coefficients per axis, but images of digits have 8; choose 1 to 8",
+        ),
+    ],
+)
+def test_a_bad_config_is_refused_in_one_line(changes, line):
+    with pytest.raises(FrugalError) as error:
+        plan(**changes)
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        ("use: compression", "use: compresion", "unknown strategy 'compresion'; did you mean compression?"),
+        (
+            "threshold: 0.5",
+            "treshold: 0.5",
+            "strategies.threshold-4-16: strategy compression has no parameter 'treshold'; did you",
+        ),
+        ("rule: median", "rule: mean", "rule is 'mean'; input should be 'median', 'fixed', 'ema' or 'random'"),
+        (
+            "follows: ema-4-16",
+            "follows: ema",
+            "strategies.random-4-16: follows unknown strategy 'ema'; ",
+        ),
+        ("k_hi: 16", "k_lo: 16", "strategy compression needs the parameter 'k_hi' (Level)"),
+        ("margin: 0.005", "margin: [", "compression.yaml: not valid YAML"),
+        ("baseline: full", "baseline: fulll", "unknown strategy 'fulll'; did you mean full?"),
+    ],
+)
+def test_a_bad_study_is_refused_in_one_line(tmp_path, before, after, line):
+    folder = tmp_path / "config"
+    (folder / "studies").mkdir(parents=True)
+    for file in ("config.yaml", "datasets.yaml", "models.yaml"):
+        (folder / file).write_text((FOLDER / file).read_text())
+    study = (FOLDER / "studies/compression.yaml").read_text()
+    assert before in study
+    (folder / "studies/compression.yaml").write_text(study.replace(before, after))
+    with pytest.raises(FrugalError) as error:
+        Plan(yaml.safe_load((folder / "config.yaml").read_text()), folder)
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_snakemake_stops_before_any_job_and_says_why(fresh):
+    done = fresh.snakemake(config="scale=huge")
+    assert done.returncode != 0
+    assert "unknown scale 'huge'; there are: demo, standard, published" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (fresh.folder / "results" / "huge").exists()

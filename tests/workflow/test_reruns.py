@@ -1,0 +1,92 @@
+"""What a change re-runs: exactly what it touches."""
+
+import os
+import time
+from contextlib import contextmanager
+
+import pytest
+
+AFTER_TRAINING = {"tabulate": 1, "render": 1, "index": 1}
+
+
+@contextmanager
+def edited(file, addition="\n# an edit\n"):
+    before = file.read_text()
+    file.write_text(before + addition)
+    try:
+        yield
+    finally:
+        file.write_text(before)
+
+
+def test_a_finished_study_has_nothing_to_do(finished):
+    assert finished.planned() == {}
+
+
+def test_touching_every_file_changes_nothing(finished):
+    later = time.time() + 60
+    for part in ("scripts", "config", "notebooks", "workflow"):
+        for file in (finished.folder / part).rglob("*"):
+            os.utime(file, (later, later))
+    assert finished.planned() == {}
+
+
+def test_editing_one_strategy_retrains_only_its_cells(finished):
+    with edited(finished.folder / "scripts/frugal/strategies/full.py"):
+        assert finished.planned() == {"train": 1, **AFTER_TRAINING}
+        assert finished.trained == {"full"}
+    with edited(finished.folder / "scripts/frugal/strategies/compression.py"):
+        assert finished.planned() == {"train": 3, **AFTER_TRAINING}
+        assert finished.trained == {"fixed-16", "ema-4-16", "random-4-16"}
+
+
+@pytest.mark.parametrize(
+    ("file", "jobs"),
+    [
+        ("scripts/frugal/analysis/statistics.py", {"tabulate": 1, "render": 1, "index": 1}),
+        ("scripts/frugal/analysis/theme.py", {"render": 1, "index": 1}),
+        ("scripts/index.py", {"index": 1}),
+    ],
+)
+def test_editing_analysis_code_retrains_nothing(finished, file, jobs):
+    with edited(finished.folder / file):
+        assert finished.planned() == jobs
+
+
+def test_a_changed_recipe_retrains_and_a_changed_label_does_not(finished):
+    config = finished.folder / "config/studies/compression.yaml"
+    before = config.read_text()
+    try:
+        config.write_text(before.replace("label: uncompressed images", "label: whole images"))
+        assert "train" not in finished.planned()
+        config.write_text(before.replace("k_hi: 16\n    control: true", "k_hi: 15\n    control: true", 1))
+        finished.planned()
+        assert finished.trained == {"fixed-16"} or finished.trained == set(), "only fixed-16 may change"
+        config.write_text(before.replace("k_hi: 16\n    control: true", "k_hi: 12\n    control: true", 1))
+        assert finished.planned()["train"] == 1
+        assert finished.trained == {"fixed-16"}
+    finally:
+        config.write_text(before)
+
+
+def test_one_cell_is_run_again_by_its_path(finished):
+    cell = "results/demo/runs/compression/digits/cnn-small/fixed-16/seed-0/metrics.json"
+    record = (finished.folder / cell).read_text()
+    assert finished.planned(cell, "--force") == {"train": 1}
+    (finished.folder / cell).unlink()
+    done = finished.snakemake(cell)
+    assert done.returncode == 0, done.stderr
+    assert (finished.folder / cell).read_text().splitlines()[:15] == record.splitlines()[:15]
+
+
+def test_a_control_waits_for_the_run_it_follows(fresh):
+    path = "results/demo/runs/compression/digits/cnn-small/random-4-16/seed-1/metrics.json"
+    assert fresh.planned(path) == {"prepare": 1, "train": 2}
+    assert fresh.trained == {"random-4-16", "ema-4-16"}
+
+
+def test_a_dry_run_counts_every_cell(fresh):
+    assert fresh.planned(config="scale=demo") == {"prepare": 1, "train": 14 * 3, **AFTER_TRAINING}
+    assert fresh.planned(config="scale=standard") == {"prepare": 1, "train": 14 * 3, **AFTER_TRAINING}
+    assert fresh.planned(config="scale=published") == {"prepare": 1, "train": 14 * 5, **AFTER_TRAINING}
+    assert fresh.planned(config="override={seeds: [3, 5, 8, 13]}")["train"] == 14 * 4

@@ -1,0 +1,26 @@
+# Needs: the source files of a data set (bundled, in FRUGAL_DATA, or downloaded). Makes: its array cache with the DCT store.
+
+
+rule prepare:
+    """One data set: read, split, DCT-encoded, cached."""
+    input:
+        script="scripts/prepare.py",
+        code=code_of_source,
+    output:
+        cache=f"{RESULTS}/data/{{dataset}}/manifest.json",
+    log:
+        f"{RESULTS}/data/{{dataset}}/prepare.log",
+    benchmark:
+        f"{RESULTS}/data/{{dataset}}/benchmark.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: 1
+    params:
+        dataset=spec_of_dataset,
+        data=f"--data {PLAN.config.data}" if PLAN.config.data else "",
+        downloads=f"{PLAN.config.results}/downloads",
+    message:
+        "prepare {wildcards.dataset}"
+    shell:
+        "python {input.script} --dataset {params.dataset:q} --out {output.cache}"
+        " --downloads {params.downloads} {params.data} 2> {log}"

@@ -1,0 +1,36 @@
+# Needs: the records of a study's runs. Makes: its tables.
+
+
+rule tabulate:
+    """The runs of one study as tables: one row per run, per cell, per epoch, per iteration."""
+    input:
+        script="scripts/tabulate_runs.py",
+        code=code_of("tabulate_runs.py"),
+        records=records_of_study,
+    output:
+        runs=f"{RESULTS}/tables/{{study}}/runs.csv",
+        summary=report(
+            f"{RESULTS}/tables/{{study}}/summary.csv",
+            caption="../report/table.rst",
+            category="{study}",
+            labels={"what": "summary table"},
+        ),
+        history=f"{RESULTS}/tables/{{study}}/history.csv",
+        iterations=f"{RESULTS}/tables/{{study}}/iterations.csv",
+        audit=f"{RESULTS}/tables/{{study}}/audit.csv",
+    log:
+        f"{RESULTS}/tables/{{study}}/tabulate.log",
+    benchmark:
+        f"{RESULTS}/tables/{{study}}/benchmark.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        study=spec_of_study,
+        out=lambda wildcards, output: os.path.dirname(output.runs),
+        results=lambda wildcards, output: os.path.dirname(
+            os.path.dirname(os.path.dirname(output.runs))
+        ),
+    message:
+        "{wildcards.study}: tables"
+    shell:
+        "python {input.script} --study {params.study:q} --results {params.results} --out {params.out} 2> {log}"

@@ -1,0 +1,39 @@
+# Needs: the cache of a data set. Makes: the record of one run. Checkpoints lie beside it and are nobody's output, so that
+# Snakemake never deletes them.
+
+
+rule train:
+    """One run: one strategy on one data set and model, with one seed."""
+    input:
+        script="scripts/train.py",
+        code=code_of_run,
+        cache=f"{RESULTS}/data/{{dataset}}/manifest.json",
+        follow=history_followed,
+    output:
+        metrics=f"{RUN}/metrics.json",
+        history=f"{RUN}/history.csv",
+        iterations=f"{RUN}/iterations.csv",
+        manifest=f"{RUN}/manifest.json",
+    log:
+        f"{RUN}/train.log",
+    benchmark:
+        f"{RUN}/benchmark.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: 1
+    resources:
+        gpu=gpus_of_run,
+    params:
+        spec=spec_of_run,
+        out=lambda wildcards, output: os.path.dirname(output.metrics),
+        follow=lambda wildcards, input: (
+            f"--follow {input.follow}" if input.follow else ""
+        ),
+        device=PLAN.config.device,
+    message:
+        "{wildcards.study}: {wildcards.strategy} on {wildcards.dataset}/{wildcards.model}, seed {wildcards.seed}"
+    shell:
+        "python {input.script} --spec {params.spec:q} --cache {input.cache} --out {params.out}"
+        " {params.follow} --device {params.device} --threads {threads}"
+        f" --checkpoint-seconds {PLAN.config.checkpoint_seconds}"
+        " 2> {log}"
