@@ -68,9 +68,9 @@ def headline(compared: Comparison) -> str:
         parts.setdefault(row["strategy"], []).append(SAVINGS[cost].format(f"**{percent(row[f'{cost}_saved_mean'])}**"))
     rows = {row["strategy"]: row for row in best.values()}
     sentences = [
-        f"`{strategy}` {' and '.join(saved)} at equal accuracy"
+        f"`{strategy}` {' and '.join(saved)} and stays within the margin of {100 * study.margin:g} points"
         if rows[strategy]["verdict"] == EQUAL
-        else f"`{strategy}` {' and '.join(saved)} at a better accuracy"
+        else f"`{strategy}` {' and '.join(saved)} and is more accurate"
         for strategy, saved in parts.items()
     ]
     sentences = [f"{text} ({_against(rows[name], compared)})" for text, name in zip(sentences, parts, strict=True)]
