@@ -1,6 +1,7 @@
 """From config files to the runs they ask for, checked before any job starts. Never imports torch: Snakemake parses this."""
 
 import json
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ class Plan:
             raise FrugalError(
                 f"{folder / 'config.yaml'}: unknown scale {self.scale!r}; {did_you_mean(self.scale, scales)}"
             )
+        _check_writable(Path(self.config.results))
         self.datasets = self._named("datasets.yaml", Dataset, DatasetSpec, "source", "source", "options")
         self.models = self._named("models.yaml", Model, ModelSpec, "model", "use", "parameters")
         self.files = {path.stem: path for path in sorted((folder / "studies").glob("*.yaml"))}
@@ -211,6 +213,16 @@ class Plan:
     def dataset_json(self, dataset: str) -> str:
         """What prepare.py needs to know, as JSON."""
         return json.dumps(self.datasets[dataset].model_dump(mode="json"))
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise FrugalError where nothing can be written under a folder that may not be there yet."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    reason = "is a file" if not there.is_dir() else "can't be written" if not os.access(there, os.W_OK) else None
+    if reason:
+        raise FrugalError(
+            f"results can't go to {folder}: {there} {reason}; choose another with --config results=<folder>"
+        )
 
 
 def _merged(section: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 # What the other files share: the plan made from the config, the paths, and what a rule may ask about a run.
 import os
+import shlex
 import sys
 from functools import cache
 from glob import glob

@@ -17,10 +17,10 @@ rule prepare:
     params:
         code=code_of_source,
         dataset=spec_of_dataset,
-        data=f"--data {PLAN.config.data}" if PLAN.config.data else "",
+        data=shlex.join(["--data", PLAN.config.data]) if PLAN.config.data else "",
         downloads=f"{PLAN.config.results}/downloads",
     message:
         "prepare {wildcards.dataset}"
     shell:
-        "python {input.script} --dataset {params.dataset:q} --out {output.cache}"
-        " --downloads {params.downloads} {params.data} 2> {log}"
+        "python {input.script:q} --dataset {params.dataset:q} --out {output.cache:q}"
+        " --downloads {params.downloads:q} {params.data} 2> {log:q}"

@@ -36,9 +36,9 @@ rule render:
     message:
         "{wildcards.study}: notebook"
     shell:
-        "python {input.script} --notebook {input.notebook} --study {params.study:q} --tables {params.tables}"
-        " --reported {input.reported} --ipynb {output.ipynb} --html {output.html} --figures {output.figures}"
-        " --failed {log}.failed.ipynb 2> {log}"
+        "python {input.script:q} --notebook {input.notebook:q} --study {params.study:q} --tables {params.tables:q}"
+        " --reported {input.reported:q} --ipynb {output.ipynb:q} --html {output.html:q} --figures {output.figures:q}"
+        " --failed {log:q}.failed.ipynb 2> {log:q}"
 
 
 rule index:
@@ -68,4 +68,4 @@ rule index:
     message:
         "index page: {output.index}"
     shell:
-        "python {input.script} --studies {params.studies:q} --results {params.results} --out {output.index} 2> {log}"
+        "python {input.script:q} --studies {params.studies:q} --results {params.results:q} --out {output.index:q} 2> {log:q}"

@@ -33,4 +33,4 @@ rule tabulate:
     message:
         "{wildcards.study}: tables"
     shell:
-        "python {input.script} --study {params.study:q} --results {params.results} --out {params.out} 2> {log}"
+        "python {input.script:q} --study {params.study:q} --results {params.results:q} --out {params.out:q} 2> {log:q}"

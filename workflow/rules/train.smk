@@ -27,13 +27,13 @@ rule train:
         spec=spec_of_run,
         out=lambda wildcards, output: os.path.dirname(output.metrics),
         follow=lambda wildcards, input: (
-            f"--follow {input.follow}" if input.follow else ""
+            shlex.join(["--follow", *input.follow]) if input.follow else ""
         ),
         device=PLAN.config.device,
     message:
         "{wildcards.study}: {wildcards.strategy} on {wildcards.dataset}/{wildcards.model}, seed {wildcards.seed}"
     shell:
-        "python {input.script} --spec {params.spec:q} --cache {input.cache} --out {params.out}"
-        " {params.follow} --device {params.device} --threads {threads}"
+        "python {input.script:q} --spec {params.spec:q} --cache {input.cache:q} --out {params.out:q}"
+        " {params.follow} --device {params.device:q} --threads {threads}"
         f" --checkpoint-seconds {PLAN.config.checkpoint_seconds}"
-        " 2> {log}"
+        " 2> {log:q}"
