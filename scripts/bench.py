@@ -7,7 +7,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-GROUPS = ("compression", "feeding", "workflow", "engine")
+GROUPS = ("compression", "feeding", "workflow", "engine", "resnet")
 
 
 def main() -> int:
@@ -31,6 +31,7 @@ def main() -> int:
 
     torch.set_num_threads(1)
     console, rows = Console(), []
+    console.width = max(console.width, 120)  # so that a log has the same table as a terminal
     for group in options.groups or GROUPS:
         if group not in GROUPS:
             raise FrugalError(f"unknown benchmark group {group!r}; {did_you_mean(group, list(GROUPS))}")
