@@ -20,7 +20,7 @@ rule train:
         f"{RUN}/benchmark.tsv"
     conda:
         "../../envs/train.yaml"
-    threads: 1
+    threads: PLAN.config.devices
     resources:
         gpu=gpus_of_run,
     params:
@@ -30,10 +30,11 @@ rule train:
             f"--follow {input.follow}" if input.follow else ""
         ),
         device=PLAN.config.device,
+        launcher=PLAN.launcher(),
     message:
         "{wildcards.study}: {wildcards.strategy} on {wildcards.dataset}/{wildcards.model}, seed {wildcards.seed}"
     shell:
-        "python {input.script} --spec {params.spec:q} --cache {input.cache} --out {params.out}"
+        "{params.launcher} {input.script} --spec {params.spec:q} --cache {input.cache} --out {params.out}"
         " {params.follow} --device {params.device} --threads {threads}"
-        f" --checkpoint-seconds {PLAN.config.checkpoint_seconds}"
+        f" --checkpoint-seconds {PLAN.config.checkpoint_seconds} --residency {PLAN.config.residency}"
         " 2> {log}"

@@ -3,6 +3,8 @@
 The rows lie on the device (`Resident`), or where they don't fit, in a file (`Streamed`); the samples are the same bits.
 """
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -49,8 +51,10 @@ class Resident:
 class Split:
     """What both kinds of data share: labels on the device, a store of rows, and the count of bytes."""
 
-    def __init__(self, cache: Cache, split: str, kind: str, device: torch.device, streamed: bool):
-        array = cache.array(f"{split}_{kind}")
+    kind: ClassVar[str]
+
+    def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
+        array = cache.array(f"{split}_{self.kind}")
         self.store = Streamed(array, device) if streamed else Resident(array, device)
         self.labels = _resident(cache.array(f"{split}_labels"), device)
         self.shape = tuple(cache.manifest["shape"])
@@ -59,7 +63,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def follow(self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int) -> None:
+    def follow(
+        self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
+    ) -> None:
         """Announce an epoch's batches, of which number `first` is read next."""
         parts = None if segments is None else [self._parts(s) for s in segments]
         self.store.follow(order, bounds, parts, first)
@@ -81,12 +87,16 @@ class Split:
 class Pixels(Split):
     """Uncompressed images: uint8 (n, C, H, W), normalised when read."""
 
+    kind = "images"
+
     def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
-        super().__init__(cache, split, "images", device, streamed)
+        super().__init__(cache, split, device, streamed)
         mean, std = (torch.tensor(cache.manifest[key], device=device).view(1, -1, 1, 1) for key in ("mean", "std"))
         self.inverse, self.shift = 1 / std, -mean / std
 
-    def follow(self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int) -> None:
+    def follow(
+        self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
+    ) -> None:
         """Announce an epoch's batches; images have no levels."""
         super().follow(order, bounds, None, first)
 
@@ -99,12 +109,14 @@ class Pixels(Split):
 class Coefficients(Split):
     """The DCT store: int8 or int16 (n, C*N*N) in shell order, so a level is a prefix of a row."""
 
+    kind = "coefficients"
+
     def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
         if cache.manifest["dct"] is None:
             raise FrugalError(
                 f"data set {cache.manifest['dataset']} has no DCT store; set `dct: {{bits: 8}}` in config/datasets.yaml"
             )
-        super().__init__(cache, split, "coefficients", device, streamed)
+        super().__init__(cache, split, device, streamed)
         mean, std = (np.array(cache.manifest[key]) for key in ("mean", "std"))
         self.decoder = Decoder(cache.array("dct_step"), cache.array("dct_offset"), mean, std, device)
 

@@ -25,7 +25,9 @@ class Handed:
     copied: torch.cuda.Event | None
 
 
-def gather(array: np.ndarray, indices: np.ndarray, parts: list[Part] | None, flat: np.ndarray) -> tuple[np.ndarray, int]:
+def gather(
+    array: np.ndarray, indices: np.ndarray, parts: list[Part] | None, flat: np.ndarray
+) -> tuple[np.ndarray, int]:
     """Rows `indices` of `array` written to the start of `flat`: what they look like there, and the bytes read.
 
     parts: which prefix of which rows is read; the rest of the longest prefix is zeros. None for whole rows of any shape.
@@ -104,6 +106,8 @@ class Reader:
     def _read(self, first: int) -> None:
         try:
             cuda = self.device.type == "cuda"
+            if cuda:
+                torch.cuda.set_device(self.device)  # each thread has its own
             numbers = range(first, len(self.bounds))
             values = max((room(self.array, b - a, self._parts(i)) for i, (a, b) in enumerate(self.bounds)), default=0)
             kind = torch.from_numpy(np.empty(0, self.array.dtype)).dtype
@@ -118,9 +122,7 @@ class Reader:
                 if copied[slot] is not None:
                     copied[slot].synchronize()  # the device may still be reading what would be overwritten
                 start, stop = self.bounds[number]
-                rows, read = gather(
-                    self.array, self.host_order[start:stop], self._parts(number), buffers[slot].numpy()
-                )
+                rows, read = gather(self.array, self.host_order[start:stop], self._parts(number), buffers[slot].numpy())
                 host, event = buffers[slot][: rows.size].view(rows.shape), None
                 if cuda:
                     with torch.cuda.stream(stream):
