@@ -7,7 +7,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-GROUPS = ("compression", "feeding", "workflow")
+GROUPS = ("compression", "feeding", "workflow", "engine")
 
 
 def main() -> int:

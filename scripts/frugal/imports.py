@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -61,3 +62,9 @@ def closure(script: str, *modules: str) -> tuple[Path, ...]:
 def checksums(files: tuple[Path, ...]) -> dict[str, str]:
     """sha256 of each file, by its path relative to scripts/."""
     return {str(file.relative_to(SCRIPTS)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def digest(code: Iterable[Path], others: Iterable[str | Path] = ()) -> str:
+    """One sha256 over the names and contents of source files and of other files."""
+    files = {**checksums(tuple(code)), **{str(f): hashlib.sha256(Path(f).read_bytes()).hexdigest() for f in others}}
+    return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()

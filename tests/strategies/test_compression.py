@@ -46,7 +46,7 @@ def test_ema_follows_the_formula():
     assert strategy.evidence()["threshold"] is None
     strategy.plan_epoch(1, torch.tensor([1.0, 2.0, 3.0, 6.0]))
     assert strategy.evidence()["threshold"] == pytest.approx(3.0)
-    plan = strategy.plan_epoch(2, torch.tensor([0.0, 2.85, 2.95, 2.2]))
+    plan = strategy.plan_epoch(2, torch.tensor([0.0, 2.95, 3.0, 2.05]))
     assert strategy.evidence()["threshold"] == pytest.approx(0.9 * 3 + 0.1 * 2)
     assert plan.level.tolist() == [4, 16, 16, 4]
     assert strategy.evidence()["share_k16"] == 0.5

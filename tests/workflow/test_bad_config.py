@@ -38,7 +38,7 @@ def plan(**changes):
         ),
         ({"override": {"strategies": ["fixed-16"]}}, f"{DEMO}: strategies lacks the baseline 'full'"),
         ({"override": {"datasets": ["mnits"]}}, f"{DEMO}: unknown data set 'mnits'; did you mean mnist?"),
-        ({"override": {"models": ["resnet"]}}, f"{DEMO}: unknown model 'resnet'; there are: cnn-small"),
+        ({"override": {"models": ["resnet"]}}, f"{DEMO}: unknown model 'resnet'; did you mean resnet-8?"),
         ({"override": {"seeds": []}}, f"{DEMO}: seeds is []; give a number of at least 1 or a list"),
         (
             {"override": {"levels_for": None}},

@@ -1,6 +1,7 @@
 # What the other files share: the plan made from the config, the paths, and what a rule may ask about a run.
 import os
 import sys
+from functools import cache
 from glob import glob
 
 from snakemake.exceptions import WorkflowError
@@ -9,7 +10,7 @@ sys.path.insert(0, "scripts")
 
 from frugal import registry
 from frugal.errors import FrugalError
-from frugal.imports import closure
+from frugal.imports import closure, digest
 from frugal.plan import Plan
 
 try:
@@ -33,12 +34,19 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-def code_of(script, *modules):
-    """The source files of ours that a step's result can depend on: Snakemake compares them by checksum."""
-    return [os.path.relpath(file) for file in closure(script, *modules)]
+@cache
+def code_of(script, *modules, files=()):
+    """One checksum over the source files of ours that a step's result can depend on.
+
+    As a parameter it makes Snakemake re-run a step when their content changes, and never when only their dates do. Named
+    as input files they would do the same, for forty paths in each of a thousand jobs.
+    """
+    return digest(closure(script, *modules), files)
 
 
-TEMPLATES = sorted(glob("scripts/frugal/analysis/templates/**/*.*", recursive=True))
+TEMPLATES = tuple(
+    sorted(glob("scripts/frugal/analysis/templates/**/*.*", recursive=True))
+)
 
 
 def code_of_source(wildcards):

@@ -5,7 +5,6 @@ rule prepare:
     """One data set: read, split, DCT-encoded, cached."""
     input:
         script="scripts/prepare.py",
-        code=code_of_source,
     output:
         cache=f"{RESULTS}/data/{{dataset}}/manifest.json",
     log:
@@ -16,6 +15,7 @@ rule prepare:
         "../../envs/train.yaml"
     threads: 1
     params:
+        code=code_of_source,
         dataset=spec_of_dataset,
         data=f"--data {PLAN.config.data}" if PLAN.config.data else "",
         downloads=f"{PLAN.config.results}/downloads",

@@ -5,8 +5,6 @@ rule render:
     """The notebook of one study, run on its tables, as .ipynb and as a page that opens offline."""
     input:
         script="scripts/render.py",
-        code=code_of("render.py", "frugal.analysis.notebook"),
-        templates=TEMPLATES,
         notebook="notebooks/{study}.ipynb",
         reported="config/reported/{study}.csv",
         tables=rules.tabulate.output,
@@ -32,6 +30,7 @@ rule render:
     conda:
         "../../envs/report.yaml"
     params:
+        code=code_of("render.py", "frugal.analysis.notebook", files=TEMPLATES),
         study=spec_of_study,
         tables=lambda wildcards, input: os.path.dirname(input.tables[0]),
     message:
@@ -46,8 +45,6 @@ rule index:
     """One page that links every study's report, tables and runs."""
     input:
         script="scripts/index.py",
-        code=code_of("index.py"),
-        templates=TEMPLATES,
         reports=expand(rules.render.output, study=PLAN.studies),
         tables=expand(rules.tabulate.output, study=PLAN.studies),
     output:
@@ -63,6 +60,7 @@ rule index:
     conda:
         "../../envs/report.yaml"
     params:
+        code=code_of("index.py", files=TEMPLATES),
         studies="["
         + ",".join(study.model_dump_json() for study in PLAN.studies.values())
         + "]",

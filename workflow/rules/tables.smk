@@ -5,7 +5,6 @@ rule tabulate:
     """The runs of one study as tables: one row per run, per cell, per epoch, per iteration."""
     input:
         script="scripts/tabulate_runs.py",
-        code=code_of("tabulate_runs.py"),
         records=records_of_study,
     output:
         runs=f"{RESULTS}/tables/{{study}}/runs.csv",
@@ -25,6 +24,7 @@ rule tabulate:
     conda:
         "../../envs/report.yaml"
     params:
+        code=code_of("tabulate_runs.py"),
         study=spec_of_study,
         out=lambda wildcards, output: os.path.dirname(output.runs),
         results=lambda wildcards, output: os.path.dirname(

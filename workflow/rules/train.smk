@@ -6,7 +6,6 @@ rule train:
     """One run: one strategy on one data set and model, with one seed."""
     input:
         script="scripts/train.py",
-        code=code_of_run,
         cache=f"{RESULTS}/data/{{dataset}}/manifest.json",
         follow=history_followed,
     output:
@@ -24,6 +23,7 @@ rule train:
     resources:
         gpu=gpus_of_run,
     params:
+        code=code_of_run,
         spec=spec_of_run,
         out=lambda wildcards, output: os.path.dirname(output.metrics),
         follow=lambda wildcards, input: (

@@ -56,7 +56,7 @@ def _adapting(cache: object) -> list[Row]:
         adaptive.losses.copy_(losses)
         _epoch(adaptive)
 
-    price = ratio(adaptive_epoch, lambda: _epoch(fixed))
+    price = ratio(adaptive_epoch, lambda: _epoch(fixed), 15)
     before = adaptive.ledger.bytes_read
     adaptive_epoch()
     read = adaptive.ledger.bytes_read - before

@@ -1,0 +1,141 @@
+"""The training engine against the loop a user would write, and where its time goes."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from frugal import registry
+from frugal.bench import generated, plain
+from frugal.bench.row import Row, rate, ratio, seconds_of
+from frugal.measure.clock import synchronise
+from frugal.spec import RunSpec
+from frugal.strategies.base import EpochPlan
+from frugal.strategies.full import Full
+from frugal.training.checkpoint import Checkpoints
+from frugal.training.loop import Trainer
+
+NETS = {  # name: shape, samples, model file, parameters, augmentation
+    "MNIST net": ((1, 28, 28), 2560, "cnn", {}, {}),
+    "CIFAR CNN": ((3, 32, 32), 1280, "cnn_fc", {}, {"crop_padding": 4, "flip": True}),
+}
+CHECKPOINT_SECONDS = 60  # the default interval
+
+
+def measure(folder: Path) -> list[Row]:
+    """Same net, data, precision and batch size, one thread each. folder: for generated data and checkpoints."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rows = [Row("engine", "float32 matmul of 2048: this device's peak", peak(device) / 1e9, "GFLOP/s")]
+    for name, (shape, samples, model, parameters, augment) in NETS.items():
+        cache = generated.cache(folder / model, samples, shape)
+        spec = generated.spec("full", shape, model, parameters, {"augment": augment})
+        rows += _against_plain(name, cache, spec, device)
+        rows += _shares(name, cache, spec, device, folder / model)
+    return rows
+
+
+def peak(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """FLOP/s of a large matrix product, the most this device is seen to do."""
+    one, other = (torch.randn(2048, 2048, device=device, dtype=dtype) for _ in range(2))
+
+    def multiply() -> int:
+        (one @ other).sum().item()
+        return 2 * 2048**3
+
+    return rate(multiply, 0.5)
+
+
+def _against_plain(name: str, cache: object, spec: RunSpec, device: torch.device) -> list[Row]:
+    trainer = Trainer(spec, cache, device)
+    model = registry.load("model", spec.model.use).build(spec.dataset.shape, 10, **spec.model.parameters).to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
+    wanted = spec.recipe.augment
+    change = plain.transform(spec.dataset.shape[-1], wanted.crop_padding, wanted.flip)
+    data = plain.Images(np.array(cache.array("train_images")), np.array(cache.array("train_labels")), change)
+    faster = ratio(lambda: plain.epoch(model, optimizer, data, spec.recipe.batch_size), lambda: epoch(trainer), 5)
+    target = 1.25 if name == "MNIST net" else 1.0
+    return [Row("engine", f"{name}: samples/s over the plain loop's, float32", faster, "x", target)]
+
+
+def epoch(trainer: Trainer) -> None:
+    """One training epoch, planning included, without evaluation."""
+    trainer.batches = None
+    trainer.train_epoch()
+
+
+def _shares(name: str, cache: object, spec: RunSpec, device: torch.device, folder: Path) -> list[Row]:
+    """Samples/s, the FLOP/s reached, and the share of an epoch that each stage takes when run for itself."""
+    trainer = Trainer(spec, cache, device)
+    samples = len(trainer.train_data)
+    seconds = min(seconds_of(lambda: epoch(trainer)) for _ in range(3))
+    flops = trainer.flops_at(spec.dataset.shape[-1])
+    reached = (flops.forward + flops.backward) * samples / seconds
+    saver = Trainer(spec, cache, device, Checkpoints(folder / "checkpoints", "bench"))
+    epoch(saver)
+    saved = min(seconds_of(saver._save) for _ in range(3))
+    return [
+        Row("engine", f"{name}: samples/s", samples / seconds, "samples/s"),
+        Row("engine", f"{name}: FLOP/s reached", reached / 1e9, "GFLOP/s"),
+        Row("engine", f"{name}: floor of an epoch at peak FLOP/s over its time", 100 * reached / peak(device), "%"),
+        *_stages(name, trainer, seconds),
+        Row(
+            "engine",
+            f"{name}: hooks of an idle strategy",
+            100 * _hooks(trainer) / seconds,
+            "% of an epoch",
+            1,
+            "at most",
+        ),
+        Row(
+            "engine",
+            f"{name}: a checkpoint every {CHECKPOINT_SECONDS} s",
+            100 * saved / CHECKPOINT_SECONDS,
+            "%",
+            2,
+            "at most",
+        ),
+    ]
+
+
+def _stages(name: str, trainer: Trainer, epoch_seconds: float) -> list[Row]:
+    """Reading with augmentation, forward, backward, optimizer; the rest is bookkeeping."""
+    size, spent = trainer.recipe.batch_size, dict.fromkeys(("reading", "forward", "backward", "optimizer"), 0.0)
+    order = torch.randperm(len(trainer.train_data), device=trainer.device)
+    for indices in order.split(size):
+        laps = [_now(trainer)]
+        images = trainer._augmented(trainer.train_data.read(indices))
+        laps.append(_now(trainer))
+        logits = trainer.model(images.contiguous(memory_format=torch.channels_last))
+        loss = functional.cross_entropy(logits, trainer.train_data.labels[indices])
+        laps.append(_now(trainer))
+        trainer.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        laps.append(_now(trainer))
+        trainer.optimizer.step()
+        laps.append(_now(trainer))
+        for stage, start, stop in zip(spent, laps, laps[1:], strict=False):
+            spent[stage] += stop - start
+    shares = {stage: 100 * seconds / epoch_seconds for stage, seconds in spent.items()}
+    shares["bookkeeping and noise"] = 100 - sum(shares.values())
+    return [Row("engine", f"{name}: {stage}", share, "% of an epoch") for stage, share in shares.items()]
+
+
+def _now(trainer: Trainer) -> float:
+    synchronise(trainer.device)
+    return time.perf_counter()
+
+
+def _hooks(trainer: Trainer) -> float:
+    """Seconds that an epoch spends in the hooks of a strategy that does nothing."""
+    strategy, steps = Full(), len(trainer.batches)
+
+    def call() -> None:
+        assert strategy.plan_epoch(1, trainer.losses) == EpochPlan()
+        for _ in range(steps):
+            strategy.after_step(trainer)
+        strategy.after_epoch(trainer)
+        strategy.evidence()
+
+    return min(seconds_of(call) for _ in range(5))
