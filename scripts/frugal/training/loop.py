@@ -1,7 +1,8 @@
 """The training loop: one for all strategies, exact to resume, and counting what it executes.
 
-The data set lies on the device, a batch is an index slice of the epoch's order, and inside an epoch nothing is asked back
-from the device: per-sample losses, sums and the loss curve stay there until the epoch ends.
+The data set lies on the device or is read ahead of it, a batch is an index slice of the epoch's order, and inside an epoch
+nothing is asked back from the device: per-sample losses, sums and the loss curve stay there until the epoch ends. What a
+run is put together from is in `setup`, what it saves in `state`, how several ranks share it in `parallel`.
 """
 
 import time
@@ -42,7 +43,7 @@ class Trainer:
     """One run from its spec and the cache of its data.
 
     followed: for a control, the history of the run it repeats; checkpoints: where to save and resume, or None;
-    checkpoint_seconds: the most work a kill may cost; team: the ranks that share the run; residency: see there.
+    checkpoint_seconds: the most work a kill may cost; team: the ranks that share the run; residency: see there
     """
 
     def __init__(
@@ -180,7 +181,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         (weighted.sum() / len(whole)).backward()
         correct = logits.detach().argmax(1) == labels
-        seen, correct = self.team.combine(list(self.model.parameters()), losses.detach(), correct, len(whole))
+        seen, correct = self.team.combine(self.model.parameters(), losses.detach(), correct, len(whole))
         self.optimizer.step()
 
         self.losses.index_copy_(0, whole, seen)
@@ -189,14 +190,16 @@ class Trainer:
         self.step += 1
         strategy.after_step(self)
 
-    def _augmented(self, images: Tensor, whole: int) -> Tensor:
+    def _augmented(self, images: Tensor, whole: int | None = None) -> Tensor:
         """Random crop and flip; the padding shrinks with the image, so that a spectral sample moves as far as a whole one.
 
-        whole: size of the batch of all ranks
+        whole: size of the batch of all ranks, where they share it
         """
         wanted = self.recipe.augment
         padding = round(wanted.crop_padding * images.shape[-1] / self.train_data.shape[-1])
-        return augment(images, padding, wanted.flip, self.augmenter, (self.team.rank, self.team.size, whole))
+        return augment(
+            images, padding, wanted.flip, self.augmenter, (self.team.rank, self.team.size, whole or len(images))
+        )
 
     def _set_rate(self, progress: float) -> None:
         for group in self.optimizer.param_groups:

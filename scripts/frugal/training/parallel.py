@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -62,7 +63,7 @@ class Team:
         return [(k, mine(a), mine(b)) for k, a, b in batch if mine(b) > mine(a)]
 
     def combine(
-        self, parameters: list[nn.Parameter], seen: Tensor, correct: Tensor, whole: int
+        self, parameters: Iterable[nn.Parameter], seen: Tensor, correct: Tensor, whole: int
     ) -> tuple[Tensor, Tensor]:
         """Sum the gradients of the ranks in place; returns losses and hits (0 or 1) of the whole batch, (whole,) each.
 
