@@ -219,7 +219,10 @@ class Plan:
         """What starts train.py: torchrun where several devices share a run."""
         if self.config.devices == 1:
             return "python"
-        return f"torchrun --standalone --nproc-per-node {self.config.devices}"
+        signals = (
+            "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # its own and the one that clusters send ahead of a time limit
+        )
+        return f"torchrun --standalone --nproc-per-node {self.config.devices} --signals-to-handle {signals}"
 
     def dataset_json(self, dataset: str) -> str:
         """What prepare.py needs to know, as JSON."""
