@@ -16,7 +16,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", required=True, type=Path, help="folder of the record")
     parser.add_argument("--follow", type=Path, help="history.csv of the run that this control repeats")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of this job")
+    parser.add_argument(
+        "--residency", default="auto", choices=["auto", "device", "streamed"], help="where training data lies"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of this job, shared by its ranks")
     parser.add_argument("--checkpoint-seconds", type=float, default=60, help="at most this much work is lost to a kill")
     return parser.parse_args()
 
@@ -25,24 +28,29 @@ def main() -> int:
     """Train, resuming where a checkpoint of the same fingerprint is; returns the exit status."""
     options = arguments()
     # Before torch starts its thread pools: two jobs that each take all cores are many times slower than one thread each.
-    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    threads = max(1, options.threads // int(os.environ.get("WORLD_SIZE", "1")))
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     started = datetime.now(UTC)
     import torch
 
     from frugal.data.cache import open_cache
+    from frugal.errors import FrugalError
     from frugal.imports import checksums, closure
     from frugal.registry import module_name
     from frugal.spec import RunSpec, parse
     from frugal.training.checkpoint import Checkpoints
-    from frugal.training.device import choose_device
+    from frugal.training.device import choose_device, out_of_memory
     from frugal.training.interrupt import Interrupted
     from frugal.training.loop import Trainer
+    from frugal.training.parallel import join_team
     from frugal.training.record import describe, manifest, metrics, read_followed, write_record
 
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(threads)
     spec = parse(RunSpec, json.loads(options.spec), "--spec")
     device, note = choose_device(options.device)
-    print(f"{spec.path}: {note}", file=sys.stderr)
+    team, device, notes = join_team(spec.devices, device)
+    if team.leads:
+        print(f"{spec.path}: {note}", file=sys.stderr)
     cache = open_cache(options.cache)
     followed = read_followed(options.follow) if options.follow else None
     code = checksums(
@@ -50,22 +58,27 @@ def main() -> int:
     )
     fingerprint = spec.fingerprint(cache.checksum, code, followed)
     checkpoints = Checkpoints(options.out / "checkpoints", fingerprint)
-    trainer = Trainer(spec, cache, device, checkpoints, options.checkpoint_seconds, followed)
     try:
+        trainer = Trainer(
+            spec, cache, device, checkpoints, options.checkpoint_seconds, followed, team, options.residency
+        )
         trainer.run()
     except Interrupted as stop:
-        print(f"frugal: {spec.path}: {stop}", file=sys.stderr)
+        if team.leads:
+            print(f"frugal: {spec.path}: {stop}", file=sys.stderr)
         return stop.status
-    except torch.OutOfMemoryError as error:
-        from frugal.errors import FrugalError
-
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
         raise FrugalError(
             f"{spec.path}: the device has no memory left at batch size {spec.recipe.batch_size}; "
             f"try recipe.batch_size {max(1, spec.recipe.batch_size // 2)}"
         ) from error
+    if not team.leads:
+        return 0
     figures = metrics(trainer, fingerprint)
     times = {"started": started.isoformat(timespec="seconds"), "ended": datetime.now(UTC).isoformat(timespec="seconds")}
-    write_record(options.out, figures, manifest(trainer, fingerprint, code, times, [note]), trainer)
+    write_record(options.out, figures, manifest(trainer, fingerprint, code, times, [note, *notes]), trainer)
     print(describe(figures), file=sys.stderr)
     return 0
 

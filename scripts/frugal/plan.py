@@ -4,7 +4,7 @@ import json
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field
@@ -42,6 +42,11 @@ class Config(Strict):
     )
     device: str = Field(
         "auto", pattern="^(auto|cpu|cuda)$", description="auto takes a GPU where there is one and says so in the record"
+    )
+    devices: int = Field(1, ge=1, description="GPUs, or CPU processes, that share each run's batches; not their size")
+    residency: Literal["auto", "device", "streamed"] = Field(
+        "auto",
+        description="where training data lies; auto: on the device if it takes less than half of its free memory",
     )
     checkpoint_seconds: float = Field(60, ge=0, description="at most this much work is lost to a kill")
     override: dict[str, Any] = Field(
@@ -193,6 +198,7 @@ class Plan:
             recipe=self._sections[study][1].recipe,
             strategy=self._strategy(study, dataset, strategy),
             seed=seed,
+            devices=self.config.devices,
         )
 
     @cache  # noqa: B019
@@ -206,9 +212,19 @@ class Plan:
         return self._sections[study][0].strategies[strategy].follows
 
     def gpus_per_run(self) -> int:
-        """One where runs use a GPU, seen by its device file so that nothing heavy is imported to look; else 0."""
+        """As many as devices where runs use a GPU, seen by its device file so that nothing heavy is imported to look; else 0."""
         wanted = self.config.device
-        return int(wanted == "cuda" or (wanted == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))
+        uses_gpu = wanted == "cuda" or (wanted == "auto" and any(Path("/dev").glob("nvidia[0-9]*")))
+        return self.config.devices * uses_gpu
+
+    def launcher(self) -> str:
+        """What starts train.py: torchrun where several devices share a run."""
+        if self.config.devices == 1:
+            return "python"
+        signals = (
+            "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # its own and the one that clusters send ahead of a time limit
+        )
+        return f"torchrun --standalone --nproc-per-node {self.config.devices} --signals-to-handle {signals}"
 
     def dataset_json(self, dataset: str) -> str:
         """What prepare.py needs to know, as JSON."""

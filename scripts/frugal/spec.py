@@ -49,7 +49,8 @@ class Model(Strict):
 class Augment(Strict):
     """Random changes of training images, on the device."""
 
-    crop_padding: int = Field(0, ge=0, description="random crop after zero padding by this many pixels")
+    crop_padding: int = Field(0, ge=0, description="random crop after padding by this many pixels")
+    padding: Literal["constant", "reflect"] = Field("constant", description="constant: the mean pixel")
     flip: bool = Field(False, description="random horizontal flip")
 
 
@@ -70,8 +71,15 @@ class Recipe(Strict):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     augment: Augment = Augment()
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="bfloat16 is autocast; weights stay float32"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32",
+        description="bfloat16 is autocast, weights stay float32; auto takes it where a few timed steps show that it pays",
+    )
+    compile: Literal["auto"] | bool = Field(
+        "auto", description="torch.compile; auto: on a GPU, for runs long enough to pay for it, never on the CPU"
+    )
+    deterministic: bool = Field(
+        False, description="the same bits on a GPU too, for a price; on the CPU they are the same anyway"
     )
 
 
@@ -151,6 +159,8 @@ class RunSpec(Strict):
     recipe: Recipe
     strategy: StrategySpec
     seed: int
+    # Part of the identity: sums are taken in another order and, on the CPU, batch statistics are those of a rank's share.
+    devices: int = Field(1, ge=1)
 
     @property
     def path(self) -> str:

@@ -99,5 +99,5 @@ def records_of_study(wildcards):
 
 
 def gpus_of_run(wildcards):
-    """One GPU per run where runs use one."""
+    """One GPU per device of a run where runs use GPUs."""
     return PLAN.gpus_per_run()

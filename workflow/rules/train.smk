@@ -19,7 +19,7 @@ rule train:
         f"{RUN}/benchmark.tsv"
     conda:
         "../../envs/train.yaml"
-    threads: 1
+    threads: PLAN.config.devices
     resources:
         gpu=gpus_of_run,
     params:
@@ -30,10 +30,11 @@ rule train:
             shlex.join(["--follow", *input.follow]) if input.follow else ""
         ),
         device=PLAN.config.device,
+        launcher=PLAN.launcher(),
     message:
         "{wildcards.study}: {wildcards.strategy} on {wildcards.dataset}/{wildcards.model}, seed {wildcards.seed}"
     shell:
-        "python {input.script:q} --spec {params.spec:q} --cache {input.cache:q} --out {params.out:q}"
+        "{params.launcher} {input.script:q} --spec {params.spec:q} --cache {input.cache:q} --out {params.out:q}"
         " {params.follow} --device {params.device:q} --threads {threads}"
-        f" --checkpoint-seconds {PLAN.config.checkpoint_seconds}"
+        f" --checkpoint-seconds {PLAN.config.checkpoint_seconds} --residency {PLAN.config.residency}"
         " 2> {log:q}"

@@ -48,15 +48,23 @@ def peak(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
 
 
 def _against_plain(name: str, cache: object, spec: RunSpec, device: torch.device) -> list[Row]:
-    trainer = Trainer(spec, cache, device)
+    """Epoch times in turns: the plain loop in float32, the engine in float32 and in the precision it chooses itself."""
     model = registry.load("model", spec.model.use).build(spec.dataset.shape, 10, **spec.model.parameters).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
     wanted = spec.recipe.augment
     change = plain.transform(spec.dataset.shape[-1], wanted.crop_padding, wanted.flip)
     data = plain.Images(np.array(cache.array("train_images")), np.array(cache.array("train_labels")), change)
-    faster = ratio(lambda: plain.epoch(model, optimizer, data, spec.recipe.batch_size), lambda: epoch(trainer), 5)
-    target = 1.25 if name == "MNIST net" else 1.0
-    return [Row("engine", f"{name}: samples/s over the plain loop's, float32", faster, "x", target)]
+    rows = []
+    for precision, target in (("float32", 1.25 if name == "MNIST net" else 1.0), ("auto", 1.5)):
+        recipe = spec.recipe.model_copy(update={"precision": precision})
+        trainer = Trainer(spec.model_copy(update={"recipe": recipe}), cache, device)
+        trainer.get_ready()
+        faster = ratio(
+            lambda: plain.epoch(model, optimizer, data, spec.recipe.batch_size, device), lambda t=trainer: epoch(t), 5
+        )
+        used = precision if precision == "float32" else f"{trainer.precision['use']}, its own choice"
+        rows.append(Row("engine", f"{name}: samples/s over the plain loop's, {used}", faster, "x", target))
+    return rows
 
 
 def epoch(trainer: Trainer) -> None:

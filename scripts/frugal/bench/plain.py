@@ -34,11 +34,14 @@ def transform(size: int, padding: int, flip: bool) -> Callable:
     return transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize(0.5, 0.25)])
 
 
-def epoch(model: nn.Module, optimizer: torch.optim.Optimizer, data: Images, batch_size: int) -> float:
+def epoch(
+    model: nn.Module, optimizer: torch.optim.Optimizer, data: Images, batch_size: int, device: torch.device
+) -> float:
     """One epoch as tutorials have it; returns the mean loss."""
     model.train()
     total = 0.0
     for images, labels in DataLoader(data, batch_size, shuffle=True):
+        images, labels = images.to(device), labels.to(device)
         optimizer.zero_grad()
         loss = functional.cross_entropy(model(images), labels)
         loss.backward()

@@ -1,4 +1,9 @@
-"""A split of the cache on the training device: what a batch reads is a gather of rows, and its bytes are counted there."""
+"""A split of the cache as the training reads it: a batch is a gather of rows, and its bytes are counted there.
+
+The rows lie on the device (`Resident`), or where they don't fit, in a file (`Streamed`); the samples are the same bits.
+"""
+
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -6,90 +11,136 @@ from torch import Tensor
 
 from frugal.data.cache import Cache
 from frugal.data.decoder import Decoder
+from frugal.data.streaming import Part, Streamed
 from frugal.errors import FrugalError
 
 Segment = tuple[int, int, int]  # level, first and last+1 position within a batch
 
 
-class Counted:
-    """Counts the bytes of stored rows where they are gathered."""
+class Resident:
+    """Rows of an array, all of it on the device. array: (n, ...); bytes_read: counted where they are gathered."""
 
-    bytes_read = 0
+    def __init__(self, array: np.ndarray, device: torch.device):
+        self.rows = _resident(array, device)
+        self.bytes_read = 0
 
-    def gather(self, stored: Tensor, indices: Tensor) -> Tensor:
-        """Rows of `stored`, counted."""
+    def follow(self, *_: object) -> None:
+        """Every row is here already."""
+
+    def take(self, indices: Tensor, parts: list[Part] | None) -> Tensor:
+        """Rows on the device; parts: which prefix of which rows is read, the others' rest is zeros. None for whole rows."""
+        if parts is None:
+            return self._gather(self.rows, indices)
+        top = max(length for length, _, _ in parts)
+        if len(parts) == 1:
+            return self._gather(self.rows[:, :top], indices)
+        rows = torch.zeros(len(indices), top, dtype=self.rows.dtype, device=self.rows.device)
+        for length, start, stop in parts:
+            rows[start:stop, :length] = self._gather(self.rows[:, :length], indices[start:stop])
+        return rows
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def _gather(self, stored: Tensor, indices: Tensor) -> Tensor:
         rows = stored.index_select(0, indices)
         self.bytes_read += rows.numel() * rows.element_size()
         return rows
 
-    def take_bytes(self) -> int:
-        """Bytes read since the last call."""
-        taken, self.bytes_read = self.bytes_read, 0
-        return taken
 
+class Split:
+    """What both kinds of data share: labels on the device, a store of rows, and the count of bytes."""
 
-class Pixels(Counted):
-    """Uncompressed images: uint8 (n, C, H, W) on the device, normalised when read."""
+    kind: ClassVar[str]
 
-    def __init__(self, cache: Cache, split: str, device: torch.device):
-        self.images = _resident(cache.array(f"{split}_images"), device)
+    def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
+        array = cache.array(f"{split}_{self.kind}")
+        self.store = Streamed(array, device) if streamed else Resident(array, device)
         self.labels = _resident(cache.array(f"{split}_labels"), device)
-        self.shape = tuple(self.images.shape[1:])
-        mean, std = (torch.tensor(cache.manifest[key], device=device).view(1, -1, 1, 1) for key in ("mean", "std"))
-        self.inverse, self.shift = 1 / std, -mean / std
-        self.raw_bytes_per_sample = self.images[0].numel()
+        self.shape = tuple(cache.manifest["shape"])
+        self.raw_bytes_per_sample = int(np.prod(self.shape))
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.labels)
+
+    def follow(
+        self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
+    ) -> None:
+        """Announce an epoch's batches, of which number `first` is read next."""
+        parts = None if segments is None else [self._parts(s) for s in segments]
+        self.store.follow(order, bounds, parts, first)
+
+    def _parts(self, segments: list[Segment]) -> list[Part] | None:
+        """What of each row a batch with these segments reads; None for whole rows."""
+        return None
+
+    def take_bytes(self) -> int:
+        """Bytes read since the last call."""
+        taken, self.store.bytes_read = self.store.bytes_read, 0
+        return taken
+
+    def close(self) -> None:
+        """End what reads ahead."""
+        self.store.close()
+
+
+class Pixels(Split):
+    """Uncompressed images: uint8 (n, C, H, W), normalised when read."""
+
+    kind = "images"
+
+    def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
+        super().__init__(cache, split, device, streamed)
+        mean, std = (torch.tensor(cache.manifest[key], device=device).view(1, -1, 1, 1) for key in ("mean", "std"))
+        self.inverse, self.shift = 1 / std, -mean / std
+
+    def follow(
+        self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
+    ) -> None:
+        """Announce an epoch's batches; images have no levels."""
+        super().follow(order, bounds, None, first)
 
     def read(self, indices: Tensor, segments: list[Segment] | None = None, spectral: bool = False) -> Tensor:
         """indices: (b,) -> normalised images (b, C, H, W) float32."""
-        rows = self.gather(self.images, indices)
+        rows = self.store.take(indices, None)
         return torch.addcmul(self.shift, rows.to(torch.float32), self.inverse)
 
 
-class Coefficients(Counted):
-    """The DCT store: int8 or int16 (n, C*N*N) on the device in shell order, so a level is a prefix of a row."""
+class Coefficients(Split):
+    """The DCT store: int8 or int16 (n, C*N*N) in shell order, so a level is a prefix of a row."""
 
-    def __init__(self, cache: Cache, split: str, device: torch.device):
+    kind = "coefficients"
+
+    def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
         if cache.manifest["dct"] is None:
             raise FrugalError(
                 f"data set {cache.manifest['dataset']} has no DCT store; set `dct: {{bits: 8}}` in config/datasets.yaml"
             )
-        self.rows = _resident(cache.array(f"{split}_coefficients"), device)
-        self.labels = _resident(cache.array(f"{split}_labels"), device)
-        self.shape = tuple(cache.manifest["shape"])
+        super().__init__(cache, split, device, streamed)
         mean, std = (np.array(cache.manifest[key]) for key in ("mean", "std"))
         self.decoder = Decoder(cache.array("dct_step"), cache.array("dct_offset"), mean, std, device)
-        self.raw_bytes_per_sample = int(np.prod(self.shape))
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    @property
+    def rows(self) -> Tensor:
+        """The stored rows, where they are resident."""
+        return self.store.rows
 
     def read(self, indices: Tensor, segments: list[Segment] | None = None, spectral: bool = False) -> Tensor:
         """indices: (b,) -> normalised images (b, C, H, W) float32, or (b, C, k, k) when spectral.
 
-        segments: which consecutive part of the batch is read at which level; only those prefixes are touched. Without
+        segments: which consecutive part of the batch is read at which level; only those prefixes are touched, and
+        coefficients that aren't read are zeros, so one decoding at the highest level serves the whole batch. Without
         segments every sample is read in full.
         """
         segments = segments or [(self.shape[-1], 0, len(indices))]
+        rows = self.store.take(indices, self._parts(segments))
+        return self.decoder(rows, max(level for level, _, _ in segments), spectral)
+
+    def _parts(self, segments: list[Segment]) -> list[Part]:
         top = max(level for level, _, _ in segments)
         if top > self.shape[-1]:
             raise FrugalError(f"level {top} asks for more coefficients per axis than the image has, {self.shape[-1]}")
-        if len(segments) == 1:
-            rows = self._prefix(indices, top)
-        else:
-            # Coefficients that aren't read are zeros, so one decoding at the highest level serves the whole batch.
-            rows = torch.zeros(len(indices), self._length(top), dtype=self.rows.dtype, device=self.rows.device)
-            for level, start, stop in segments:
-                rows[start:stop, : self._length(level)] = self._prefix(indices[start:stop], level)
-        return self.decoder(rows, top, spectral)
-
-    def _length(self, level: int) -> int:
-        return self.shape[0] * level * level
-
-    def _prefix(self, indices: Tensor, level: int) -> Tensor:
-        return self.gather(self.rows[:, : self._length(level)], indices)
+        return [(self.shape[0] * level * level, start, stop) for level, start, stop in segments]
 
 
 SOURCES = {"pixels": Pixels, "coefficients": Coefficients}

@@ -11,12 +11,13 @@ import torch
 class Energy:
     """Joules used between `start` and `stop`, summed over several such windows.
 
-    joules: None without a meter; source: the meters, or why there are none
+    joules: None without a meter; source: the meters, or why there are none; host: whether CPU meters count here, or in
+    another process of the same run
     """
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device, host: bool = True):
         self.joules: float | None = None
-        self.monitor, self.source = _monitor(device)
+        self.monitor, self.source = _monitor(device, host)
 
     def start(self) -> None:
         """Open a window."""
@@ -31,7 +32,7 @@ class Energy:
             self.joules = (self.joules or 0.0) + float(sum(parts))
 
 
-def _monitor(device: torch.device) -> tuple[Any, str]:
+def _monitor(device: torch.device, host: bool) -> tuple[Any, str]:
     """A zeus monitor over the meters of this device, or None and the reason."""
     logging.getLogger("zeus").setLevel(logging.CRITICAL)
     with redirect_stdout(io.StringIO()):  # a vendor library prints where it isn't installed
@@ -41,7 +42,7 @@ def _monitor(device: torch.device) -> tuple[Any, str]:
         except ImportError as error:
             return None, f"no meter: zeus can't be imported ({error})"
         gpus = [device.index or 0] if device.type == "cuda" and _count(get_gpus) else []
-        cpus = list(range(_count(get_cpus)))
+        cpus = list(range(_count(get_cpus))) if host else []
         if not gpus and not cpus:
             return None, "no meter: this machine offers neither NVML for a GPU nor RAPL for the CPU"
         from zeus.monitor import ZeusMonitor  # slow to import, so only where it will be used

@@ -24,7 +24,7 @@ def pass_flops(model: nn.Module, shape: tuple[int, ...], classes: int) -> PassFl
 
     Matrix products and convolutions are counted, elementwise work is not, as is usual. The model is copied, not touched.
     """
-    twin = copy.deepcopy(model).to("meta").train()
+    twin = _without_sync(copy.deepcopy(model)).to("meta").train()
     images = torch.empty(SAMPLES, *shape, device="meta")
     labels = torch.zeros(SAMPLES, dtype=torch.long, device="meta")
     with FlopCounterMode(display=False) as forward:
@@ -37,3 +37,13 @@ def pass_flops(model: nn.Module, shape: tuple[int, ...], classes: int) -> PassFl
 def decoding_flops(channels: int, level: int, pixels: int) -> int:
     """FLOPs of decoding one sample: the two products (k x k)(k x p) and (p x k)(k x p) of each channel."""
     return channels * 2 * (level * level * pixels + pixels * level * pixels)
+
+
+def _without_sync(model: nn.Module) -> nn.Module:
+    """Batch normalisation shared between GPUs refuses any other device; it counts for nothing, so an empty place does."""
+    for name, child in model.named_children():
+        if isinstance(child, nn.SyncBatchNorm):
+            setattr(model, name, nn.Identity())
+        else:
+            _without_sync(child)
+    return model

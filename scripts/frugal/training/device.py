@@ -26,6 +26,13 @@ def choose_device(wanted: str) -> tuple[torch.device, str]:
     return torch.device("cpu"), f"device {wanted}: runs on the CPU, {reason}"
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device, GPU or CPU, has no memory left; on a CPU torch raises a plain RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
 def describe_hardware(device: torch.device) -> dict[str, Any]:
     """Processor, cores, threads of this job, memory in bytes, and the GPU's name or None."""
     return {

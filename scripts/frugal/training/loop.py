@@ -1,58 +1,49 @@
 """The training loop: one for all strategies, exact to resume, and counting what it executes.
 
-The data set lies on the device, a batch is an index slice of the epoch's order, and inside an epoch nothing is asked back
-from the device: per-sample losses, sums and the loss curve stay there until the epoch ends.
+The data set lies on the device or is read ahead of it, a batch is an index slice of the epoch's order, and inside an epoch
+nothing is asked back from the device: per-sample losses, sums and the loss curve stay there until the epoch ends. What a
+run is put together from is in `setup`, what it saves in `state`, how several ranks share it in `parallel`.
 """
 
 import time
-from dataclasses import asdict, dataclass, field, fields
+from contextlib import closing
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from frugal import registry
 from frugal.data.augment import augment
 from frugal.data.cache import Cache
-from frugal.data.device import SOURCES
+from frugal.data.device import SOURCES, Split
 from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
 from frugal.measure.flops import PassFlops, decoding_flops, pass_flops
 from frugal.measure.ledger import Ledger
 from frugal.spec import RunSpec
-from frugal.strategies.base import Run, Strategy
+from frugal.strategies.base import Run
 from frugal.training.batches import Epoch, arrange
 from frugal.training.checkpoint import Checkpoints
+from frugal.training.determinism import set_determinism
 from frugal.training.evaluation import Evaluation, evaluate
+from frugal.training.forward import Forward
 from frugal.training.interrupt import Interrupt, Interrupted
 from frugal.training.optimizer import make_optimizer
+from frugal.training.parallel import Team
 from frugal.training.progress import Progress
+from frugal.training.residency import choose_residency
 from frugal.training.schedule import rate_at
-
-
-@dataclass
-class EpochSums:
-    """What is summed over the steps of one epoch, on the device. curve: (steps,) mean loss of each batch."""
-
-    curve: Tensor
-    loss: Tensor
-    correct: Tensor
-    started: dict[str, int] = field(default_factory=dict)  # ledger at the epoch's start
-
-    @classmethod
-    def of(cls, steps: int, device: torch.device, ledger: Ledger) -> "EpochSums":
-        """Empty sums for an epoch of that many steps."""
-        zero = torch.zeros((), dtype=torch.float64, device=device)
-        return cls(torch.zeros(steps, device=device), zero, zero.clone(), asdict(ledger))
+from frugal.training.setup import make_forward, make_model, make_strategy
+from frugal.training.state import restore, state_of
+from frugal.training.sums import EpochSums
 
 
 class Trainer:
     """One run from its spec and the cache of its data.
 
     followed: for a control, the history of the run it repeats; checkpoints: where to save and resume, or None;
-    checkpoint_seconds: the most work a kill may cost
+    checkpoint_seconds: the most work a kill may cost; team: the ranks that share the run; residency: see there
     """
 
     def __init__(
@@ -63,35 +54,47 @@ class Trainer:
         checkpoints: Checkpoints | None = None,
         checkpoint_seconds: float = 60,
         followed: list[dict[str, float]] | None = None,
+        team: Team | None = None,
+        residency: str = "auto",
     ):
-        self.spec, self.recipe, self.device = spec, spec.recipe, device
+        self.spec, self.recipe, self.device, self.cache = spec, spec.recipe, device, cache
         self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
+        self.team = team or Team()
+        set_determinism(self.recipe.deterministic)
         torch.manual_seed(spec.seed)
         self.strategy = make_strategy(spec)
-        self.train_data = SOURCES[self.strategy.reads](cache, "train", device)
-        self.validation_data = SOURCES[self.strategy.reads](cache, "validation", device)
-        self.cache = cache
+        self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device)
+        self.notes = [note]
+        self.train_data, self.validation_data = self.open("train"), self.open("validation")
         run = Run(len(self.train_data), self.recipe.epochs, spec.seed, device, followed)
         self.strategy.start(run)
         self.sampler = run.generator("batches")
         self.augmenter = torch.Generator(device).manual_seed(spec.seed)
-        model = registry.load("model", spec.model.use).build(
-            spec.dataset.shape, spec.dataset.classes, **spec.model.parameters
-        )
-        model = model.to(device, memory_format=torch.channels_last)
-        self.model = self.strategy.prepare_model(model).train()
+        model, note = self.team.prepare(self.strategy.prepare_model(make_model(spec, device)), device)
+        self.notes += [note] if note else []
+        self.model = model.train()
         self.optimizer = make_optimizer(self.model, self.recipe)
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
+        self.precision: dict[str, str] | None = None  # the one in force and why, chosen before the first step
+        self.forward: Forward | None = None
         self.losses = torch.full((len(self.train_data),), float("inf"), device=device)
-        self.ledger, self.clock, self.energy = Ledger(), Clock(device), Energy(device)
+        self.ledger, self.clock = Ledger(), Clock(device)
+        self.energy = Energy(device, host=self.team.leads)
         self.epoch, self.step = 0, 0  # epochs done, steps done in the current one
-        self.batches: Epoch | None = None
+        self.batches: Epoch | None = None  # of the epoch under way
+        self.share: Epoch | None = None  # this rank's part of them
         self.sums: EpochSums | None = None
         self.history: list[dict[str, float | None]] = []
         self.curve: list[Tensor] = []
+        self.joules: float | None = None  # of all ranks, once the run is done
         self._flops: dict[int, PassFlops] = {}
         self._saved_at = time.monotonic()
         self._saved_steps: int | None = None
+        if self.team.size > 1:  # after all that must be equal on every rank
+            torch.manual_seed(spec.seed * self.team.size + self.team.rank)
+
+    def open(self, split: str, reads: str | None = None) -> Split:
+        """A split as this run reads it; reads: another kind of data than the strategy's."""
+        return SOURCES[reads or self.strategy.reads](self.cache, split, self.device, self.streamed)
 
     def run(self) -> None:
         """Train to the last epoch, from the newest checkpoint where there is one.
@@ -99,76 +102,103 @@ class Trainer:
         Raises Interrupted after a signal, once the state is saved, and FrugalError where the loss is no longer a number.
         """
         self._resume()
-        with Interrupt() as interrupt, Progress(self.recipe.epochs, self.epoch) as progress:
+        shown = self.team.leads
+        with Interrupt() as interrupt, Progress(self.recipe.epochs, self.epoch, shown) as progress, closing(self):
+            self.get_ready()
             while self.epoch < self.recipe.epochs:
                 self.train_epoch(interrupt, progress)
                 with self.clock.stage("evaluate"):
                     self._close_epoch(self.evaluate(self.validation_data))
                 progress.epoch_done(self.history[-1])
-                if self.epoch == self.recipe.epochs or self._save_due():
+                _, due = self.team.agree(None, self._save_due())
+                if self.epoch == self.recipe.epochs or due:
                     self._save()
+        joules = self.team.gather(self.energy.joules)
+        self.joules = None if joules[0] is None else sum(j or 0.0 for j in joules)
+
+    def close(self) -> None:
+        """End what reads ahead; the trainer can go on being used."""
+        self.train_data.close()
+        self.share = None
+
+    def get_ready(self) -> None:
+        """Choose the precision and compile, before the first step and in time of their own, unless that is done."""
+        if self.forward is None:
+            self.forward = make_forward(self)
 
     def evaluate(self, data: Any, full_fidelity: bool = False) -> Evaluation:
         """Evaluate at the strategy's own fidelity, or on uncompressed images."""
+        self.get_ready()
         level = None if full_fidelity else self.strategy.test_level()
-        return evaluate(self.model, data, level, self.strategy.spectral and level is not None, self.autocast)
+        return evaluate(self.model, data, level, self.strategy.spectral and level is not None, self.forward.autocast)
 
     def train_epoch(self, interrupt: Interrupt | None = None, progress: Progress | None = None) -> None:
         """Plan an epoch unless one is under way, and take its steps; evaluation and the epoch's row are the caller's."""
+        self.get_ready()
         self.energy.start()
         with self.clock.stage("train"):
             if self.batches is None:
-                plan = self.strategy.plan_epoch(self.epoch, self.losses)
-                spectral = self.strategy.spectral
-                batches = arrange(plan, len(self.train_data), self.recipe.batch_size, spectral, self.sampler)
-                self.batches, self.step = batches.to(self.device), 0
-                self.sums = EpochSums.of(len(batches), self.device, self.ledger)
+                self._plan()
+            if self.share is None:
+                self.share = self.team.share(self.batches)
+                self.train_data.follow(self.share.order, self.share.bounds, self.share.segments, self.step)
             while self.step < len(self.batches):
                 self._train_step()
                 if progress:
                     progress.advance(1 / len(self.batches))
-                if interrupt and interrupt.number is not None:
+                number, due = self.team.agree(interrupt and interrupt.number, self._save_due())
+                if number is not None:
                     self._save()
-                    raise Interrupted(interrupt.number, f"in epoch {self.epoch + 1} after step {self.ledger.steps}")
-                if self._save_due():
+                    raise Interrupted(number, f"in epoch {self.epoch + 1} after step {self.ledger.steps}")
+                if due:
                     self._save()
             self.strategy.after_epoch(self)
         self.energy.stop()
 
+    def _plan(self) -> None:
+        """The batches of the next epoch."""
+        plan = self.strategy.plan_epoch(self.epoch, self.losses)
+        size, spectral = self.recipe.batch_size, self.strategy.spectral
+        self.batches = arrange(plan, len(self.train_data), size, spectral, self.sampler).to(self.device)
+        self.step, self.share = 0, None
+        self.sums = EpochSums.of(len(self.batches), self.device, self.ledger)
+
     def _train_step(self) -> None:
-        """Forward and back-propagate one batch, and count it."""
-        batches, strategy = self.batches, self.strategy
-        start, stop = batches.bounds[self.step]
-        segments = batches.segments[self.step] if batches.segments else None
-        indices = batches.order[start:stop]
-        self._set_rate((self.epoch + self.step / len(batches)) / self.recipe.epochs)
-        images = self._augmented(self.train_data.read(indices, segments, strategy.spectral))
+        """Forward and back-propagate one batch, or this rank's share of it, and count the whole."""
+        strategy, share = self.strategy, self.share
+        first, last = self.batches.bounds[self.step]
+        whole = self.batches.order[first:last]
+        start, stop = share.bounds[self.step]
+        indices, segments = share.order[start:stop], share.segments and share.segments[self.step]
+        self._set_rate((self.epoch + self.step / len(self.batches)) / self.recipe.epochs)
+        images = self._augmented(self.train_data.read(indices, segments, strategy.spectral), len(whole))
         labels = self.train_data.labels.index_select(0, indices)
-        with self.autocast:
-            logits = self.model(images.contiguous(memory_format=torch.channels_last))
+        logits = self.forward(images)
         losses = functional.cross_entropy(
             logits.float(), labels, reduction="none", label_smoothing=self.recipe.label_smoothing
         )
-        weighted = losses if batches.weight is None else losses * batches.weight[start:stop]
+        weighted = losses if share.weight is None else losses * share.weight[start:stop]
         self.optimizer.zero_grad(set_to_none=True)
-        weighted.mean().backward()
+        (weighted.sum() / len(whole)).backward()
+        correct = logits.detach().argmax(1) == labels
+        seen, correct = self.team.combine(self.model.parameters(), losses.detach(), correct, len(whole))
         self.optimizer.step()
 
-        seen = losses.detach()
-        self.losses.index_copy_(0, indices, seen)
-        total = seen.sum()
-        self.sums.curve[self.step] = total / len(seen)
-        self.sums.loss += total
-        self.sums.correct += (logits.detach().argmax(1) == labels).sum()
-        self._count(len(indices), images.shape[-1], segments)
+        self.losses.index_copy_(0, whole, seen)
+        self.sums.add(self.step, seen, correct)
+        self._count(len(whole), images.shape[-1], self.batches.segments and self.batches.segments[self.step])
         self.step += 1
         strategy.after_step(self)
 
-    def _augmented(self, images: Tensor) -> Tensor:
-        """Random crop and flip; the padding shrinks with the image, so that a spectral sample moves as far as a whole one."""
+    def _augmented(self, images: Tensor, whole: int | None = None) -> Tensor:
+        """Random crop and flip; the padding shrinks with the image, so that a spectral sample moves as far as a whole one.
+
+        whole: size of the batch of all ranks, where they share it
+        """
         wanted = self.recipe.augment
         padding = round(wanted.crop_padding * images.shape[-1] / self.train_data.shape[-1])
-        return augment(images, padding, wanted.flip, self.augmenter)
+        share = (self.team.rank, self.team.size, whole or len(images))
+        return augment(images, padding, wanted.flip, self.augmenter, share, wanted.padding)
 
     def _set_rate(self, progress: float) -> None:
         for group in self.optimizer.param_groups:
@@ -191,7 +221,7 @@ class Trainer:
         ledger.samples_forwarded += samples
         ledger.samples_backpropagated += samples
         ledger.bytes_raw += samples * self.train_data.raw_bytes_per_sample
-        ledger.bytes_read += self.train_data.take_bytes()
+        ledger.bytes_read += self.team.total(self.train_data.take_bytes())[0]
 
     def flops_at(self, pixels: int) -> PassFlops:
         """FLOPs of one sample of that many pixels per side; counted at first use."""
@@ -207,7 +237,7 @@ class Trainer:
         self._check_finite()
         self.curve.append(self.sums.curve.cpu())
         self.epoch += 1
-        self.batches, self.step = None, 0
+        self.batches, self.share, self.step = None, None, 0
         self.history.append(
             {
                 "epoch": self.epoch,
@@ -250,7 +280,9 @@ class Trainer:
         if self.sums is not None:
             self._check_finite()
         with self.clock.stage("checkpoint"):
-            self.checkpoints.save(self.ledger.steps, self.state_dict())
+            state = self.state_dict()
+            if self.team.leads:
+                self.checkpoints.save(self.ledger.steps, state)
         self._saved_at, self._saved_steps = time.monotonic(), self.ledger.steps
 
     def _resume(self) -> None:
@@ -261,60 +293,9 @@ class Trainer:
             self._saved_steps = self.ledger.steps
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the run depends on, and all that its record will say."""
-        cuda = self.device.type == "cuda"
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "strategy": self.strategy.state_dict(),
-            "losses": self.losses,
-            "batches": None if self.batches is None else self.batches.state_dict(),
-            "sums": None if self.batches is None else asdict(self.sums),
-            "history": self.history,
-            "curve": self.curve,
-            "ledger": asdict(self.ledger),
-            "seconds": self.clock.seconds,
-            "joules": self.energy.joules,
-            "random": {
-                "torch": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
-                "sampler": self.sampler.get_state(),
-                "augmenter": self.augmenter.get_state(),
-            },
-        }
+        """All that the rest of the run depends on; with several ranks, each of them has to ask for it."""
+        return state_of(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The counterpart of `state_dict`: the next step is the one that would have come."""
-        device = self.device
-        self.epoch, self.step = state["epoch"], state["step"]
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.strategy.load_state_dict(state["strategy"])
-        self.losses.copy_(state["losses"])
-        if state["batches"] is not None:
-            self.batches = Epoch(**state["batches"]).to(device)
-            sums = state["sums"]
-            self.sums = EpochSums(*(sums[f.name].to(device) for f in fields(EpochSums)[:3]), sums["started"])
-        self.history, self.curve = state["history"], state["curve"]
-        self.ledger = Ledger(**state["ledger"])
-        self.clock.seconds = dict(state["seconds"])
-        self.energy.joules = state["joules"]
-        random = state["random"]
-        torch.set_rng_state(random["torch"])
-        if random["cuda"] is not None:
-            torch.cuda.set_rng_state(random["cuda"], device)
-        self.sampler.set_state(random["sampler"])
-        self.augmenter.set_state(random["augmenter"])
-
-
-def make_strategy(spec: RunSpec) -> Strategy:
-    """The strategy object a spec names."""
-    module = registry.load("strategy", spec.strategy.use)
-    found = [
-        c
-        for c in vars(module).values()
-        if isinstance(c, type) and issubclass(c, Strategy) and c.__module__ == module.__name__
-    ]
-    return found[0](**spec.strategy.parameters)
+        """The counterpart of `state_dict`."""
+        restore(self, state)

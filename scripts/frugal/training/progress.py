@@ -6,15 +6,15 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Counts epochs, in fractions. total: planned; done: when it starts."""
+    """Counts epochs, in fractions. total: planned; done: when it starts; shown: not on ranks beside the first."""
 
-    def __init__(self, total: int, done: int):
-        self.total = total
+    def __init__(self, total: int, done: int, shown: bool = True):
+        self.total, self.shown = total, shown
         self.bar = tqdm(
             total=total,
             initial=done,
             unit="epoch",
-            disable=not sys.stderr.isatty(),
+            disable=not (shown and sys.stderr.isatty()),
             bar_format="{l_bar}{bar}| {n:.2f}/{total} epochs [{elapsed}<{remaining}{postfix}]",
         )
 
@@ -31,6 +31,8 @@ class Progress:
     def epoch_done(self, row: dict[str, float | None]) -> None:
         """Show an epoch's figures; row: as in history.csv."""
         text = f"train loss {row['train_loss']:.4f}, validation accuracy {row['val_accuracy']:.4f}"
+        if not self.shown:
+            return
         if self.bar.disable:
             print(
                 f"epoch {row['epoch']}/{self.total}: {text}, {row['train_seconds']:.1f} s of training",

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from frugal.atomic import write_json, write_text
-from frugal.data.device import Pixels
 from frugal.measure.memory import peak_memory
 from frugal.measure.scores import macro_f1
 from frugal.training.device import describe_hardware
@@ -25,13 +24,11 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "snakemake
 
 def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
     """The figures of a finished run; touches the test data, once per fidelity."""
-    spec, ledger, cache = trainer.spec, trainer.ledger, trainer.cache
-    test_data = type(trainer.train_data)(cache, "test", trainer.device)
+    spec, ledger = trainer.spec, trainer.ledger
+    test_data = trainer.open("test")
     with trainer.clock.stage("inference"):
         test = trainer.evaluate(test_data)
-    sharp = (
-        test if trainer.strategy.test_level() is None else trainer.evaluate(Pixels(cache, "test", trainer.device), True)
-    )
+    sharp = test if trainer.strategy.test_level() is None else trainer.evaluate(trainer.open("test", "pixels"), True)
     seconds, state = trainer.clock.seconds, trainer.model.state_dict()
     memory, memory_source = peak_memory(trainer.device)
     parameters = sum(p.numel() for p in trainer.model.parameters())
@@ -58,7 +55,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "checkpoint_seconds": seconds.get("checkpoint", 0.0),
         "inference_seconds": seconds["inference"],
         "peak_memory_bytes": memory,
-        "peak_memory_source": memory_source,
+        "peak_memory_source": memory_source + (f", of the first of {spec.devices} ranks" if spec.devices > 1 else ""),
         "model_bytes": sum(t.numel() * t.element_size() for t in state.values()),
         "parameters": parameters,
         "live_parameters": parameters,
@@ -73,7 +70,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "bytes_read": ledger.bytes_read,
         "bytes_raw": ledger.bytes_raw,
         "compression_ratio": ledger.bytes_raw / ledger.bytes_read,
-        "energy_joules": trainer.energy.joules,
+        "energy_joules": trainer.joules,
         "energy_source": trainer.energy.source,
         "device": str(trainer.device),
         "fingerprint": fingerprint,
@@ -95,7 +92,7 @@ def manifest(
         "hardware": describe_hardware(trainer.device),
         **times,
         "resumes": trainer.ledger.resumes,
-        "notes": notes,
+        "notes": [*notes, *trainer.notes],
     }
 
 

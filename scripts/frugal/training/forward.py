@@ -1,0 +1,50 @@
+"""The model as the training steps call it: channels last, in the run's precision, compiled where that pays."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# Steps below which compiling is not tried: it takes about a minute, and a step of a small net on a GPU some milliseconds.
+WORTH_COMPILING = 5000
+
+
+def compile_pays(wanted: str | bool, device: torch.device, steps: int) -> bool:
+    """Whether to compile. wanted: as in the recipe; steps: of the whole run."""
+    if wanted == "auto":
+        return device.type == "cuda" and steps >= WORTH_COMPILING
+    return wanted
+
+
+class Forward:
+    """Images -> logits. Only shapes that were warmed up run compiled, so a ragged last batch never compiles anything.
+
+    compiled: whether `warm_up` compiles; the model itself stays as it is, for evaluation, checkpoints and counting
+    """
+
+    def __init__(self, model: nn.Module, device: torch.device, precision: str, compiled: bool):
+        self.model, self.device = model, device
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        self.compiled = torch.compile(model, dynamic=False) if compiled else None
+        self.shapes: set[tuple[int, ...]] = set()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """images: (b, C, H, W) -> logits (b, classes)."""
+        net = self.compiled if tuple(images.shape) in self.shapes else self.model
+        with self.autocast:
+            return net(images.contiguous(memory_format=torch.channels_last))
+
+    def warm_up(self, shapes: list[tuple[int, ...]]) -> None:
+        """Compile for these shapes (b, C, H, W), by one pass each that leaves weights, statistics and random state alone."""
+        new = [] if self.compiled is None else [shape for shape in shapes if shape not in self.shapes]
+        if not new:
+            return
+        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            for shape in new:
+                self.shapes.add(shape)
+                logits = self(torch.zeros(shape, device=self.device))
+                labels = torch.zeros(shape[0], dtype=torch.long, device=self.device)
+                functional.cross_entropy(logits.float(), labels).backward()
+        self.model.zero_grad(set_to_none=True)
+        for buffer, before in buffers:
+            buffer.copy_(before)

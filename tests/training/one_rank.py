@@ -1,0 +1,29 @@
+"""Run by torchrun or alone: trains a spec and leaves what this rank ended with in <out>/<rank>.pt."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from frugal.data.cache import open_cache
+from frugal.spec import RunSpec
+from frugal.training.loop import Trainer
+from frugal.training.parallel import join_team
+
+if __name__ == "__main__":
+    spec, cache, out = RunSpec.model_validate_json(sys.argv[1]), open_cache(Path(sys.argv[2])), Path(sys.argv[3])
+    torch.set_num_threads(1)
+    team, device, _ = join_team(spec.devices, torch.device("cpu"))
+    trainer = Trainer(spec, cache, device, team=team)
+    levels, plan = [], trainer.strategy.plan_epoch
+    trainer.strategy.plan_epoch = lambda *a: (p := plan(*a), levels.append(p.level))[0]
+    trainer.run()
+    out.mkdir(exist_ok=True)
+    ended = {
+        "losses": trainer.losses,
+        "levels": levels,
+        "model": trainer.model.state_dict(),
+        "ledger": trainer.ledger.as_dict(),
+        "curve": torch.cat(trainer.curve),
+    }
+    torch.save(ended, out / f"{team.rank}.pt")

@@ -1,0 +1,153 @@
+"""Two ranks that share a run's batches decide as one, and end where one process ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tiny
+from frugal.errors import FrugalError
+from frugal.plan import Plan
+from frugal.strategies.base import EpochPlan
+from frugal.training.batches import Epoch, arrange
+from frugal.training.parallel import Team
+
+HERE = Path(__file__).parent
+CONFIG = HERE.parents[1] / "config"
+SCRIPTS = HERE.parents[1] / "scripts"
+WANTED = {**yaml.safe_load((CONFIG / "config.yaml").read_text()), "devices": 2}
+PLANNED = Plan(WANTED, CONFIG).launcher().split()  # as the workflow starts it
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", *PLANNED[1:]]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SCRIPTS), "OMP_NUM_THREADS": "1"}
+MODEL = {"name": "cnn_fc", "use": "cnn_fc", "parameters": {"channels": [4, 8], "hidden": 16}}  # no batch statistics
+RECIPE = {"epochs": 4, "batch_size": 31, "augment": {"crop_padding": 1, "flip": True}}  # shares of 16 and 15
+
+
+def spec(devices, **recipe):
+    run = tiny.spec("compression", k_lo=2, k_hi=5, rule="median", recipe={**RECIPE, **recipe})
+    return type(run).model_validate({**run.model_dump(), "model": MODEL, "devices": devices})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny.write_digits(tmp_path_factory.mktemp("data"))
+
+
+@given(
+    samples=st.integers(8, 300),
+    size=st.integers(8, 60),
+    ranks=st.integers(1, 4),
+    spectral=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_shares_partition_every_batch_evenly_at_their_levels(samples, size, ranks, spectral, seed):
+    draw = torch.Generator().manual_seed(seed)
+    level = torch.tensor([2, 5])[torch.randint(2, (samples,), generator=draw)]
+    epoch = arrange(EpochPlan(None, torch.rand(samples, generator=draw), level), samples, size, spectral, draw)
+    if min(stop - start for start, stop in epoch.bounds) < ranks:
+        with pytest.raises(FrugalError, match="can't be shared"):
+            Team(0, ranks).share(epoch)
+        return
+    shares = [Team(rank, ranks).share(epoch) for rank in range(ranks)]
+    for step, (start, stop) in enumerate(epoch.bounds):
+        whole = torch.full((stop - start,), -1)
+        for rank, share in enumerate(shares):
+            first, last = share.bounds[step]
+            assert last - first in ((stop - start) // ranks, -(-(stop - start) // ranks))
+            whole[rank::ranks] = share.order[first:last]
+            read = torch.cat([torch.full((b - a,), k) for k, a, b in share.segments[step]])
+            assert torch.equal(read, level[share.order[first:last]])
+        assert torch.equal(whole, epoch.order[start:stop])
+
+
+def test_two_ranks_hold_the_same_losses_and_choose_the_samples_that_one_process_chooses(tmp_path, data):
+    for launcher, devices in (([sys.executable], 1), (TORCHRUN, 2)):
+        command = [*launcher, HERE / "one_rank.py", spec(devices).model_dump_json(), data, tmp_path / str(devices)]
+        subprocess.run(command, check=True, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    first, second = (torch.load(tmp_path / "2" / f"{rank}.pt") for rank in (0, 1))
+    alone = torch.load(tmp_path / "1" / "0.pt")
+    assert torch.equal(first["losses"], second["losses"])
+    assert torch.equal(first["curve"], second["curve"])
+    assert first["ledger"] == second["ledger"] == alone["ledger"]
+    for ours, theirs, one in zip(first["levels"], second["levels"], alone["levels"], strict=True):
+        assert torch.equal(ours, theirs)
+        assert torch.equal(ours, one)
+    assert 0 < (first["levels"][-1] == 5).double().mean() < 1
+    for name, weight in alone["model"].items():
+        assert torch.equal(first["model"][name], second["model"][name])
+        torch.testing.assert_close(first["model"][name], weight, rtol=1e-3, atol=1e-4)
+
+
+def start(run, cache, out):
+    command = [*TORCHRUN, SCRIPTS / "train.py", "--spec", run.model_dump_json(), "--cache", cache, "--out", out]
+    command += ["--device", "cpu", "--threads", "2", "--checkpoint-seconds", "0"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+
+
+def last_step(out):
+    return max((int(file.stem.split("-")[1]) for file in out.glob("checkpoints/*/step-*.pt")), default=0)
+
+
+def test_two_ranks_that_are_stopped_and_killed_end_with_the_same_metrics(tmp_path, data):
+    run = spec(2, epochs=10)
+    whole = start(run, data, tmp_path / "whole")
+    assert whole.wait() == 0, whole.stderr.read()
+    for number, goal in ((signal.SIGTERM, 10), (signal.SIGUSR1, 25), (signal.SIGKILL, 45)):
+        process = start(run, data, tmp_path / "cut")
+        while process.poll() is None and last_step(tmp_path / "cut") < goal:
+            time.sleep(0.002)
+        process.send_signal(number)
+        assert process.wait() != 0
+        if number != signal.SIGKILL:
+            assert f"stopped by {number.name} in epoch" in process.stderr.read()
+        step = last_step(tmp_path / "cut")
+        time.sleep(0.5)
+        assert last_step(tmp_path / "cut") == step, "a rank outlived torchrun"
+        assert not (tmp_path / "cut" / "metrics.json").exists()
+    assert start(run, data, tmp_path / "cut").wait() == 0
+    one, other = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "cut"))
+    assert tiny.outcome(one) == tiny.outcome(other)
+    manifest = json.loads((tmp_path / "cut" / "manifest.json").read_text())
+    assert manifest["resumes"] == 3
+    assert "devices 2: each batch is shared among them, through gloo" in manifest["notes"]
+
+
+def test_a_run_for_two_devices_is_not_started_on_one(tmp_path, data):
+    command = [sys.executable, SCRIPTS / "train.py", "--spec", spec(2).model_dump_json(), "--cache", data]
+    done = subprocess.run([*command, "--out", tmp_path], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 2
+    assert "devices: 2, but 1 process(es) were started" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_devices_of_a_run_are_part_of_its_identity():
+    assert spec(1).fingerprint("", {}) != spec(2).fingerprint("", {})
+
+
+def test_gradients_are_the_mean_over_the_whole_batch_however_the_shares_differ(monkeypatch):
+    """Two teams of one process each, their messages summed by hand."""
+    draw = torch.Generator().manual_seed(0)
+    images, net = torch.randn(5, 3, generator=draw), torch.nn.Linear(3, 1)
+    net(images).square().mean().backward()
+    wanted = net.weight.grad.clone()
+    sent = []
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda message, *_: sent.append(message))
+    epoch = Epoch(torch.arange(5), None, [(0, 5)], None)
+    for rank in (0, 1):
+        net.zero_grad()
+        mine = Team(rank, 2).share(epoch).order
+        losses = net(images[mine]).square().squeeze(1)
+        (losses.sum() / 5).backward()
+        Team(rank, 2).combine(list(net.parameters()), losses.detach(), losses > 1, 5)
+    summed = sent[0] + sent[1]
+    torch.testing.assert_close(summed[:3].view(1, 3), wanted)
+    torch.testing.assert_close(summed[4:9], net(images).square().squeeze(1).detach())
