@@ -15,9 +15,11 @@ def augment(
 ) -> Tensor:
     """images: (b, C, H, W) -> the same shape, each sample shifted and flipped by its own draw.
 
-    crop_padding: pixels added on each side before a random H x W crop; padding: their values, "constant" for zeros (the mean
-    pixel, once images are normalised) or "reflect"; generator: on the images' device; share: where the images are every n-th sample, from the first on, of a batch of that size, (first, n, size): they get the draws they
-    would get in the whole batch, and the generator advances as for the whole
+    crop_padding: pixels added on each side before a random H x W crop
+    padding: their values, "constant" for zeros (the mean pixel, once images are normalised) or "reflect"
+    generator: on the images' device
+    share: where the images are every n-th sample, from the first on, of a batch of that size, (first, n, size): they get
+        the draws they would get in the whole batch, and the generator advances as for the whole
     """
     if not crop_padding and not flip:
         return images
