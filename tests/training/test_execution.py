@@ -164,6 +164,10 @@ def test_a_continued_run_keeps_the_precision_it_chose(digits, monkeypatch):
 def test_choosing_changes_neither_the_model_nor_what_is_drawn(digits, monkeypatch):
     monkeypatch.setattr(precision, "computes_bfloat16", lambda _: True)
     monkeypatch.setattr(precision, "PAYS", float("inf"))  # timed for real, and float32 in the end
+    net = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 10))
+    random = torch.get_rng_state()
+    precision.choose_precision(net, (4, 1, 8, 8), 10, CPU)
+    assert torch.equal(torch.get_rng_state(), random)
     chosen, asked = (finished(digits, tiny.spec(recipe={"precision": p, **AUGMENTED})) for p in ("auto", "float32"))
     assert torch.equal(torch.cat(chosen.curve), torch.cat(asked.curve))
     for name, weight in asked.model.state_dict().items():
