@@ -75,8 +75,10 @@ class Recipe(Strict):
         "float32",
         description="bfloat16 is autocast, weights stay float32; auto takes it where a few timed steps show that it pays",
     )
-    compile: Literal["auto"] | bool = Field(
-        "auto", description="torch.compile; auto: on a GPU, for runs long enough to pay for it, never on the CPU"
+    compile: Literal["auto", "graphs"] | bool = Field(
+        "auto",
+        description="torch.compile; auto: on a GPU, for runs long enough to pay for it, never on the CPU; "
+        "graphs: with CUDA graphs, which `make bench` compares on a GPU",
     )
     deterministic: bool = Field(
         False, description="the same bits on a GPU too, for a price; on the CPU they are the same anyway"

@@ -4,32 +4,44 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frugal.errors import FrugalError
+
 # Steps below which compiling is not tried: it takes about a minute, and a step of a small net on a GPU some milliseconds.
 WORTH_COMPILING = 5000
 
 
-def compile_pays(wanted: str | bool, device: torch.device, steps: int) -> bool:
-    """Whether to compile. wanted: as in the recipe; steps: of the whole run."""
+def compile_mode(wanted: str | bool, device: torch.device, steps: int) -> str | None:
+    """The mode of torch.compile, or None for running eagerly. wanted: as in the recipe; steps: of the whole run.
+
+    Raises FrugalError where CUDA graphs are asked for without CUDA.
+    """
+    if wanted == "graphs":
+        if device.type != "cuda":
+            raise FrugalError("recipe.compile is graphs, which needs a CUDA GPU; use true, false or auto")
+        return "reduce-overhead"
     if wanted == "auto":
-        return device.type == "cuda" and steps >= WORTH_COMPILING
-    return wanted
+        wanted = device.type == "cuda" and steps >= WORTH_COMPILING
+    return "default" if wanted else None
 
 
 class Forward:
     """Images -> logits. Only shapes that were warmed up run compiled, so a ragged last batch never compiles anything.
 
-    compiled: whether `warm_up` compiles; the model itself stays as it is, for evaluation, checkpoints and counting
+    mode: of torch.compile, or None; the model itself stays as it is, for evaluation, checkpoints and counting
     """
 
-    def __init__(self, model: nn.Module, device: torch.device, precision: str, compiled: bool):
+    def __init__(self, model: nn.Module, device: torch.device, precision: str, mode: str | None):
         self.model, self.device = model, device
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
-        self.compiled = torch.compile(model, dynamic=False) if compiled else None
+        self.compiled = torch.compile(model, dynamic=False, mode=mode) if mode else None
+        self.graphs = mode == "reduce-overhead"
         self.shapes: set[tuple[int, ...]] = set()
 
     def __call__(self, images: Tensor) -> Tensor:
         """images: (b, C, H, W) -> logits (b, classes)."""
         net = self.compiled if tuple(images.shape) in self.shapes else self.model
+        if self.graphs:
+            torch.compiler.cudagraph_mark_step_begin()  # what the last step's graph gave may be overwritten
         with self.autocast:
             return net(images.contiguous(memory_format=torch.channels_last))
 

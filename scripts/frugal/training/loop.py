@@ -112,7 +112,7 @@ class Trainer:
                 progress.epoch_done(self.history[-1])
                 _, due = self.team.agree(None, self._save_due())
                 if self.epoch == self.recipe.epochs or due:
-                    self._save()
+                    self.save()
         joules = self.team.gather(self.energy.joules)
         self.joules = None if joules[0] is None else sum(j or 0.0 for j in joules)
 
@@ -148,10 +148,10 @@ class Trainer:
                     progress.advance(1 / len(self.batches))
                 number, due = self.team.agree(interrupt and interrupt.number, self._save_due())
                 if number is not None:
-                    self._save()
+                    self.save()
                     raise Interrupted(number, f"in epoch {self.epoch + 1} after step {self.ledger.steps}")
                 if due:
-                    self._save()
+                    self.save()
             self.strategy.after_epoch(self)
         self.energy.stop()
 
@@ -171,7 +171,7 @@ class Trainer:
         start, stop = share.bounds[self.step]
         indices, segments = share.order[start:stop], share.segments and share.segments[self.step]
         self._set_rate((self.epoch + self.step / len(self.batches)) / self.recipe.epochs)
-        images = self._augmented(self.train_data.read(indices, segments, strategy.spectral), len(whole))
+        images = self.augmented(self.train_data.read(indices, segments, strategy.spectral), len(whole))
         labels = self.train_data.labels.index_select(0, indices)
         logits = self.forward(images)
         losses = functional.cross_entropy(
@@ -190,7 +190,7 @@ class Trainer:
         self.step += 1
         strategy.after_step(self)
 
-    def _augmented(self, images: Tensor, whole: int | None = None) -> Tensor:
+    def augmented(self, images: Tensor, whole: int | None = None) -> Tensor:
         """Random crop and flip; the padding shrinks with the image, so that a spectral sample moves as far as a whole one.
 
         whole: size of the batch of all ranks, where they share it
@@ -274,7 +274,8 @@ class Trainer:
     def _save_due(self) -> bool:
         return self.checkpoints is not None and time.monotonic() - self._saved_at >= self.checkpoint_seconds
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write a checkpoint now, where there is a place for it; raises FrugalError rather than save a lost run."""
         if self.checkpoints is None:
             return
         if self.sums is not None:

@@ -53,6 +53,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "train_seconds": seconds["train"],
         "evaluation_seconds": seconds["evaluate"],
         "checkpoint_seconds": seconds.get("checkpoint", 0.0),
+        "compile_seconds": seconds.get("compile", 0.0),
         "inference_seconds": seconds["inference"],
         "peak_memory_bytes": memory,
         "peak_memory_source": memory_source + (f", of the first of {spec.devices} ranks" if spec.devices > 1 else ""),

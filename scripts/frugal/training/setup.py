@@ -8,7 +8,7 @@ from torch import nn
 from frugal import registry
 from frugal.spec import RunSpec
 from frugal.strategies.base import Strategy
-from frugal.training.forward import Forward, compile_pays
+from frugal.training.forward import Forward, compile_mode
 from frugal.training.precision import choose_precision
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ def make_forward(trainer: "Trainer") -> Forward:
     elif trainer.precision is None:
         trainer.precision = {"use": recipe.precision, "why": f"precision {recipe.precision}: as asked"}
     steps = recipe.epochs * max(1, round(len(trainer.train_data) / recipe.batch_size))
-    compiled = compile_pays(recipe.compile, device, steps)
-    forward = Forward(trainer.model, device, trainer.precision["use"], compiled)
-    if compiled:
+    mode = compile_mode(recipe.compile, device, steps)
+    forward = Forward(trainer.model, device, trainer.precision["use"], mode)
+    if mode:
         with clock.stage("compile"):
             forward.warm_up(shapes)
-    how = f"on, {clock.seconds['compile']:.1f} s in all" if compiled else "off"
+    how = f"on, {clock.seconds['compile']:.1f} s in all" if mode else "off"
     trainer.notes += [trainer.precision["why"], f"compile {str(recipe.compile).lower()}: {how}"]
     return forward
