@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from frugal.training.forward import Forward, compile_mode
 from frugal.training.interrupt import Interrupted
 from frugal.training.record import metrics
 
+needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
 AUGMENTED = {"augment": {"crop_padding": 1, "flip": True}}
@@ -197,6 +199,7 @@ def test_the_config_says_on_and_off_as_yaml_has_them():
         parse(Config, {"residency": "nowhere"}, "config.yaml")
 
 
+@needs_compiler
 @pytest.mark.slow
 def test_a_compiled_run_trains_like_an_eager_one_and_its_compilation_is_booked_apart(digits):
     recipe = {"epochs": 1, "learning_rate": 0.01, **AUGMENTED}
@@ -208,6 +211,7 @@ def test_a_compiled_run_trains_like_an_eager_one_and_its_compilation_is_booked_a
     assert compiled.ledger == eager.ledger
 
 
+@needs_compiler
 @pytest.mark.slow
 def test_warming_up_leaves_weights_statistics_gradients_and_random_state_alone():
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.Flatten(), nn.LazyLinear(3))
