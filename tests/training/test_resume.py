@@ -24,6 +24,7 @@ RUNS = {
     "full": tiny.spec("full", recipe={"augment": {"crop_padding": 1, "flip": True}}),
     "ema": tiny.spec("compression", k_lo=2, k_hi=5, rule="ema"),
     "spectral": tiny.spec("compression", k_lo=3, k_hi=6, rule="median", decode="spectral", anneal=0.3),
+    "infobatch": tiny.spec("infobatch", prune_ratio=0.4, delta=0.7),
     "adam": tiny.spec("full", recipe={"optimizer": "adamw", "learning_rate": 0.003}),
 }
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -61,7 +61,7 @@ class Compression(Strategy):
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """A level for each sample. losses: (n,) last loss of each, inf where never seen."""
         hard = self._hard(epoch, losses)
-        if self.k_lo is None or epoch >= self.run.epochs - ceil(self.anneal * self.run.epochs):
+        if self.k_lo is None or epoch >= self.run.epochs - ceil(round(self.anneal * self.run.epochs, 9)):
             hard = torch.ones_like(hard)
         if self.spectral and hard.sum() in (1, len(hard) - 1):
             # Batches hold one level only, and one sample alone has no batch statistics: it goes with the others.
