@@ -16,7 +16,7 @@ help:  ## what each command does
 	@echo
 	@echo "  variables: SCALE=demo|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
 
-setup: $(INSTALLED)  ## install the pinned packages into .venv (about 5 GB)
+setup: $(INSTALLED)  ## install the pinned packages into .venv (6.2 GB)
 
 $(INSTALLED): requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

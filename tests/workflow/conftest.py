@@ -26,7 +26,9 @@ class Workflow:
     def snakemake(self, *arguments: str, config: str = SMALL) -> subprocess.CompletedProcess:
         """Run snakemake there, with the small study unless told otherwise."""
         tools = Path(sys.executable).parent
-        environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+        # Without the virtual environment on the path, as a user who starts .venv/bin/snakemake has it.
+        others = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != tools]
+        environment = {**os.environ, "PATH": os.pathsep.join(others)}
         command = [tools / "snakemake", "--cores", "2", *arguments, "--config", config]
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
 

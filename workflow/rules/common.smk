@@ -13,6 +13,9 @@ from frugal import registry
 from frugal.errors import FrugalError
 from frugal.imports import closure, digest
 from frugal.plan import Plan
+from frugal.tools import put_own_tools_first
+
+put_own_tools_first()
 
 try:
     PLAN = Plan(config)

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from frugal.bench import generated
+from frugal.bench.engine import epoch
 from frugal.bench.row import Row, rate, ratio, seconds_of
 from frugal.data.device import Coefficients
 from frugal.training.loop import Trainer
@@ -17,12 +18,6 @@ def measure(folder: Path) -> list[Row]:
     """On one core and 28x28 images. folder: for generated data."""
     cache = generated.cache(folder / "compression", SAMPLES)
     return [*_decoding(cache), *_adapting(cache), *_spectral(cache)]
-
-
-def _epoch(trainer: Trainer) -> None:
-    """One training epoch, planning included, without evaluation."""
-    trainer.batches = None
-    trainer.train_epoch()
 
 
 def _trainer(cache: object, use: str = "compression", **strategy: object) -> Trainer:
@@ -39,7 +34,7 @@ def _decoding(cache: object) -> list[Row]:
 
     decoded = rate(decode)
     trainer = _trainer(cache, k_hi=16)
-    step = min(seconds_of(lambda: _epoch(trainer)) for _ in range(4)) / SAMPLES
+    step = min(seconds_of(lambda: epoch(trainer)) for _ in range(4)) / SAMPLES
     return [
         Row("compression", "decoding 28x28 from 16x16 coefficients", decoded, "images/s", 300_000),
         Row("compression", "decoding as a share of a training step", 100 / decoded / step, "%", 3, "at most"),
@@ -54,9 +49,9 @@ def _adapting(cache: object) -> list[Row]:
     def adaptive_epoch() -> None:
         adaptive.strategy.average = None
         adaptive.losses.copy_(losses)
-        _epoch(adaptive)
+        epoch(adaptive)
 
-    price = ratio(adaptive_epoch, lambda: _epoch(fixed), 15)
+    price = ratio(adaptive_epoch, lambda: epoch(fixed), 15)
     before = adaptive.ledger.bytes_read
     adaptive_epoch()
     read = adaptive.ledger.bytes_read - before
@@ -70,7 +65,7 @@ def _adapting(cache: object) -> list[Row]:
 
 def _spectral(cache: object) -> list[Row]:
     native, spectral = _trainer(cache, k_hi=16), _trainer(cache, k_hi=16, decode="spectral")
-    times = ratio(lambda: _epoch(spectral), lambda: _epoch(native))
+    times = ratio(lambda: epoch(spectral), lambda: epoch(native))
     flops = [t.ledger.flops_executed / t.ledger.samples_forwarded for t in (spectral, native)]
     return [
         Row("compression", "FLOPs of 16x16 spectral over native", flops[0] / flops[1], "x", 0.5, "at most"),

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from torchvision import datasets, transforms
+from torchvision import datasets
 
-from frugal.bench import generated
+from frugal.bench import generated, plain
 from frugal.bench.row import Row, rate
 from frugal.data.augment import augment
 from frugal.data.device import Pixels
@@ -20,10 +20,10 @@ def measure(folder: Path) -> list[Row]:
     """Samples per second of both, 28x28, random crop with padding 2 and flip, one thread; the loader also with two workers."""
     cache = generated.cache(folder / "feeding", SAMPLES)
     ours = rate(lambda: _feed(cache))
-    plain = _torchvision(
+    loaded = _torchvision(
         folder / "torchvision", np.array(cache.array("train_images")), np.array(cache.array("train_labels"))
     )
-    loaders = {workers: rate(lambda w=workers: _load(plain, w), 0.2) for workers in (0, 2)}
+    loaders = {workers: rate(lambda w=workers: _load(loaded, w), 0.2) for workers in (0, 2)}
     return [
         Row("feeding", "batches from the device, augmented", ours, "samples/s"),
         *(Row("feeding", f"torchvision + DataLoader, {w} workers", r, "samples/s") for w, r in loaders.items()),
@@ -53,12 +53,4 @@ def _torchvision(root: Path, images: np.ndarray, labels: np.ndarray) -> object:
         for kind, array in (("images", images[:, 0]), ("labels", labels.astype(np.uint8))):
             header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
             (raw / f"{split}-{kind}-idx{array.ndim}-ubyte").write_bytes(header + array.tobytes())
-    transform = transforms.Compose(
-        [
-            transforms.RandomCrop(28, padding=PADDING),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize(0.5, 0.25),
-        ]
-    )
-    return datasets.MNIST(root, train=True, transform=transform)
+    return datasets.MNIST(root, train=True, transform=plain.transform(28, PADDING, flip=True))

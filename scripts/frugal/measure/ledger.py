@@ -9,7 +9,7 @@ class Ledger:
     """Sums over a run; saved with every checkpoint, so that a resumed run counts each step once.
 
     flops_*: executed in training; samples_*: sample visits; bytes_read: of training samples, as stored; bytes_raw: what the
-    same visits would have read as uncompressed images; seconds: per stage; joules: None without a meter
+    same visits would have read as uncompressed images; resumes: how often the run was continued from a checkpoint
     """
 
     steps: int = 0
