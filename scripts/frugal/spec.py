@@ -71,6 +71,10 @@ class Recipe(Strict):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     augment: Augment = Augment()
+    test_curve: bool = Field(
+        False,
+        description="evaluate the test set after every epoch too, for curves as the sources draw them; nothing is chosen by it",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "float32",
         description="bfloat16 is autocast, weights stay float32; auto takes it where a few timed steps show that it pays",
@@ -127,7 +131,7 @@ class StudyConfig(Strict):
     baseline: str = Field(description="the strategy all others are compared to, paired by seed")
     margin: float = Field(0.005, gt=0, lt=1, description="non-inferiority margin, accuracy as a fraction")
     strategies: dict[str, StrategyConfig] = Field(min_length=1)
-    scales: dict[Literal["demo", "standard", "published"], Scale]
+    scales: dict[Literal["demo", "cpu", "standard", "published"], Scale]
 
 
 class DatasetSpec(Dataset):

@@ -1,7 +1,9 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frugal.errors import FrugalError
 from frugal.strategies.base import EpochPlan
 from frugal.training.batches import arrange, cut
 
@@ -22,7 +24,7 @@ def test_no_sample_is_dropped_and_no_batch_is_tiny(count, size):
 def test_every_kept_sample_is_visited_once_at_its_level(samples, size, spectral, seed):
     draw = torch.Generator().manual_seed(seed)
     keep = torch.rand(samples, generator=draw) < 0.7
-    keep[0] = True
+    keep[: min(size, samples)] = True  # a batch at least
     level = torch.tensor([4, 8, 16])[torch.randint(3, (samples,), generator=draw)]
     weight = torch.rand(samples, generator=draw)
     epoch = arrange(EpochPlan(keep, weight, level), samples, size, spectral, draw)
@@ -41,3 +43,25 @@ def test_batches_are_shuffled_across_levels():
     epoch = arrange(EpochPlan(level=level), 640, 32, True, torch.Generator().manual_seed(0))
     order = [segments[0][0] for segments in epoch.segments]
     assert order not in (sorted(order), sorted(order, reverse=True))
+
+
+def test_an_order_of_its_own_is_kept_and_may_visit_a_sample_twice():
+    order = torch.tensor([3, 1, 2, 0, 3, 1, 2, 2])
+    epoch = arrange(EpochPlan(order=order, weight=torch.arange(4.0)), 4, 4, False, torch.Generator())
+    assert torch.equal(epoch.order, order)
+    assert torch.equal(epoch.weight, order.float())
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (EpochPlan(order=torch.tensor([0, 1, 8, 2])), "visits sample 8, but the data set's 8 samples count from 0"),
+        (EpochPlan(order=torch.tensor([0, -1, 2, 3])), "visits sample -1"),
+        (EpochPlan(keep=torch.ones(9, dtype=torch.bool)), "9 entries of keep for 8 samples"),
+        (EpochPlan(weight=torch.ones(())[None]), "1 entries of weight for 8 samples"),
+        (EpochPlan(keep=torch.arange(8) < 3), "leaves 3 of 8 samples in an epoch, less than one batch of 4"),
+    ],
+)
+def test_a_plan_that_does_not_fit_the_data_is_refused(plan, message):
+    with pytest.raises(FrugalError, match=message):
+        arrange(plan, 8, 4, False, torch.Generator())

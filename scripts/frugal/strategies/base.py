@@ -9,15 +9,17 @@ from torch import Tensor, nn
 
 @dataclass
 class EpochPlan:
-    """What an epoch reads: one entry per training sample in each field, or None for no change.
+    """What an epoch reads: one entry per training sample in each field but `order`, or None for no change.
 
     keep: (n,) bool, whether the sample is visited; weight: (n,) float32, multiplies its loss; level: (n,) int64, DCT
-    coefficients per axis it is read with. Fields are independent, so the plans of two strategies can be laid over each other.
+    coefficients per axis it is read with; order: (m,) int64, the samples in the order they are visited, where it isn't the
+    loop's own shuffle. Fields are independent, so the plans of two strategies can be laid over each other.
     """
 
     keep: Tensor | None = None
     weight: Tensor | None = None
     level: Tensor | None = None
+    order: Tensor | None = None
 
 
 @dataclass(frozen=True)

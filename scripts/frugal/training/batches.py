@@ -45,24 +45,43 @@ def cut(count: int, size: int) -> list[tuple[int, int]]:
 
 
 def arrange(plan: EpochPlan, samples: int, batch_size: int, spectral: bool, generator: torch.Generator) -> Epoch:
-    """Shuffle what the plan keeps and cut it into batches.
+    """Shuffle what the plan keeps, unless it comes in an order of its own, and cut it into batches.
 
     Levels may be mixed within a batch, sorted so that each is one run of positions; a spectral batch holds one level only,
     since its images have k x k pixels. Everything is decided here, on the host, once per epoch: the steps need no answers
-    from the device. Raises FrugalError where the plan keeps no sample.
+    from the device. Raises FrugalError where the plan keeps less than a batch, or names a sample that isn't there.
     """
-    kept = torch.arange(samples) if plan.keep is None else plan.keep.cpu().nonzero().squeeze(1)
-    if len(kept) == 0:
+    _check(plan, samples)
+    kept = torch.arange(samples) if plan.order is None else plan.order.cpu()
+    if plan.keep is not None:
+        kept = kept[plan.keep.cpu()[kept]]
+    if len(kept) < min(batch_size, samples):
         raise FrugalError(
-            "the strategy leaves out every sample of an epoch; lower its prune ratio or raise its keep rate"
+            f"the strategy leaves {len(kept)} of {samples} samples in an epoch, less than one batch of {batch_size}; "
+            "lower its prune ratio, raise its keep rate or lower recipe.batch_size"
         )
-    order = kept[torch.randperm(len(kept), generator=generator)]
+    order = kept if plan.order is not None else kept[torch.randperm(len(kept), generator=generator)]
     if plan.level is None:
         bounds, segments = cut(len(order), batch_size), None
     else:
         level = plan.level.cpu()[order]
         order, bounds, segments = (_one_level if spectral else _mixed)(order, level, batch_size, generator)
     return Epoch(order, None if plan.weight is None else plan.weight.cpu()[order], bounds, segments)
+
+
+def _check(plan: EpochPlan, samples: int) -> None:
+    """A plan must speak of this data set: anything else would read another sample than it means, or none."""
+    for name in ("keep", "weight", "level"):
+        field = getattr(plan, name)
+        if field is not None and len(field) != samples:
+            raise FrugalError(
+                f"the strategy's plan has {len(field)} entries of {name} for {samples} samples; one each is needed"
+            )
+    if plan.order is not None and len(plan.order) and not 0 <= plan.order.min() <= plan.order.max() < samples:
+        raise FrugalError(
+            f"the strategy's plan visits sample {plan.order.max().item() if plan.order.min() >= 0 else plan.order.min().item()}, "
+            f"but the data set's {samples} samples count from 0"
+        )
 
 
 def _mixed(

@@ -66,6 +66,7 @@ class Trainer:
         self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device)
         self.notes = [note]
         self.train_data, self.validation_data = self.open("train"), self.open("validation")
+        self.test_data = self.open("test") if self.recipe.test_curve else None
         run = Run(len(self.train_data), self.recipe.epochs, spec.seed, device, followed)
         self.strategy.start(run)
         self.sampler = run.generator("batches")
@@ -108,7 +109,9 @@ class Trainer:
             while self.epoch < self.recipe.epochs:
                 self.train_epoch(interrupt, progress)
                 with self.clock.stage("evaluate"):
-                    self._close_epoch(self.evaluate(self.validation_data))
+                    self._close_epoch(
+                        self.evaluate(self.validation_data), self.test_data and self.evaluate(self.test_data)
+                    )
                 progress.epoch_done(self.history[-1])
                 _, due = self.team.agree(None, self._save_due())
                 if self.epoch == self.recipe.epochs or due:
@@ -230,7 +233,7 @@ class Trainer:
             self._flops[pixels] = pass_flops(self.model, (channels, pixels, pixels), self.spec.dataset.classes)
         return self._flops[pixels]
 
-    def _close_epoch(self, validation: Evaluation) -> None:
+    def _close_epoch(self, validation: Evaluation, test: Evaluation | None = None) -> None:
         """Write the epoch's row, check its losses, and forget its batches."""
         ledger, before = self.ledger, self.sums.started
         samples = ledger.samples_forwarded - before["samples_forwarded"]
@@ -247,6 +250,7 @@ class Trainer:
                 "train_accuracy": self.sums.correct.item() / samples,
                 "val_loss": validation.loss,
                 "val_accuracy": validation.accuracy,
+                **({"test_loss": test.loss, "test_accuracy": test.accuracy} if test else {}),
                 "learning_rate": self.rate,
                 "train_seconds": self.clock.seconds["train"],
                 "flops_executed": ledger.flops_executed,
