@@ -17,6 +17,7 @@ from frugal.spec import (
     DatasetSpec,
     Model,
     ModelSpec,
+    Recipe,
     RunSpec,
     Scale,
     StrategySpec,
@@ -162,6 +163,7 @@ class Plan:
         for dataset in planned.datasets:
             for strategy in strategies:
                 self._strategy(name, dataset, strategy)
+                self._recipe(name, strategy)
         return planned
 
     @cache  # noqa: B019  one plan lives as long as the process
@@ -195,11 +197,21 @@ class Plan:
             scale=self.scale,
             dataset=self.datasets[dataset],
             model=self.models[model],
-            recipe=self._sections[study][1].recipe,
+            recipe=self._recipe(study, strategy),
             strategy=self._strategy(study, dataset, strategy),
             seed=seed,
             devices=self.config.devices,
         )
+
+    @cache  # noqa: B019
+    def _recipe(self, study: str, strategy: str) -> Recipe:
+        """The scale's recipe, with what the strategy replaces of it."""
+        config, scale = self._sections[study]
+        own = config.strategies[strategy].recipe
+        if not own:
+            return scale.recipe
+        where = f"{self.files[study]}: strategies.{strategy}.recipe"
+        return parse(Recipe, _merged(scale.recipe.model_dump(mode="json"), own), where)
 
     @cache  # noqa: B019
     def modules(self, study: str, model: str, strategy: str) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ class Recipe(Strict):
     learning_rate: float = Field(gt=0, description="the peak of the schedule")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(0.0, ge=0)
+    grad_clip: float | None = Field(None, gt=0, description="largest norm of a step's gradient; null for any")
     schedule: Literal["constant", "one_cycle", "cosine"] = Field(
         "one_cycle", description="a function of progress, not of steps"
     )
@@ -100,6 +101,7 @@ class StrategyConfig(BaseModel):
         None, description="a control repeats the counts of this other strategy's run, same seed"
     )
     control: bool = Field(False, description="whether it is a control rather than a proposal")
+    recipe: dict[str, Any] = Field({}, description="keys of the scale's recipe that this strategy replaces")
 
     @property
     def parameters(self) -> dict[str, Any]:

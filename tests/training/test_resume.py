@@ -25,6 +25,9 @@ RUNS = {
     "ema": tiny.spec("compression", k_lo=2, k_hi=5, rule="ema"),
     "spectral": tiny.spec("compression", k_lo=3, k_hi=6, rule="median", decode="spectral", anneal=0.3),
     "infobatch": tiny.spec("infobatch", prune_ratio=0.4, delta=0.7),
+    "ast": tiny.spec("ast", target=0.5, warmup=0.3, scoring="half"),
+    "ast masked": tiny.spec("ast", target=0.5, warmup=0.3, scoring="masked"),
+    "ast remembered": tiny.spec("ast", target=0.5, warmup=0.3, scoring="remembered", controller="quantile"),
     "adam": tiny.spec("full", recipe={"optimizer": "adamw", "learning_rate": 0.003}),
 }
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("workflow", "config", "scripts", "notebooks", "envs")
-SMALL = "override={strategies: [full, fixed-16, ema-4-16, random-4-16], seeds: 1, recipe: {epochs: 2}}"
+STUDY = "studies=[compression]"
+SMALL = (STUDY, "override={strategies: [full, fixed-16, ema-4-16, random-4-16], seeds: 1, recipe: {epochs: 2}}")
 
 
 class Workflow:
@@ -23,16 +24,16 @@ class Workflow:
         for part in PARTS:
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def snakemake(self, *arguments: str, config: str = SMALL) -> subprocess.CompletedProcess:
+    def snakemake(self, *arguments: str, config: tuple[str, ...] = SMALL) -> subprocess.CompletedProcess:
         """Run snakemake there, with the small study unless told otherwise."""
         tools = Path(sys.executable).parent
         # Without the virtual environment on the path, as a user who starts .venv/bin/snakemake has it.
         others = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != tools]
         environment = {**os.environ, "PATH": os.pathsep.join(others)}
-        command = [tools / "snakemake", "--cores", "2", *arguments, "--config", config]
+        command = [tools / "snakemake", "--cores", "2", *arguments, "--config", *config]
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
 
-    def planned(self, *arguments: str, config: str = SMALL) -> Counter:
+    def planned(self, *arguments: str, config: tuple[str, ...] = SMALL) -> Counter:
         """How many jobs of each rule a dry run lists."""
         done = self.snakemake("-n", *arguments, config=config)
         assert done.returncode == 0, done.stderr

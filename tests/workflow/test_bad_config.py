@@ -89,8 +89,8 @@ def test_a_bad_study_is_refused_in_one_line(tmp_path, before, after, line):
 
 
 def test_snakemake_stops_before_any_job_and_says_why(fresh):
-    done = fresh.snakemake(config="scale=huge")
+    done = fresh.snakemake(config=("scale=huge",))
     assert done.returncode != 0
-    assert "unknown scale 'huge'; there are: demo, standard, published" in done.stdout + done.stderr
+    assert "unknown scale 'huge'; there are: demo, cpu, standard, published" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not (fresh.folder / "results" / "huge").exists()

@@ -83,7 +83,19 @@ def test_a_control_waits_for_the_run_it_follows(fresh):
 
 
 def test_a_dry_run_counts_every_cell(fresh):
-    assert fresh.planned(config="scale=demo") == {"prepare": 1, "train": 14 * 3, **AFTER_TRAINING}
-    assert fresh.planned(config="scale=standard") == {"prepare": 1, "train": 14 * 3, **AFTER_TRAINING}
-    assert fresh.planned(config="scale=published") == {"prepare": 1, "train": 14 * 5, **AFTER_TRAINING}
-    assert fresh.planned(config="override={seeds: [3, 5, 8, 13]}")["train"] == 14 * 4
+    assert fresh.planned(config=("studies=[compression]", "scale=demo")) == {
+        "prepare": 1,
+        "train": 14 * 3,
+        **AFTER_TRAINING,
+    }
+    assert fresh.planned(config=("studies=[compression]", "scale=standard")) == {
+        "prepare": 1,
+        "train": 14 * 3,
+        **AFTER_TRAINING,
+    }
+    assert fresh.planned(config=("studies=[compression]", "scale=published")) == {
+        "prepare": 1,
+        "train": 14 * 5,
+        **AFTER_TRAINING,
+    }
+    assert fresh.planned(config=("studies=[compression]", "override={seeds: [3, 5, 8, 13]}"))["train"] == 14 * 4

@@ -12,6 +12,7 @@ rule train:
         metrics=f"{RUN}/metrics.json",
         history=f"{RUN}/history.csv",
         iterations=f"{RUN}/iterations.csv",
+        trace=f"{RUN}/trace.csv",
         manifest=f"{RUN}/manifest.json",
     log:
         f"{RUN}/train.log",

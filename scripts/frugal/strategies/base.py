@@ -27,7 +27,8 @@ class Run:
     """What a strategy may know of the run it is in.
 
     samples: number of training samples; epochs: planned; seed: of the run; device: where per-sample tensors live;
-    followed: for a control, the history of the run it repeats, one dict of counts per epoch, else None
+    followed: for a control, the history of the run it repeats, one dict of counts per epoch, else None;
+    batch_size: of a training step
     """
 
     samples: int
@@ -35,6 +36,7 @@ class Run:
     seed: int
     device: torch.device
     followed: list[dict[str, float]] | None = None
+    batch_size: int = 1
 
     def generator(self, stream: str) -> torch.Generator:
         """A random generator of this run's own for one purpose, so that strategies never disturb each other's draws."""
@@ -46,11 +48,13 @@ class Run:
 class Strategy:
     """The baseline of every study is this class as it is: full data, full fidelity, the whole net.
 
-    reads: "pixels" (uint8 images) or "coefficients" (the DCT store); spectral: a k x k sample becomes k x k pixels
+    reads: "pixels" (uint8 images) or "coefficients" (the DCT store); spectral: a k x k sample becomes k x k pixels;
+    single_device: whether it can't be shared by several ranks
     """
 
     reads: ClassVar[str] = "pixels"
     spectral: ClassVar[bool] = False
+    single_device: ClassVar[bool] = False
 
     def start(self, run: Run) -> None:
         """Called once before training; `self.run` is there from then on."""
@@ -63,6 +67,22 @@ class Strategy:
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """Decide what epoch `epoch` (from 0) reads. losses: (n,) last training loss of each sample, inf where never seen."""
         return EpochPlan()
+
+    def scoring_scale(self) -> float | None:
+        """Size per side, 1 or 0.5, at which this epoch's candidates are forwarded to be scored; None for no scoring."""
+        return None
+
+    def select(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """After a scoring pass over candidates, (b, classes) and (b,): mask (b,) of those to train on."""
+        raise NotImplementedError(f"{type(self).__name__} scores candidates and doesn't say how to select them")
+
+    def after_forward(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
+        """After each training pass, (b,), (b, classes), (b,): mask (b,) of the losses to back-propagate, None for all."""
+        return None
+
+    def learning_rate(self, scheduled: float) -> float:
+        """The rate of the next step. scheduled: what the recipe says."""
+        return scheduled
 
     def after_step(self, trainer: Any) -> None:
         """Called after each optimizer step."""
@@ -80,6 +100,10 @@ class Strategy:
 
     def evidence(self) -> dict[str, float | None]:
         """What the last planned epoch left out: a column of history.csv each."""
+        return {}
+
+    def trace(self) -> dict[str, Tensor]:
+        """What the last planned epoch logged batch by batch: columns of trace.csv, (batches,) each."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:

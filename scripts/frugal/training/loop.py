@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from frugal.data.augment import augment
@@ -28,6 +28,8 @@ from frugal.training.checkpoint import Checkpoints
 from frugal.training.determinism import set_determinism
 from frugal.training.evaluation import Evaluation, evaluate
 from frugal.training.forward import Forward
+from frugal.training.gathering import Batch, Gathering, score, scored_size
+from frugal.training.history import check_finite, row_of
 from frugal.training.interrupt import Interrupt, Interrupted
 from frugal.training.optimizer import make_optimizer
 from frugal.training.parallel import Team
@@ -63,11 +65,15 @@ class Trainer:
         set_determinism(self.recipe.deterministic)
         torch.manual_seed(spec.seed)
         self.strategy = make_strategy(spec)
+        if self.strategy.single_device and self.team.size > 1:
+            raise FrugalError(
+                f"strategy {spec.strategy.name} can't be shared by {self.team.size} devices; set devices: 1"
+            )
         self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device)
         self.notes = [note]
         self.train_data, self.validation_data = self.open("train"), self.open("validation")
         self.test_data = self.open("test") if self.recipe.test_curve else None
-        run = Run(len(self.train_data), self.recipe.epochs, spec.seed, device, followed)
+        run = Run(len(self.train_data), self.recipe.epochs, spec.seed, device, followed, self.recipe.batch_size)
         self.strategy.start(run)
         self.sampler = run.generator("batches")
         self.augmenter = torch.Generator(device).manual_seed(spec.seed)
@@ -86,10 +92,12 @@ class Trainer:
         self.sums: EpochSums | None = None
         self.history: list[dict[str, float | None]] = []
         self.curve: list[Tensor] = []
+        self.traces: list[dict[str, Tensor]] = []  # of the strategy, per epoch
+        self.gathering = Gathering()
         self.joules: float | None = None  # of all ranks, once the run is done
         self._flops: dict[int, PassFlops] = {}
         self._saved_at = time.monotonic()
-        self._saved_steps: int | None = None
+        self.saved_steps: int | None = None
         if self.team.size > 1:  # after all that must be equal on every rank
             torch.manual_seed(spec.seed * self.team.size + self.team.rank)
 
@@ -167,7 +175,7 @@ class Trainer:
         self.sums = EpochSums.of(len(self.batches), self.device, self.ledger)
 
     def _train_step(self) -> None:
-        """Forward and back-propagate one batch, or this rank's share of it, and count the whole."""
+        """Read one batch, or this rank's share of it, and train on it, or on a full one of those selected so far."""
         strategy, share = self.strategy, self.share
         first, last = self.batches.bounds[self.step]
         whole = self.batches.order[first:last]
@@ -176,21 +184,44 @@ class Trainer:
         self._set_rate((self.epoch + self.step / len(self.batches)) / self.recipe.epochs)
         images = self.augmented(self.train_data.read(indices, segments, strategy.spectral), len(whole))
         labels = self.train_data.labels.index_select(0, indices)
-        logits = self.forward(images)
+        weight = None if share.weight is None else share.weight[start:stop]
+        self._count_read(len(whole), images.shape[-1], self.batches.segments and self.batches.segments[self.step])
+        batch = Batch(images, labels, whole, weight)
+        self.step += 1
+        scale = strategy.scoring_scale()
+        if scale is not None:
+            self._count_scoring(len(images), scored_size(images.shape[-1], scale))
+            self.gathering.add(batch, strategy.select(score(self.forward, images, scale), labels))
+            batch = self.gathering.take(self.recipe.batch_size)
+        if batch is not None:
+            self._optimize(batch)
+
+    def _optimize(self, batch: Batch) -> None:
+        """Forward and back-propagate a batch, and step. Its indices are those of all ranks, images and labels this rank's."""
+        strategy, count = self.strategy, len(batch.indices)
+        logits = self.forward(batch.images)
         losses = functional.cross_entropy(
-            logits.float(), labels, reduction="none", label_smoothing=self.recipe.label_smoothing
+            logits.float(), batch.labels, reduction="none", label_smoothing=self.recipe.label_smoothing
         )
-        weighted = losses if share.weight is None else losses * share.weight[start:stop]
+        weighted = losses if batch.weight is None else losses * batch.weight
+        mask = strategy.after_forward(batch.indices, logits.detach(), batch.labels)
+        loss = weighted.sum() / count if mask is None else (weighted * mask).sum() / mask.sum()
         self.optimizer.zero_grad(set_to_none=True)
-        (weighted.sum() / len(whole)).backward()
-        correct = logits.detach().argmax(1) == labels
-        seen, correct = self.team.combine(self.model.parameters(), losses.detach(), correct, len(whole))
+        loss.backward()
+        correct = logits.detach().argmax(1) == batch.labels
+        seen, correct = self.team.combine(self.model.parameters(), losses.detach(), correct, count)
+        if self.recipe.grad_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
         self.optimizer.step()
 
-        self.losses.index_copy_(0, whole, seen)
-        self.sums.add(self.step, seen, correct)
-        self._count(len(whole), images.shape[-1], self.batches.segments and self.batches.segments[self.step])
-        self.step += 1
+        self.losses.index_copy_(0, batch.indices, seen)
+        self.sums.add(seen, correct)
+        flops, ledger = self.flops_at(batch.images.shape[-1]), self.ledger
+        ledger.steps += 1
+        ledger.flops_forward += count * flops.forward
+        ledger.flops_backward += count * flops.backward
+        ledger.samples_forwarded += count
+        ledger.samples_backpropagated += count
         strategy.after_step(self)
 
     def augmented(self, images: Tensor, whole: int | None = None) -> Tensor:
@@ -204,27 +235,26 @@ class Trainer:
         return augment(images, padding, wanted.flip, self.augmenter, share, wanted.padding)
 
     def _set_rate(self, progress: float) -> None:
+        rate = self.strategy.learning_rate(rate_at(progress, self.recipe))
         for group in self.optimizer.param_groups:
-            group["lr"] = rate_at(progress, self.recipe)
+            group["lr"] = rate
 
     @property
     def rate(self) -> float:
         """The learning rate in force; it lives in the optimizer, so that it comes back with it."""
         return self.optimizer.param_groups[0]["lr"]
 
-    def _count(self, samples: int, pixels: int, segments: list | None) -> None:
-        flops = self.flops_at(pixels)
+    def _count_read(self, samples: int, pixels: int, segments: list | None) -> None:
         ledger = self.ledger
-        ledger.steps += 1
-        ledger.flops_forward += samples * flops.forward
-        ledger.flops_backward += samples * flops.backward
         if segments:
             top = max(level for level, _, _ in segments)
             ledger.flops_decoding += samples * decoding_flops(self.train_data.shape[0], top, pixels)
-        ledger.samples_forwarded += samples
-        ledger.samples_backpropagated += samples
         ledger.bytes_raw += samples * self.train_data.raw_bytes_per_sample
         ledger.bytes_read += self.team.total(self.train_data.take_bytes())[0]
+
+    def _count_scoring(self, samples: int, pixels: int) -> None:
+        self.ledger.flops_scoring += samples * self.flops_at(pixels).forward
+        self.ledger.samples_forwarded += samples
 
     def flops_at(self, pixels: int) -> PassFlops:
         """FLOPs of one sample of that many pixels per side; counted at first use."""
@@ -235,43 +265,12 @@ class Trainer:
 
     def _close_epoch(self, validation: Evaluation, test: Evaluation | None = None) -> None:
         """Write the epoch's row, check its losses, and forget its batches."""
-        ledger, before = self.ledger, self.sums.started
-        samples = ledger.samples_forwarded - before["samples_forwarded"]
-        self._check_finite()
-        self.curve.append(self.sums.curve.cpu())
+        check_finite(self)
+        self.history.append(row_of(self, validation, test))
+        self.curve.append(self.sums.losses.cpu())
+        self.traces.append({name: values.cpu() for name, values in self.strategy.trace().items()})
         self.epoch += 1
         self.batches, self.share, self.step = None, None, 0
-        self.history.append(
-            {
-                "epoch": self.epoch,
-                "steps": ledger.steps,
-                "samples": samples,
-                "train_loss": self.sums.loss.item() / samples,
-                "train_accuracy": self.sums.correct.item() / samples,
-                "val_loss": validation.loss,
-                "val_accuracy": validation.accuracy,
-                **({"test_loss": test.loss, "test_accuracy": test.accuracy} if test else {}),
-                "learning_rate": self.rate,
-                "train_seconds": self.clock.seconds["train"],
-                "flops_executed": ledger.flops_executed,
-                "bytes_read": ledger.bytes_read - before["bytes_read"],
-                **self.strategy.evidence(),
-            }
-        )
-
-    def _check_finite(self) -> None:
-        bad = (~self.sums.curve[: self.step].isfinite()).nonzero()
-        if len(bad):
-            step = self.sums.started["steps"] + bad[0].item() + 1
-            saved = (
-                f"the last good checkpoint is of step {self._saved_steps}"
-                if self._saved_steps
-                else "no checkpoint was saved yet"
-            )
-            raise FrugalError(
-                f"the training loss is not a number at step {step} (epoch {self.epoch + 1}, learning rate {self.rate:.3g}); "
-                f"{saved}; lower recipe.learning_rate"
-            )
 
     # Saving and resuming
 
@@ -283,19 +282,19 @@ class Trainer:
         if self.checkpoints is None:
             return
         if self.sums is not None:
-            self._check_finite()
+            check_finite(self)
         with self.clock.stage("checkpoint"):
             state = self.state_dict()
             if self.team.leads:
                 self.checkpoints.save(self.ledger.steps, state)
-        self._saved_at, self._saved_steps = time.monotonic(), self.ledger.steps
+        self._saved_at, self.saved_steps = time.monotonic(), self.ledger.steps
 
     def _resume(self) -> None:
         state = self.checkpoints.load() if self.checkpoints else None
         if state is not None:
             self.load_state_dict(state)
             self.ledger.resumes += self.epoch < self.recipe.epochs
-            self._saved_steps = self.ledger.steps
+            self.saved_steps = self.ledger.steps
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the run depends on; with several ranks, each of them has to ask for it."""

@@ -1,4 +1,4 @@
-"""The record of a finished run: metrics.json, history.csv, iterations.csv and manifest.json, written last and whole."""
+"""The record of a finished run: metrics.json, history, iterations and trace as CSV, and manifest.json, written last and whole."""
 
 import csv
 import importlib.metadata
@@ -18,7 +18,7 @@ from frugal.training.device import describe_hardware
 from frugal.training.loop import Trainer
 
 SCHEMA = 1
-FILES = ("metrics.json", "history.csv", "iterations.csv", "manifest.json")
+FILES = ("metrics.json", "history.csv", "iterations.csv", "trace.csv", "manifest.json")
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "snakemake", "zeus-ml")
 
 
@@ -98,7 +98,7 @@ def manifest(
 
 
 def write_record(folder: Path, figures: dict[str, Any], about: dict[str, Any], trainer: Trainer) -> None:
-    """Write the four files, each whole; metrics.json comes last, so where it is the record is complete."""
+    """Write the five files, each whole; metrics.json comes last, so where it is the record is complete."""
     curve = torch.cat(trainer.curve).tolist()
     epochs = [epoch for epoch, part in enumerate(trainer.curve, 1) for _ in range(len(part))]
     iterations = [
@@ -106,8 +106,19 @@ def write_record(folder: Path, figures: dict[str, Any], about: dict[str, Any], t
     ]
     write_text(folder / "history.csv", _csv(trainer.history))
     write_text(folder / "iterations.csv", _csv(iterations))
+    write_text(folder / "trace.csv", _trace(trainer.traces))
     write_json(folder / "manifest.json", about)
     write_json(folder / "metrics.json", figures)
+
+
+def _trace(epochs: list[dict[str, torch.Tensor]]) -> str:
+    """What a strategy logged batch by batch, as CSV with a header in any case: batch (in its epoch), epoch, its columns."""
+    rows = [
+        {"epoch": epoch, "batch": batch, **{name: f"{value:.6g}" for name, value in zip(logged, values, strict=True)}}
+        for epoch, logged in enumerate(epochs, 1)
+        for batch, values in enumerate(zip(*(column.tolist() for column in logged.values()), strict=True), 1)
+    ]
+    return _csv(rows) if rows else "epoch,batch\n"
 
 
 def read_followed(history: Path) -> list[dict[str, float]]:

@@ -1,6 +1,6 @@
 """The state of a run as plain content for a checkpoint, and back: the next step is the one that would have come."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,8 +30,10 @@ def state_of(trainer: "Trainer") -> dict[str, Any]:
         "losses": trainer.losses,
         "batches": None if trainer.batches is None else trainer.batches.state_dict(),
         "sums": None if trainer.batches is None else asdict(trainer.sums),
+        "waiting": trainer.gathering.waiting,
         "history": trainer.history,
         "curve": trainer.curve,
+        "traces": trainer.traces,
         "ledger": asdict(trainer.ledger),
         "seconds": trainer.clock.seconds,
         "precision": trainer.precision,
@@ -52,7 +54,9 @@ def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
     if state["batches"] is not None:
         trainer.batches = Epoch(**state["batches"]).to(device)
         sums = state["sums"]
-        trainer.sums = EpochSums(*(sums[f.name].to(device) for f in fields(EpochSums)[:3]), sums["started"])
+        trainer.sums = EpochSums(**{k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in sums.items()})
+    trainer.gathering.waiting = [[part.to(device) for part in parts] for parts in state["waiting"]]
+    trainer.traces = state["traces"]
     trainer.history, trainer.curve = state["history"], state["curve"]
     trainer.ledger = Ledger(**state["ledger"])
     trainer.clock.seconds = dict(state["seconds"])

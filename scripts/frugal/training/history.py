@@ -1,0 +1,50 @@
+"""What an epoch leaves behind: its row of history.csv, once its losses are known to be numbers."""
+
+from typing import TYPE_CHECKING
+
+from frugal.errors import FrugalError
+from frugal.training.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from frugal.training.loop import Trainer
+
+
+def row_of(trainer: "Trainer", validation: Evaluation, test: Evaluation | None) -> dict[str, float | None]:
+    """The row of the epoch that was just trained; raises FrugalError where a strategy left it without a single step."""
+    ledger, sums = trainer.ledger, trainer.sums
+    if sums.samples == 0:
+        raise FrugalError(
+            f"the strategy selected less than one batch of {trainer.recipe.batch_size} in epoch {trainer.epoch + 1}; "
+            "raise its target or lower recipe.batch_size"
+        )
+    return {
+        "epoch": trainer.epoch + 1,
+        "steps": ledger.steps,
+        "samples": sums.samples,
+        "train_loss": sums.loss.item() / sums.samples,
+        "train_accuracy": sums.correct.item() / sums.samples,
+        "val_loss": validation.loss,
+        "val_accuracy": validation.accuracy,
+        **({"test_loss": test.loss, "test_accuracy": test.accuracy} if test else {}),
+        "learning_rate": trainer.rate,
+        "train_seconds": trainer.clock.seconds["train"],
+        "flops_executed": ledger.flops_executed,
+        "bytes_read": ledger.bytes_read - sums.started["bytes_read"],
+        **trainer.strategy.evidence(),
+    }
+
+
+def check_finite(trainer: "Trainer") -> None:
+    """Raise FrugalError where a loss of the epoch under way isn't a number."""
+    bad = (~trainer.sums.losses.isfinite()).nonzero()
+    if len(bad):
+        step = trainer.sums.started["steps"] + bad[0].item() + 1
+        saved = (
+            f"the last good checkpoint is of step {trainer.saved_steps}"
+            if trainer.saved_steps
+            else "no checkpoint was saved yet"
+        )
+        raise FrugalError(
+            f"the training loss is not a number at step {step} (epoch {trainer.epoch + 1}, learning rate {trainer.rate:.3g}); "
+            f"{saved}; lower recipe.learning_rate"
+        )
