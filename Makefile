@@ -49,8 +49,8 @@ bench: setup  ## measure this machine: ratios printed as a table, written under 
 	$(BIN)/python scripts/bench.py
 
 lock: setup  ## resolve pyproject.toml anew into requirements.lock
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --group dev \
-	    pyproject.toml --output-file requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command "make lock" \
+	    --group dev pyproject.toml --output-file requirements.lock
 
 schemas: setup  ## write workflow/schemas from the code, after a change of config keys
 	$(BIN)/python scripts/write_schemas.py

@@ -15,7 +15,7 @@ from frugal.imports import closure, module_file
 from write_schemas import schemas
 
 ROOT = Path(__file__).parents[1]
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "pysoundfile": "soundfile"}
 
 
 def locked():
