@@ -28,6 +28,9 @@ RUNS = {
     "ast": tiny.spec("ast", target=0.5, warmup=0.3, scoring="half"),
     "ast masked": tiny.spec("ast", target=0.5, warmup=0.3, scoring="masked"),
     "ast remembered": tiny.spec("ast", target=0.5, warmup=0.3, scoring="remembered", controller="quantile"),
+    "infobatch exact": tiny.spec("infobatch_exact", prune_ratio=0.6, delta=0.7),
+    "orderdp": tiny.spec("orderdp", pool=0.7, top=0.5),
+    "seta": tiny.spec("seta", prune_ratio=0.2, groups=3, window=0.7, delta=0.7),
     "adam": tiny.spec("full", recipe={"optimizer": "adamw", "learning_rate": 0.003}),
 }
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,13 +4,16 @@ Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Prun
 """
 
 from dataclasses import dataclass
-from math import ceil, floor
+from math import floor
 from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
+from frugal.selection.anneal import selecting_epochs
+from frugal.selection.draw import draw, number
+from frugal.selection.last_losses import below, check_losses, mean_of_seen
 from frugal.strategies.base import EpochPlan, Run, Strategy
 
 
@@ -26,33 +29,31 @@ class InfoBatch(Strategy):
     delta: Annotated[float, Gt(0), Le(1)] = 0.875
 
     def start(self, run: Run) -> None:
-        """A generator of its own, so that the seed reaches the selection and nothing else moves it."""
+        """A generator of its own where the losses lie, so that the seed reaches the selection and nothing else moves it."""
         super().start(run)
-        self.generator = run.generator("infobatch")
-        # Rounded first: 0.7 * 10 is a little more than 7 in floating point.
-        self.pruning_epochs = ceil(round(self.delta * run.epochs, 9))
+        self.generator = torch.Generator(run.device).manual_seed(run.generator("infobatch").initial_seed())
+        self.pruning_epochs = selecting_epochs(self.delta, run.epochs)
         self.pruned_share, self.mean = 0.0, None
 
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
-        """Which samples are visited and with which weight. losses: (n,) last loss of each, inf where never seen."""
-        self.pruned_share, self.mean = 0.0, None
-        seen = losses[losses.isfinite()].double()
-        if epoch >= self.pruning_epochs or len(seen) == 0:
+        """Which samples are visited and with which weight. losses: (n,) last loss of each, inf where never seen.
+
+        All ranks of a run hold the same losses and generator, so they plan the same. Raises FrugalError for other losses.
+        """
+        check_losses(losses, self.run.samples)
+        self.pruned_share = 0.0
+        self.mean = mean_of_seen(losses) if epoch < self.pruning_epochs else None
+        if self.mean is None:
             return EpochPlan()
-        self.mean = seen.mean().item()
-        easy = (
-            (losses.double() < self.mean).nonzero().squeeze(1).cpu()
-        )  # unseen samples are inf, so they are never easy
-        if len(easy) == 0:
+        easy = below(losses, self.mean)  # unseen samples are inf, so they are never easy
+        count = number(easy)
+        if count == 0:
             return EpochPlan()
-        count = max(1, floor((1 - self.prune_ratio) * len(easy)))
-        chosen = easy[torch.randperm(len(easy), generator=self.generator)[:count]]
-        keep, weight = torch.ones(len(losses), dtype=torch.bool), torch.ones(len(losses))
-        keep[easy] = False
-        keep[chosen] = True
-        weight[chosen] = len(easy) / count  # unbiased: each stands for |easy| / count
-        self.pruned_share = 1 - keep.double().mean().item()
-        return EpochPlan(keep=keep, weight=weight)
+        kept = max(1, floor(round((1 - self.prune_ratio) * count, 9)))
+        chosen = draw(easy, kept, self.generator)
+        self.pruned_share = (count - kept) / len(losses)
+        weight = torch.where(chosen, count / kept, 1.0)  # unbiased: each stands for count / kept
+        return EpochPlan(keep=easy.logical_not_().logical_or_(chosen), weight=weight)
 
     def evidence(self) -> dict[str, float | None]:
         """Share of the samples left out in this epoch, and the mean loss below which a sample is easy."""
