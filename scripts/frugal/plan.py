@@ -178,14 +178,15 @@ class Plan:
             )
         parameters = registry.check("strategy", config.use, config.parameters, where)
         size = self.datasets[dataset].shape[-1]
+        stored = (self.datasets[dataset].dct and self.datasets[dataset].dct.keep) or size
         for key, parameter in registry.parameters("strategy", config.use).items():
             if parameter.is_level and parameters[key] is not None:
                 if scale.levels_for:
                     parameters[key] = -(-parameters[key] * size // scale.levels_for)
-                if parameters[key] > size:
+                if parameters[key] > stored:
+                    has = f"images of {dataset} have {size}" if stored == size else f"{dataset} keeps {stored}"
                     raise FrugalError(
-                        f"{where}: {key} is {parameters[key]} coefficients per axis, but images of {dataset} "
-                        f"have {size}; choose 1 to {size}"
+                        f"{where}: {key} is {parameters[key]} coefficients per axis, but {has}; choose 1 to {stored}"
                     )
         return StrategySpec(name=name, use=config.use, follows=config.follows, parameters=parameters)
 

@@ -101,6 +101,15 @@ def _keywords(tree: ast.Module, module: str, function: str) -> list[Parameter]:
     raise FrugalError(f"{module} must define a function {function}")
 
 
+@cache
+def uses_threads(source: str) -> bool:
+    """Whether a source's `read` takes, after the two folders, the number of cores it may use."""
+    module_name("source", source)
+    tree = ast.parse((ROOM / KINDS["source"] / f"{source}.py").read_text())
+    reads = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "read")
+    return any(argument.arg == "threads" for node in reads for argument in node.args.args)
+
+
 def check(kind: str, use: str, given: dict[str, Any], where: str) -> dict[str, Any]:
     """All parameters of a name with defaults filled in; raises FrugalError naming the key and what is allowed.
 

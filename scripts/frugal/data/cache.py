@@ -17,6 +17,7 @@ import numpy as np
 
 from frugal.atomic import writing
 from frugal.data.lock import alone
+from frugal.data.rows import Made, Rows, pieces
 from frugal.errors import FrugalError
 
 SCHEMA = 1
@@ -38,14 +39,16 @@ class Cache:
     def array(self, name: str) -> np.ndarray:
         """The array "train_images", "validation_labels", ...; raises FrugalError where this cache is without it."""
         if name not in self.arrays:
-            hint = "; set `dct` for it in config/datasets.yaml" if name.endswith("_coefficients") else ""
+            kind = name.rpartition("_")[2]
+            hint = {"coefficients": "dct", "images": "images: true"}.get(kind)
+            hint = f"; set `{hint}` for it in config/datasets.yaml" if hint else ""
             raise FrugalError(
                 f"the cache of {self.manifest['dataset']} has no {name}, it has {', '.join(self.arrays)}{hint}"
             )
         return self.arrays[name]
 
 
-def write_cache(folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Path:
+def write_cache(folder: Path, arrays: dict[str, np.ndarray | Rows | Made], about: dict[str, Any]) -> Path:
     """Write the arrays and their manifest, and return its path; an older cache stays until the new one is on the disk.
 
     about: the rest of the manifest (dataset, source, shape, classes, mean, std, splits, dct, notes), as JSON has it.
@@ -123,17 +126,18 @@ def _open(path: Path, expected: dict[str, Any], again: str) -> np.ndarray:
     return array
 
 
-def _save(path: Path, array: np.ndarray) -> dict[str, Any]:
+def _save(path: Path, array: np.ndarray | Rows | Made) -> dict[str, Any]:
     """Write an array as np.save does, and return what the manifest says of it.
 
     On a full disk np.save itself would raise an error without the system's number, so without its reason.
     """
     if array.dtype.hasobject:
         raise TypeError(f"{path.name}: a cache holds plain numbers, not {array.dtype}")
-    array = np.ascontiguousarray(array)
+    header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
     with _durably(path) as stream:
-        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
-        stream.write(array.data)
+        np.lib.format.write_array_header_1_0(stream, header)
+        for piece in pieces(array):
+            stream.write(np.ascontiguousarray(piece).data)
     return {
         "sha256": _sha256(path),
         "bytes": path.stat().st_size,
