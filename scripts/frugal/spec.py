@@ -169,9 +169,10 @@ class DatasetSpec(Dataset):
 
 
 class ModelSpec(Model):
-    """A model with its name."""
+    """A model with its name, and the sha256 of the files that its parameters name: other content makes another run."""
 
     name: str = Name
+    files: dict[str, str] = {}
 
 
 class StrategySpec(Strict):

@@ -5,11 +5,13 @@ off.
 """
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -134,16 +136,24 @@ def _save(path: Path, array: np.ndarray | Rows | Made) -> dict[str, Any]:
     if array.dtype.hasobject:
         raise TypeError(f"{path.name}: a cache holds plain numbers, not {array.dtype}")
     header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    start = io.BytesIO()
+    np.lib.format.write_array_header_1_0(start, header)
+    digest = hashlib.sha256()
     with _durably(path) as stream:
-        np.lib.format.write_array_header_1_0(stream, header)
-        for piece in pieces(array):
-            stream.write(np.ascontiguousarray(piece).data)
+        for content in chain([start.getbuffer()], _contents(array)):
+            stream.write(content)
+            digest.update(content)
     return {
-        "sha256": _sha256(path),
+        "sha256": digest.hexdigest(),
         "bytes": path.stat().st_size,
         "shape": list(array.shape),
         "dtype": str(array.dtype),
     }
+
+
+def _contents(array: np.ndarray | Rows | Made) -> Iterator[memoryview]:
+    for piece in pieces(array):
+        yield np.ascontiguousarray(piece).reshape(-1).data.cast("B")
 
 
 @contextmanager

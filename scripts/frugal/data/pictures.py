@@ -69,4 +69,5 @@ def _square(pixels: Tensor, resize: int, size: int) -> Tensor:
     square = pixels[:, top : top + side, left : left + side]
     if side == size:
         return square
-    return functional.interpolate(square[None], size=(size, size), mode="bilinear", antialias=True)[0]
+    square = square[None].contiguous(memory_format=torch.channels_last)  # the layout that is resampled fastest
+    return functional.interpolate(square, size=(size, size), mode="bilinear", antialias=True)[0]

@@ -39,9 +39,11 @@ class Rows:
         chosen = self.chosen[piece]
         read = np.empty((len(chosen), *self.shape[1:]), self.dtype)
         part = np.searchsorted(self.starts, chosen, side="right") - 1
-        for number in np.unique(part):
-            here = part == number
-            read[here] = self.parts[number][chosen[here] - self.starts[number]]
+        ends = [0, *(np.flatnonzero(np.diff(part)) + 1), len(chosen)]  # runs of rows that lie in one part
+        for start, stop in zip(ends[:-1], ends[1:], strict=True):
+            if start < stop:
+                rows = self.parts[part[start]]
+                np.take(rows, chosen[start:stop] - self.starts[part[start]], axis=0, out=read[start:stop], mode="clip")
         return read
 
 

@@ -225,14 +225,14 @@ class Trainer:
         strategy.after_step(self)
 
     def augmented(self, images: Tensor, whole: int | None = None) -> Tensor:
-        """Random crop and flip; the padding shrinks with the image, so that a spectral sample moves as far as a whole one.
+        """Random crops and flip; the padding shrinks with the image, so that a spectral sample moves as far as a whole one.
 
         whole: size of the batch of all ranks, where they share it
         """
         wanted = self.recipe.augment
         padding = round(wanted.crop_padding * images.shape[-1] / self.train_data.shape[-1])
         share = (self.team.rank, self.team.size, whole or len(images))
-        return augment(images, padding, wanted.flip, self.augmenter, share, wanted.padding)
+        return augment(images, padding, wanted.flip, self.augmenter, share, wanted.padding, wanted.resized_crop)
 
     def _set_rate(self, progress: float) -> None:
         rate = self.strategy.learning_rate(rate_at(progress, self.recipe))
