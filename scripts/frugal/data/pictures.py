@@ -12,9 +12,7 @@ from io import BytesIO
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 from torch.nn import functional
-from torchvision.io import ImageReadMode, decode_jpeg
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
 CONVERTED = {  # PIL's modes that become RGB, and what to call them
@@ -42,32 +40,27 @@ def picture(content: bytes, resize: int, size: int) -> tuple[np.ndarray, str | N
             if image.width * image.height > MOST_PIXELS:
                 raise Damaged(f"{image.width} x {image.height} pixels are more than this reads")
             kind = CONVERTED.get(image.mode)
-            pixels = _decoded(content, image, resize)
+            square = _square(image, resize, size)
     except Damaged:
         raise
     except Exception as error:  # decoders raise whatever they stumble over
         raise Damaged(" ".join(f"{type(error).__name__}: {error}".split())[:200]) from error
-    return _square(pixels, resize, size).numpy(), kind
+    return square.transpose(2, 0, 1), kind
 
 
-def _decoded(content: bytes, image: Image.Image, resize: int) -> Tensor:
-    """(3, H, W) uint8. image: opened, not read."""
-    much_larger = min(image.size) >= 2 * resize
-    if image.format == "JPEG" and image.mode == "RGB" and not much_larger:
-        # The same library as Pillow's, without its detours: a tenth to a fifth faster.
-        return decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)
-    if much_larger:
-        image.draft(None, (resize, resize))  # a JPEG decodes at 1/2, 1/4 or 1/8, never below what is needed
-    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-
-
-def _square(pixels: Tensor, resize: int, size: int) -> Tensor:
-    """The centre of (3, H, W), resampled to (3, size, size) uint8."""
-    height, width = pixels.shape[1:]
+def _square(image: Image.Image, resize: int, size: int) -> np.ndarray:
+    """The centre of an image that was opened and not read, (size, size, 3) uint8."""
+    image.draft(
+        None, (resize, resize)
+    )  # a JPEG of twice the size and more decodes at 1/2, 1/4 or 1/8: never below `resize`
+    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    height, width = pixels.shape[:2]
     side = max(1, round(min(height, width) * size / resize))
     top, left = (height - side) // 2, (width - side) // 2
-    square = pixels[:, top : top + side, left : left + side]
+    square = pixels[top : top + side, left : left + side]
     if side == size:
         return square
-    square = square[None].contiguous(memory_format=torch.channels_last)  # the layout that is resampled fastest
-    return functional.interpolate(square, size=(size, size), mode="bilinear", antialias=True)[0]
+    # torch resamples bytes about four times faster than Pillow, to the same result.
+    batch = torch.from_numpy(square.copy()).permute(2, 0, 1)[None]
+    resampled = functional.interpolate(batch, size=(size, size), mode="bilinear", antialias=True)
+    return resampled[0].permute(1, 2, 0).numpy()

@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import PIL
 import torch
-import torchvision
 from tqdm import tqdm
 
 from frugal.atomic import write_json, writing
@@ -155,7 +154,7 @@ def _check(damaged: list[tuple[int, str]], most: float, images: list[Image]) -> 
 
 def _identity(images: list[Image], size: int) -> str:
     """Equal for equal files read in the same way."""
-    digest = hashlib.sha256(repr((FORMAT, size, PIL.__version__, torchvision.__version__)).encode())
+    digest = hashlib.sha256(repr((FORMAT, size, PIL.__version__, torch.__version__)).encode())
     for image in images:
         try:
             status = image.path.stat()
