@@ -7,7 +7,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-GROUPS = ("compression", "feeding", "workflow", "engine", "resnet")
+GROUPS = ("compression", "feeding", "workflow", "engine", "resnet", "images")
 
 
 def main() -> int:

@@ -96,9 +96,7 @@ def test_an_image_looks_as_torchvisions_transforms_show_it(width, height, resize
     ours, kind = picture(file.read_bytes(), resize, 64)
     assert ours.shape == (3, 64, 64)
     assert kind is None
-    assert (
-        np.abs(ours - np.asarray(theirs, np.float32).transpose(2, 0, 1)).mean() < 5
-    )  # of 255, where a pixel's width changes up to 16
+    assert np.abs(ours - np.asarray(theirs, np.float32).transpose(2, 0, 1)).mean() < 5  # of 255
 
 
 @pytest.mark.parametrize(
@@ -263,6 +261,7 @@ def alive(session):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_killed_it_leaves_no_process_and_goes_on_from_the_shards_that_are_done(pictures, tmp_path):
     whole = prepared(tmp_path, name="whole")

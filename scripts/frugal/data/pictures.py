@@ -53,14 +53,15 @@ def _square(image: Image.Image, resize: int, size: int) -> np.ndarray:
     image.draft(
         None, (resize, resize)
     )  # a JPEG of twice the size and more decodes at 1/2, 1/4 or 1/8: never below `resize`
-    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-    height, width = pixels.shape[:2]
-    side = max(1, round(min(height, width) * size / resize))
-    top, left = (height - side) // 2, (width - side) // 2
-    square = pixels[top : top + side, left : left + side]
+    width, height = image.size
+    side = max(1, round(min(width, height) * size / resize))
+    left, top = (width - side) // 2, (height - side) // 2
+    square = image.convert("RGB") if image.mode != "RGB" else image
+    square = square if (width, height) == (side, side) else square.crop((left, top, left + side, top + side))
+    pixels = np.frombuffer(bytearray(square.tobytes()), np.uint8).reshape(side, side, 3)
     if side == size:
-        return square
+        return pixels
     # torch resamples bytes about four times faster than Pillow, to the same result.
-    batch = torch.from_numpy(square.copy()).permute(2, 0, 1)[None]
+    batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     resampled = functional.interpolate(batch, size=(size, size), mode="bilinear", antialias=True)
     return resampled[0].permute(1, 2, 0).numpy()
