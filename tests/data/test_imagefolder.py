@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
+import tiny
 from frugal import registry
 from frugal.data import dct, shards
 from frugal.data.cache import open_cache
@@ -23,6 +24,8 @@ from frugal.data.pictures import Damaged, picture
 from frugal.data.rows import Made, Rows, pieces
 from frugal.data.sources import imagefolder
 from frugal.errors import FrugalError
+from frugal.spec import RunSpec
+from frugal.training.record import metrics
 from prepare import prepare, statistics
 
 ROOT = Path(__file__).parents[2]
@@ -321,6 +324,22 @@ def test_a_cache_without_pixels_gives_what_its_coefficients_decode_to(pictures, 
         split.read(torch.arange(2), [(11, 0, 2)])
     with pytest.raises(FrugalError, match="has no train_images.*set `images: true`"):
         small.array("train_images")
+
+
+def test_a_run_without_pixels_trains_on_what_is_decoded_and_counts_the_decoding(pictures, tmp_path):
+    cache = prepared(tmp_path, dct={"bits": 8, "keep": 8}, images=False)
+    dataset = {"name": "photos", "source": "imagefolder", "shape": (3, 16, 16), "classes": 3, "validation": 6}
+    run = tiny.spec("full", recipe={"epochs": 2, "batch_size": 6, "augment": {"resized_crop": (0.5, 1), "flip": True}})
+    run = RunSpec.model_validate(run.model_dump() | {"dataset": dataset})
+    outcomes = []
+    for residency in ("device", "streamed"):
+        trainer = tiny.trainer(cache, run, residency=residency)
+        trainer.run()
+        outcomes.append(tiny.outcome(metrics(trainer, "fingerprint")))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0]["bytes_read"] == 2 * 18 * 3 * 8 * 8
+    assert outcomes[0]["compression_ratio"] == 4
+    assert outcomes[0]["flops_decoding"] > 0
 
 
 def test_rows_on_disk_are_the_rows(tmp_path):

@@ -50,9 +50,8 @@ def picture(content: bytes, resize: int, size: int) -> tuple[np.ndarray, str | N
 
 def _square(image: Image.Image, resize: int, size: int) -> np.ndarray:
     """The centre of an image that was opened and not read, (size, size, 3) uint8."""
-    image.draft(
-        None, (resize, resize)
-    )  # a JPEG of twice the size and more decodes at 1/2, 1/4 or 1/8: never below `resize`
+    # A JPEG of twice the size and more decodes at 1/2, 1/4 or 1/8: never below `resize`.
+    image.draft(None, (resize, resize))
     width, height = image.size
     side = max(1, round(min(width, height) * size / resize))
     left, top = (width - side) // 2, (height - side) // 2
