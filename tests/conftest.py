@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import tiny
+from mirrors import mirror  # noqa: F401  a fixture
 
 torch.set_num_threads(1)
 

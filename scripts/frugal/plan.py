@@ -1,5 +1,6 @@
 """From config files to the runs they ask for, checked before any job starts. Never imports torch: Snakemake parses this."""
 
+import hashlib
 import json
 import os
 from functools import cache
@@ -160,6 +161,8 @@ class Plan:
             **study.model_dump(include={"title", "question", "source", "baseline"}),
             **scale.model_dump(include={"datasets", "models", "target_accuracy"}),
         )
+        for model in planned.models:
+            self._model(model)
         for dataset in planned.datasets:
             for strategy in strategies:
                 self._strategy(name, dataset, strategy)
@@ -178,14 +181,15 @@ class Plan:
             )
         parameters = registry.check("strategy", config.use, config.parameters, where)
         size = self.datasets[dataset].shape[-1]
+        stored = (self.datasets[dataset].dct and self.datasets[dataset].dct.keep) or size
         for key, parameter in registry.parameters("strategy", config.use).items():
             if parameter.is_level and parameters[key] is not None:
                 if scale.levels_for:
                     parameters[key] = -(-parameters[key] * size // scale.levels_for)
-                if parameters[key] > size:
+                if parameters[key] > stored:
+                    has = f"images of {dataset} have {size}" if stored == size else f"{dataset} keeps {stored}"
                     raise FrugalError(
-                        f"{where}: {key} is {parameters[key]} coefficients per axis, but images of {dataset} "
-                        f"have {size}; choose 1 to {size}"
+                        f"{where}: {key} is {parameters[key]} coefficients per axis, but {has}; choose 1 to {stored}"
                     )
         return StrategySpec(name=name, use=config.use, follows=config.follows, parameters=parameters)
 
@@ -196,7 +200,7 @@ class Plan:
             study=study,
             scale=self.scale,
             dataset=self.datasets[dataset],
-            model=self.models[model],
+            model=self._model(model),
             recipe=self._recipe(study, strategy),
             strategy=self._strategy(study, dataset, strategy),
             seed=seed,
@@ -212,6 +216,22 @@ class Plan:
             return scale.recipe
         where = f"{self.files[study]}: strategies.{strategy}.recipe"
         return parse(Recipe, _merged(scale.recipe.model_dump(mode="json"), own), where)
+
+    @cache  # noqa: B019
+    def _model(self, name: str) -> ModelSpec:
+        """A model with the checksums of the files it names, read only where a run uses it."""
+        model: ModelSpec = self.models[name]
+        files, known = {}, registry.parameters("model", model.use)
+        for key, value in model.parameters.items():
+            if known[key].names_file(value):
+                try:
+                    files[value] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
+                except OSError as error:
+                    raise FrugalError(
+                        f"{self.folder / 'models.yaml'}: {name}: {key} is {value!r}, neither a file that can be read "
+                        f"({error.strerror}) nor one of {known[key].annotation.partition(']')[0].partition('[')[2]}"
+                    ) from error
+        return model.model_copy(update={"files": files})
 
     @cache  # noqa: B019
     def modules(self, study: str, model: str, strategy: str) -> tuple[str, ...]:

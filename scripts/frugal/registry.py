@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import TypeAdapter, ValidationError
 
 from frugal.errors import FrugalError
@@ -21,9 +21,20 @@ from frugal.errors import FrugalError
 ROOM = Path(__file__).resolve().parent
 KINDS = {"strategy": "strategies", "model": "models", "source": "data/sources"}
 
-# What annotations of parameters may be made of. Level is a number of DCT coefficients per axis; a study may scale it.
+# What annotations of parameters may be made of. Level is a number of DCT coefficients per axis; a study may scale it. File is
+# the path of a file of the user's, whose content becomes part of a run's identity.
 Level = Annotated[int, Ge(1)]
-VOCABULARY = {"Annotated": Annotated, "Literal": Literal, "Ge": Ge, "Gt": Gt, "Le": Le, "Lt": Lt, "Level": Level}
+File = Annotated[str, MinLen(1)]
+VOCABULARY = {
+    "Annotated": Annotated,
+    "Literal": Literal,
+    "Ge": Ge,
+    "Gt": Gt,
+    "Le": Le,
+    "Lt": Lt,
+    "Level": Level,
+    "File": File,
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,10 @@ class Parameter:
     def is_level(self) -> bool:
         """Whether it counts DCT coefficients per axis."""
         return "Level" in self.annotation
+
+    def names_file(self, value: Any) -> bool:
+        """Whether a value of it is the path of a file, rather than one of the words it also takes."""
+        return "File" in self.annotation and isinstance(value, str) and f"'{value}'" not in self.annotation
 
 
 def names(kind: str) -> list[str]:
@@ -99,6 +114,15 @@ def _keywords(tree: ast.Module, module: str, function: str) -> list[Parameter]:
             pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
             return [Parameter(a.arg, ast.unparse(a.annotation), d is None, d and ast.literal_eval(d)) for a, d in pairs]
     raise FrugalError(f"{module} must define a function {function}")
+
+
+@cache
+def uses_threads(source: str) -> bool:
+    """Whether a source's `read` takes, after the two folders, the number of cores it may use."""
+    module_name("source", source)
+    tree = ast.parse((ROOM / KINDS["source"] / f"{source}.py").read_text())
+    reads = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "read")
+    return any(argument.arg == "threads" for node in reads for argument in node.args.args)
 
 
 def check(kind: str, use: str, given: dict[str, Any], where: str) -> dict[str, Any]:

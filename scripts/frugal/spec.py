@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from frugal.errors import FrugalError
 from frugal.registry import did_you_mean
@@ -25,6 +25,9 @@ class Dct(Strict):
     bits: Literal[8, 16] = Field(
         8, description="integer size of one coefficient; 8 leaves about 50 dB PSNR, 16 about 98 dB on MNIST"
     )
+    keep: int | None = Field(
+        None, ge=1, description="coefficients per axis that are stored, for large images; null for all"
+    )
 
 
 class Dataset(Strict):
@@ -36,7 +39,17 @@ class Dataset(Strict):
     validation: int = Field(ge=1, description="samples split off the training set for validation, stratified")
     split_seed: int = Field(0, description="seed of that split; the same for every run")
     dct: Dct | None = Field(Dct(), description="the DCT store; null for data that has no use for it")
+    images: bool = Field(
+        True, description="keep uncompressed images; false leaves the DCT store alone, from which they are decoded"
+    )
     options: dict[str, Any] = Field({}, description="parameters of the source")
+
+    @field_validator("images")
+    @classmethod
+    def _something_is_kept(cls, images: bool, info: ValidationInfo) -> bool:
+        if not images and info.data.get("dct") is None:
+            raise ValueError("with `dct: null` nothing would be kept; set one of them")
+        return images
 
 
 class Model(Strict):
@@ -52,6 +65,19 @@ class Augment(Strict):
     crop_padding: int = Field(0, ge=0, description="random crop after padding by this many pixels")
     padding: Literal["constant", "reflect"] = Field("constant", description="constant: the mean pixel")
     flip: bool = Field(False, description="random horizontal flip")
+    resized_crop: tuple[float, float] | None = Field(
+        None,
+        description="random resized crop: least and largest share of the image's area, e.g. [0.08, 1]; in place of crop_padding",
+    )
+
+    @field_validator("resized_crop")
+    @classmethod
+    def _shares(cls, shares: tuple[float, float] | None, info: ValidationInfo) -> tuple[float, float] | None:
+        if shares is not None and not 0 < shares[0] <= shares[1] <= 1:
+            raise ValueError("give two shares of the area, above 0 and at most 1, the smaller one first")
+        if shares is not None and info.data.get("crop_padding"):
+            raise ValueError("it replaces crop_padding; set one of them")
+        return shares
 
 
 class Recipe(Strict):
@@ -143,9 +169,10 @@ class DatasetSpec(Dataset):
 
 
 class ModelSpec(Model):
-    """A model with its name."""
+    """A model with its name, and the sha256 of the files that its parameters name: other content makes another run."""
 
     name: str = Name
+    files: dict[str, str] = {}
 
 
 class StrategySpec(Strict):
@@ -196,7 +223,8 @@ def parse(model: type[BaseModel], content: Any, where: str) -> Any:
         if first["type"] == "missing":
             raise FrugalError(f"{where}: the key {key!r} is missing") from error
         shown = f" is {first['input']!r}" if not isinstance(first["input"], dict) else ""
-        raise FrugalError(f"{where}: {key}{shown}; {first['msg'][0].lower()}{first['msg'][1:]}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise FrugalError(f"{where}: {key}{shown}; {message[0].lower()}{message[1:]}") from error
 
 
 def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

@@ -146,7 +146,7 @@ def test_preparation_splits_by_class_and_leaves_test_alone(published, tmp_path):
         np.testing.assert_array_equal(each.array("test_labels"), read.test_labels)
     pixels = cache.array("train_images").astype(np.float64)  # validation and test have no say in these
     np.testing.assert_allclose([cache.manifest["mean"], cache.manifest["std"]], [[pixels.mean()], [pixels.std()]])
-    quantiser = dct.Quantiser(cache.array("dct_step"), cache.array("dct_offset"), 8)
+    quantiser = dct.Quantiser(cache.array("dct_step"), cache.array("dct_offset"), 8, 6)
     for part in ("train", "validation", "test"):
         coefficients = dct.encode(cache.array(f"{part}_images"), quantiser)
         np.testing.assert_array_equal(cache.array(f"{part}_coefficients"), coefficients)

@@ -14,6 +14,7 @@ from frugal.measure.flops import pass_flops
 from frugal.models import cnn_fc, resnet
 
 MODELS = yaml.safe_load((Path(__file__).parents[2] / "config/models.yaml").read_text())
+FROM_SCRATCH = [name for name in MODELS if "pretrained" not in MODELS[name].get("parameters", {})]  # needs no download
 
 
 def built(name, shape=(3, 32, 32), classes=10, device="cpu"):
@@ -36,6 +37,8 @@ def weights(model):
         ("resnet-50", 10, 23_520_842),
         ("resnet-50", 100, 23_705_252),
         ("resnet-8", 10, 78_042),
+        ("resnet-18-slim", 10, 703_386),
+        ("resnet-50-imagenet", 1000, 25_557_032),
         ("cnn-fc", 10, 2_473_610),
     ],
 )
@@ -61,7 +64,7 @@ def test_with_the_imagenet_stem_it_is_torchvisions_net(depth, original):
         torch.testing.assert_close(ours(images), theirs(images), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FROM_SCRATCH)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 5), (2, 1, 1)])
 def test_every_model_of_the_config_trains_on_small_images(name, shape):
     torch.manual_seed(0)
@@ -72,7 +75,7 @@ def test_every_model_of_the_config_trains_on_small_images(name, shape):
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name]["use"] != "cnn_fc"])
+@pytest.mark.parametrize("name", [name for name in FROM_SCRATCH if MODELS[name]["use"] != "cnn_fc"])
 def test_nets_with_global_pooling_take_images_of_any_size(name):
     model = built(name, (1, 28, 28)).eval()
     with torch.inference_mode():

@@ -58,6 +58,12 @@ def code_of_source(wildcards):
     return code_of("prepare.py", registry.module_name("source", source))
 
 
+def threads_of_source(wildcards):
+    """All cores for a source that can use them."""
+    source = PLAN.datasets[wildcards.dataset].source
+    return workflow.cores if registry.uses_threads(source) else 1
+
+
 def code_of_run(wildcards):
     return code_of(
         "train.py", *PLAN.modules(wildcards.study, wildcards.model, wildcards.strategy)

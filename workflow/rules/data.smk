@@ -13,7 +13,7 @@ rule prepare:
         f"{RESULTS}/data/{{dataset}}/benchmark.tsv"
     conda:
         "../../envs/train.yaml"
-    threads: 1
+    threads: threads_of_source
     params:
         code=code_of_source,
         dataset=spec_of_dataset,
@@ -23,4 +23,4 @@ rule prepare:
         "prepare {wildcards.dataset}"
     shell:
         "python {input.script:q} --dataset {params.dataset:q} --out {output.cache:q}"
-        " --downloads {params.downloads:q} {params.data} 2> {log:q}"
+        " --downloads {params.downloads:q} --threads {threads} {params.data} 2> {log:q}"

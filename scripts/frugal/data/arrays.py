@@ -1,9 +1,11 @@
 """What a source hands over, and whether it is what the configuration says."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from frugal.data.rows import Rows
 from frugal.errors import FrugalError
 
 CONFIG = "config/datasets.yaml"
@@ -14,15 +16,19 @@ class Arrays:
     """A data set as its publisher splits it.
 
     images: (n, C, H, W) uint8; labels: (n,) int64, counted from 0; generated: made by a program, not collected;
-    notes: what a reader of the manifest should know, e.g. that a file's checksum is not known
+    notes: what a reader of the manifest should know, e.g. that a file's checksum is not known; skipped: (file, reason) of
+    files that could not be used; leftovers: a folder that may go once the cache is written. Images that don't fit into
+    memory come as Rows.
     """
 
-    train_images: np.ndarray
+    train_images: np.ndarray | Rows
     train_labels: np.ndarray
-    test_images: np.ndarray
+    test_images: np.ndarray | Rows
     test_labels: np.ndarray
     generated: bool = False
     notes: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    leftovers: Path | None = None
 
 
 def check(arrays: Arrays, dataset: str, shape: list[int], classes: int) -> None:

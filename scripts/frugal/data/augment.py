@@ -1,8 +1,10 @@
-"""Random crop with padding and horizontal flip for a whole batch at once, without asking the device for anything."""
+"""Random crops and horizontal flip for a whole batch at once, without asking the device for anything."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from frugal.data.resized_crop import draw_crops, resize_crops
 
 
 def augment(
@@ -12,24 +14,31 @@ def augment(
     generator: torch.Generator,
     share: tuple[int, int, int] | None = None,
     padding: str = "constant",
+    resized_crop: tuple[float, float] | None = None,
 ) -> Tensor:
-    """images: (b, C, H, W) -> the same shape, each sample shifted and flipped by its own draw.
+    """images: (b, C, H, W) -> the same shape, each sample cropped and flipped by its own draw.
 
     crop_padding: pixels added on each side before a random H x W crop
     padding: their values, "constant" for zeros (the mean pixel, once images are normalised) or "reflect"
     generator: on the images' device
     share: where the images are every n-th sample, from the first on, of a batch of that size, (first, n, size): they get
         the draws they would get in the whole batch, and the generator advances as for the whole
+    resized_crop: least and largest share of the area of a random rectangle, seen at full size in place of the shift; None
+        for none
     """
-    if not crop_padding and not flip:
+    if not crop_padding and not flip and not resized_crop:
         return images
     b, _, height, width = images.shape
     device = images.device
     first, stride, whole = share or (0, 1, b)
+    mirrored = torch.rand(whole, 1, device=device, generator=generator)[first::stride] < 0.5 if flip else None
+    if resized_crop:
+        crops = draw_crops(whole, height, width, resized_crop, device, generator)
+        mirrored = torch.zeros(b, dtype=torch.bool, device=device) if mirrored is None else mirrored.squeeze(1)
+        return resize_crops(images, *(drawn[first::stride] for drawn in crops), mirrored)
     rows = torch.arange(height, device=device).expand(b, height)
     columns = torch.arange(width, device=device).expand(b, width)
     if flip:
-        mirrored = torch.rand(whole, 1, device=device, generator=generator)[first::stride] < 0.5
         columns = torch.where(mirrored, width - 1 - columns, columns)
     if crop_padding:
         images = functional.pad(images, [crop_padding] * 4, mode=padding)

@@ -5,11 +5,13 @@ off.
 """
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from frugal.atomic import writing
 from frugal.data.lock import alone
+from frugal.data.rows import Made, Rows, pieces
 from frugal.errors import FrugalError
 
 SCHEMA = 1
@@ -38,14 +41,16 @@ class Cache:
     def array(self, name: str) -> np.ndarray:
         """The array "train_images", "validation_labels", ...; raises FrugalError where this cache is without it."""
         if name not in self.arrays:
-            hint = "; set `dct` for it in config/datasets.yaml" if name.endswith("_coefficients") else ""
+            kind = name.rpartition("_")[2]
+            hint = {"coefficients": "dct", "images": "images: true"}.get(kind)
+            hint = f"; set `{hint}` for it in config/datasets.yaml" if hint else ""
             raise FrugalError(
                 f"the cache of {self.manifest['dataset']} has no {name}, it has {', '.join(self.arrays)}{hint}"
             )
         return self.arrays[name]
 
 
-def write_cache(folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Path:
+def write_cache(folder: Path, arrays: dict[str, np.ndarray | Rows | Made], about: dict[str, Any]) -> Path:
     """Write the arrays and their manifest, and return its path; an older cache stays until the new one is on the disk.
 
     about: the rest of the manifest (dataset, source, shape, classes, mean, std, splits, dct, notes), as JSON has it.
@@ -123,23 +128,32 @@ def _open(path: Path, expected: dict[str, Any], again: str) -> np.ndarray:
     return array
 
 
-def _save(path: Path, array: np.ndarray) -> dict[str, Any]:
+def _save(path: Path, array: np.ndarray | Rows | Made) -> dict[str, Any]:
     """Write an array as np.save does, and return what the manifest says of it.
 
     On a full disk np.save itself would raise an error without the system's number, so without its reason.
     """
     if array.dtype.hasobject:
         raise TypeError(f"{path.name}: a cache holds plain numbers, not {array.dtype}")
-    array = np.ascontiguousarray(array)
+    header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    start = io.BytesIO()
+    np.lib.format.write_array_header_1_0(start, header)
+    digest = hashlib.sha256()
     with _durably(path) as stream:
-        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
-        stream.write(array.data)
+        for content in chain([start.getbuffer()], _contents(array)):
+            stream.write(content)
+            digest.update(content)
     return {
-        "sha256": _sha256(path),
+        "sha256": digest.hexdigest(),
         "bytes": path.stat().st_size,
         "shape": list(array.shape),
         "dtype": str(array.dtype),
     }
+
+
+def _contents(array: np.ndarray | Rows | Made) -> Iterator[memoryview]:
+    for piece in pieces(array):
+        yield np.ascontiguousarray(piece).reshape(-1).data.cast("B")
 
 
 @contextmanager

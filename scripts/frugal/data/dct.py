@@ -5,7 +5,8 @@ A[0] /= sqrt 2 (source document 000). Coefficients are ordered by shell max(u, v
 the low-frequency k x k corner of every channel, for any k: reading less means reading a shorter prefix, nothing else.
 
 Stored as integers with one step per coefficient, max |c| over the training images / 127 (8 bits) or / 32767 (16 bits); the
-DC coefficient is centred first. `about` measures what that costs in the image.
+DC coefficient is centred first. Of large images only the k x k corner may be kept, which drops what a photograph hardly
+has: at 8 bits all of 224 x 224 takes as much room as the pixels. `about` measures what either costs in the image.
 """
 
 from dataclasses import dataclass
@@ -14,22 +15,25 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
+from frugal.data.rows import Made, Rows, pieces
 from frugal.errors import FrugalError
 
 INTEGER = {8: np.int8, 16: np.int16}
-CHUNK = 4096  # images transformed at once: keeps the float copy of a large data set small
+MEASURED = 1 << 28  # pixels at most in which `about` measures the error: all of CIFAR, 1,783 images of 224 x 224
 
 
 @dataclass(frozen=True)
 class Quantiser:
     """What turns coefficients into integers and back.
 
-    step: (C, N, N) float32, size of one integer step; offset: (C,) float32, subtracted from the DC coefficient; bits: 8 or 16
+    step: (C, N, N) float32, size of one integer step; offset: (C,) float32, subtracted from the DC coefficient; bits: 8 or 16;
+    keep: coefficients per axis that are stored
     """
 
     step: np.ndarray
     offset: np.ndarray
     bits: int
+    keep: int
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays a cache has to keep beside the coefficients."""
@@ -53,8 +57,11 @@ def transform(images: np.ndarray) -> np.ndarray:
     return fft.dctn(images.astype(np.float32), axes=(-2, -1), norm="ortho")
 
 
-def fit(images: np.ndarray, bits: int = 8) -> Quantiser:
-    """Choose the steps from the training images, (n, C, N, N) uint8. Raises FrugalError for images that aren't square."""
+def fit(images: np.ndarray | Rows, bits: int = 8, keep: int | None = None) -> Quantiser:
+    """Choose the steps from the training images, (n, C, N, N) uint8.
+
+    keep: coefficients per axis to store, None for all. Raises FrugalError for images that aren't square or are smaller.
+    """
     if images.shape[-1] != images.shape[-2]:
         raise FrugalError(
             f"the DCT store takes square images, these are {images.shape[-2]}x{images.shape[-1]}; "
@@ -62,30 +69,42 @@ def fit(images: np.ndarray, bits: int = 8) -> Quantiser:
         )
     if bits not in INTEGER:
         raise FrugalError(f"dct bits is {bits}; choose 8 or 16")
+    size = images.shape[-1]
+    if keep is not None and not 1 <= keep <= size:
+        raise FrugalError(f"dct keep is {keep} coefficients per axis, the images have {size}; choose 1 to {size}")
     low = np.full(images.shape[1:], np.inf, np.float32)
     high = -low
-    for start in range(0, len(images), CHUNK):
-        coefficients = transform(images[start : start + CHUNK])
+    for piece in pieces(images):
+        coefficients = transform(piece)
         low, high = np.minimum(low, coefficients.min(0)), np.maximum(high, coefficients.max(0))
     offset = (low[:, 0, 0] + high[:, 0, 0]) / 2
     reach = np.maximum(-low, high)
     reach[:, 0, 0] = (high[:, 0, 0] - low[:, 0, 0]) / 2
     step = np.where(reach > 0, reach / np.iinfo(INTEGER[bits]).max, 1).astype(np.float32)
-    return Quantiser(step, offset, bits)
+    return Quantiser(step, offset, bits, keep or size)
 
 
 def encode(images: np.ndarray, quantiser: Quantiser) -> np.ndarray:
-    """Images (n, C, N, N) uint8 -> coefficients (n, C*N*N) int8 or int16, in shell order."""
+    """Images (n, C, N, N) uint8 -> coefficients (n, C*keep*keep) int8 or int16, in shell order."""
     integer = INTEGER[quantiser.bits]
     most = np.iinfo(integer).max
-    order = shell_order(*images.shape[1:3])
+    channels, size = images.shape[1:3]
+    order = shell_order(channels, size)[: prefix_length(channels, quantiser.keep)]
     stored = np.empty((len(images), order.size), integer)
-    for start in range(0, len(images), CHUNK):
-        coefficients = transform(images[start : start + CHUNK])
+    start = 0
+    for piece in pieces(images):
+        coefficients = transform(piece)
         coefficients[:, :, 0, 0] -= quantiser.offset
         rounded = np.rint(coefficients / quantiser.step).clip(-most, most).astype(integer)
-        stored[start : start + CHUNK] = rounded.reshape(len(rounded), -1)[:, order]
+        stored[start : start + len(piece)] = rounded.reshape(len(rounded), -1)[:, order]
+        start += len(piece)
     return stored
+
+
+def encoded(images: np.ndarray | Rows, quantiser: Quantiser) -> Made:
+    """The same, made when it is read."""
+    length = prefix_length(images.shape[1], quantiser.keep)
+    return Made(images, lambda piece: encode(piece, quantiser), (length,), INTEGER[quantiser.bits])
 
 
 def decode(stored: np.ndarray, quantiser: Quantiser, level: int) -> np.ndarray:
@@ -102,24 +121,27 @@ def decode(stored: np.ndarray, quantiser: Quantiser, level: int) -> np.ndarray:
     return fft.idctn(coefficients, axes=(-2, -1), norm="ortho")
 
 
-def about(images: np.ndarray, quantiser: Quantiser) -> dict[str, object]:
-    """What the manifest says of the store: its form, and the error that integer storage leaves, measured on `images`."""
+def about(images: np.ndarray | Rows, quantiser: Quantiser) -> dict[str, object]:
+    """What the manifest says of the store: its form, and the error it leaves, measured on `images`, evenly spaced if many."""
     channels, size, _ = quantiser.step.shape
     squared, worst, count = 0.0, 0.0, 0
-    for start in range(0, len(images), CHUNK):
-        part = images[start : start + CHUNK]
-        error = decode(encode(part, quantiser), quantiser, size) - part
+    every = -(-len(images) * channels * size * size // MEASURED)
+    measured = images[::every]
+    for part in pieces(measured):
+        error = decode(encode(part, quantiser), quantiser, quantiser.keep) - part
         squared += float(np.square(error, dtype=np.float64).sum())
         worst = max(worst, float(np.abs(error).max()))
         count += error.size
     rms = (squared / count) ** 0.5
+    which = "the training images" if every == 1 else f"{len(measured):,} training images, evenly spaced"
     return {
         "transform": "orthonormal 2-D DCT-II of the whole image per channel",
         "order": "shells of max(u, v): level k is the first channels*k*k numbers",
         "bits": quantiser.bits,
-        "bytes_per_sample": channels * size * size * quantiser.bits // 8,
+        "keep": quantiser.keep,
+        "bytes_per_sample": prefix_length(channels, quantiser.keep) * quantiser.bits // 8,
         "rms_error": round(rms, 4),
         "max_error": round(worst, 3),
         "psnr_db": round(20 * float(np.log10(255 / rms)), 2) if rms else None,
-        "error_unit": "grey levels of 255, at full level, on the training images",
+        "error_unit": f"grey levels of 255, at level {quantiser.keep}, on {which}",
     }

@@ -52,6 +52,7 @@ class Split:
     """What both kinds of data share: labels on the device, a store of rows, and the count of bytes."""
 
     kind: ClassVar[str]
+    level: int | None = None  # at which rows are decoded where nothing else is asked for; None for pixels
 
     def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
         array = cache.array(f"{split}_{self.kind}")
@@ -118,6 +119,7 @@ class Coefficients(Split):
             )
         super().__init__(cache, split, device, streamed)
         mean, std = (np.array(cache.manifest[key]) for key in ("mean", "std"))
+        self.level = cache.manifest["dct"]["keep"]
         self.decoder = Decoder(cache.array("dct_step"), cache.array("dct_offset"), mean, std, device)
 
     @property
@@ -130,20 +132,34 @@ class Coefficients(Split):
 
         segments: which consecutive part of the batch is read at which level; only those prefixes are touched, and
         coefficients that aren't read are zeros, so one decoding at the highest level serves the whole batch. Without
-        segments every sample is read in full.
+        segments every sample is read with all that is stored of it.
         """
-        segments = segments or [(self.shape[-1], 0, len(indices))]
+        segments = segments or [(self.level, 0, len(indices))]
         rows = self.store.take(indices, self._parts(segments))
         return self.decoder(rows, max(level for level, _, _ in segments), spectral)
 
+    def follow(
+        self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
+    ) -> None:
+        """Announce an epoch's batches, read at their segments' levels or with all that is stored."""
+        super().follow(order, bounds, segments or [[(self.level, 0, stop - start)] for start, stop in bounds], first)
+
     def _parts(self, segments: list[Segment]) -> list[Part]:
         top = max(level for level, _, _ in segments)
-        if top > self.shape[-1]:
-            raise FrugalError(f"level {top} asks for more coefficients per axis than the image has, {self.shape[-1]}")
+        if top > self.level:
+            raise FrugalError(f"level {top} asks for more coefficients per axis than the store has, {self.level}")
         return [(self.shape[0] * level * level, start, stop) for level, start, stop in segments]
 
 
 SOURCES = {"pixels": Pixels, "coefficients": Coefficients}
+
+
+def source_of(cache: Cache, reads: str) -> type[Split]:
+    """What a strategy that reads "pixels" or "coefficients" is given.
+
+    A cache with `images: false` has no pixels: they are decoded from all of the coefficients that it stores.
+    """
+    return Coefficients if not cache.manifest.get("images", True) else SOURCES[reads]
 
 
 def _resident(array: np.ndarray, device: torch.device) -> Tensor:

@@ -4,11 +4,16 @@ He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. The blocks
 the layers are torchvision's, so that its weights fit where width is 64, channels are 3 and the stem is ImageNet's.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
+
+from frugal.errors import FrugalError
+from frugal.models.pretrained import MIRROR, TORCHVISION, load_weights, published
+from frugal.registry import File
 
 # Blocks of each stage; every stage but the first halves the image and doubles the width. Depth 8 is the smallest of the
 # paper's CIFAR family (6n + 2 layers in three stages), with 1x1 convolutions where a shortcut changes its shape.
@@ -22,13 +27,33 @@ def build(
     depth: Literal[8, 18, 50] = 18,
     stem: Literal["cifar", "imagenet"] = "cifar",
     width: Annotated[int, Ge(1)] = 64,
+    pretrained: Literal["none", "imagenet1k_v1", "imagenet1k_v2"] | File = "none",
+    head: Literal["fit", "new", "keep"] = "fit",
+    mirrors: list[str] | None = None,
 ) -> nn.Module:
     """A net for images (b, C, H, W) -> logits (b, classes).
 
     shape: (C, H, W); depth: layers with weights; stem: cifar is a 3x3 convolution at full resolution, imagenet a 7x7 of
     stride 2 and 3x3 max-pooling; width: channels of the first stage
+    pretrained: weights to start from, torchvision's by name or a .pth or .safetensors file of this very net; head: fit
+    takes their last layer where it has as many classes, new never does, keep insists; mirrors: addresses that the names of
+    torchvision's files are appended to (default: its own)
     """
-    return ResNet(shape[0], classes, *DEPTHS[depth], stem, width)
+    net = ResNet(shape[0], classes, *DEPTHS[depth], stem, width)
+    if pretrained == "none":
+        return net
+    path = Path(pretrained)
+    if pretrained.startswith("imagenet1k_"):
+        file = TORCHVISION.get((depth, pretrained))
+        if file is None or (shape[0], stem, width) != (3, "imagenet", 64):
+            there = ", ".join(f"{name} of depth {layers}" for layers, name in TORCHVISION)
+            raise FrugalError(
+                f"there are no weights {pretrained} for depth {depth}, stem {stem}, width {width} and {shape[0]} channels; "
+                f"there are {there}, each for stem imagenet, width 64 and 3 channels"
+            )
+        path = published(file, [MIRROR] if mirrors is None else mirrors)
+    load_weights(net, path, "fc", head)
+    return net
 
 
 class ResNet(nn.Module):

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from frugal.data.augment import augment
 from frugal.data.cache import Cache
-from frugal.data.device import SOURCES, Split
+from frugal.data.device import Split, source_of
 from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
@@ -103,7 +103,7 @@ class Trainer:
 
     def open(self, split: str, reads: str | None = None) -> Split:
         """A split as this run reads it; reads: another kind of data than the strategy's."""
-        return SOURCES[reads or self.strategy.reads](self.cache, split, self.device, self.streamed)
+        return source_of(self.cache, reads or self.strategy.reads)(self.cache, split, self.device, self.streamed)
 
     def run(self) -> None:
         """Train to the last epoch, from the newest checkpoint where there is one.
@@ -225,14 +225,14 @@ class Trainer:
         strategy.after_step(self)
 
     def augmented(self, images: Tensor, whole: int | None = None) -> Tensor:
-        """Random crop and flip; the padding shrinks with the image, so that a spectral sample moves as far as a whole one.
+        """Random crops and flip; the padding shrinks with the image, so that a spectral sample moves as far as a whole one.
 
         whole: size of the batch of all ranks, where they share it
         """
         wanted = self.recipe.augment
         padding = round(wanted.crop_padding * images.shape[-1] / self.train_data.shape[-1])
         share = (self.team.rank, self.team.size, whole or len(images))
-        return augment(images, padding, wanted.flip, self.augmenter, share, wanted.padding)
+        return augment(images, padding, wanted.flip, self.augmenter, share, wanted.padding, wanted.resized_crop)
 
     def _set_rate(self, progress: float) -> None:
         rate = self.strategy.learning_rate(rate_at(progress, self.recipe))
@@ -246,8 +246,8 @@ class Trainer:
 
     def _count_read(self, samples: int, pixels: int, segments: list | None) -> None:
         ledger = self.ledger
-        if segments:
-            top = max(level for level, _, _ in segments)
+        top = max(level for level, _, _ in segments) if segments else self.train_data.level
+        if top:
             ledger.flops_decoding += samples * decoding_flops(self.train_data.shape[0], top, pixels)
         ledger.bytes_raw += samples * self.train_data.raw_bytes_per_sample
         ledger.bytes_read += self.team.total(self.train_data.take_bytes())[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from frugal.data.cache import Cache
-from frugal.data.device import SOURCES
+from frugal.data.device import source_of
 
 SHARE = 0.5  # of the free memory that data may take: the rest is for the model and its activations
 
@@ -14,7 +14,7 @@ def choose_residency(wanted: str, cache: Cache, reads: str, device: torch.device
     """Whether to stream, and a sentence for the record. wanted: "auto", "device" or "streamed"; reads: of the strategy."""
     if wanted != "auto":
         return wanted == "streamed", f"residency {wanted}: as asked"
-    size, free = cache.array(f"train_{SOURCES[reads].kind}").nbytes, free_memory(device)
+    size, free = cache.array(f"train_{source_of(cache, reads).kind}").nbytes, free_memory(device)
     if free is None:
         return False, "residency auto: on the device, whose free memory this system does not tell"
     streamed = size >= SHARE * free

@@ -1,11 +1,13 @@
 """What a trainer is put together from: strategy, model, and the forward pass in the precision that was chosen."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from frugal import registry
+from frugal.data.download import verify
 from frugal.spec import RunSpec
 from frugal.strategies.base import Strategy
 from frugal.training.forward import Forward, compile_mode
@@ -27,7 +29,9 @@ def make_strategy(spec: RunSpec) -> Strategy:
 
 
 def make_model(spec: RunSpec, device: torch.device) -> nn.Module:
-    """The model a spec names, on the device, channels last."""
+    """The model a spec names, on the device, channels last. Raises FrugalError where a file it starts from has changed."""
+    for path, sha256 in spec.model.files.items():
+        verify(Path(path), sha256)
     build = registry.load("model", spec.model.use).build
     model = build(spec.dataset.shape, spec.dataset.classes, **spec.model.parameters)
     return model.to(device, memory_format=torch.channels_last)

@@ -1,0 +1,203 @@
+"""Image files -> arrays on disk, with all cores, in shards: a kill loses at most the one that each process is at.
+
+A process decodes a shard's files and writes its pixels; the parent puts them on the disk and then writes a line of JSON
+that says the shard is done. What is done is found again by the files' names, sizes and dates and by how they are read.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import numpy as np
+import PIL
+import torch
+from tqdm import tqdm
+
+from frugal.atomic import write_json, writing
+from frugal.data.lock import alone
+from frugal.data.pictures import Damaged, picture
+from frugal.data.rows import Rows
+from frugal.errors import FrugalError
+
+FORMAT = 1
+SHARD_BYTES = 32 << 20  # of pixels
+
+
+@dataclass(frozen=True)
+class Image:
+    """One file to read. name: as it is listed; resize: pixels of its shorter side before the centre is cut out."""
+
+    path: Path
+    name: str
+    resize: int
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What was read. rows: the images (n, 3, size, size); good: (files,) bool, those that became rows, in order;
+    skipped: (name, reason) of the others; converted: how many were not RGB, by kind; folder: holds the shards
+    """
+
+    rows: Rows
+    good: np.ndarray
+    skipped: list[tuple[str, str]]
+    converted: Counter
+    folder: Path
+
+
+def read(images: list[Image], size: int, folder: Path, threads: int, most_damaged: float) -> Pictures:
+    """Read every image into a shard under `folder`, unless that was done before.
+
+    size: pixels per side; threads: processes; most_damaged: share of the files that may be skipped, else FrugalError
+    """
+    place = folder / f"shards-{_identity(images, size)}"
+    count = max(1, SHARD_BYTES // (3 * size * size))
+    with alone(folder, "shards"):
+        for other in folder.glob("shards-*"):  # of other files or another size
+            if other != place:
+                shutil.rmtree(other)
+        place.mkdir(exist_ok=True)
+        for left_over in place.glob(".*.tmp"):  # of a process that was killed
+            left_over.unlink()
+        abouts = _make(images, count, size, place, threads, most_damaged * len(images))
+        arrays = [np.load(_pixels(place, n), mmap_mode="r") for n, about in enumerate(abouts) if about["rows"]]
+    skipped = {at: why for about in abouts for at, why in about["skipped"]}
+    good = np.array([n not in skipped for n in range(len(images))])
+    converted = sum((Counter(about["converted"]) for about in abouts), Counter())
+    return Pictures(Rows(arrays), good, [(images[n].name, skipped[n]) for n in sorted(skipped)], converted, place)
+
+
+def _make(images: list[Image], count: int, size: int, place: Path, threads: int, most: float) -> list[dict]:
+    """What is known of each shard of `count` images, when all are on the disk. most: images that may be damaged"""
+    firsts = range(0, len(images), count)
+    abouts = {n: json.loads(_about(place, n).read_text()) for n in range(len(firsts)) if _about(place, n).exists()}
+    damaged = [at for about in abouts.values() for at in about["skipped"]]
+    waiting = {n: images[first : first + count] for n, first in enumerate(firsts) if n not in abouts}
+    left = sum(map(len, waiting.values()))
+    with _workers(min(threads, len(waiting))) as pool:
+        jobs = {pool.submit(_work, part, size, _unsynced(place, n)): n for n, part in waiting.items()}
+        with _bar(len(images), len(images) - left) as bar:
+            for job in as_completed(jobs):
+                n = jobs[job]
+                abouts[n] = _finish(job, place, n, firsts[n])
+                damaged += abouts[n]["skipped"]
+                _check(damaged, most, images)
+                bar.update(len(waiting[n]))
+    _check(damaged, most, images)
+    return [abouts[n] for n in range(len(firsts))]
+
+
+def _finish(job: Future, place: Path, n: int, first: int) -> dict:
+    """Put a shard on the disk and say what is in it. first: number of its first image among all"""
+    try:
+        about = job.result()
+    except BrokenProcessPool as error:
+        raise FrugalError(
+            "a process that read images was killed, by the system if memory ran out; give fewer cores and run again"
+        ) from error
+    about["skipped"] = [(first + at, why) for at, why in about["skipped"]]
+    with writing(_pixels(place, n)) as temporary:  # syncs while the workers go on
+        os.replace(_unsynced(place, n), temporary)
+    write_json(_about(place, n), about)
+    return about
+
+
+def _work(images: list[Image], size: int, to: Path) -> dict:
+    """Read a shard's images and write those that can be read; runs in a process of its own."""
+    pixels = np.empty((len(images), 3, size, size), np.uint8)
+    skipped, converted, rows = [], Counter(), 0
+    for number, image in enumerate(images):
+        try:
+            content = image.path.read_bytes()
+        except OSError as error:  # not damage but a disk or a permission: to be mended, not skipped
+            raise FrugalError(f"{image.path} can't be read: {error.strerror}; mend that and run again") from error
+        try:
+            pixels[rows], kind = picture(content, image.resize, size)
+        except Damaged as why:
+            skipped.append((number, str(why)))
+            continue
+        rows += 1
+        if kind:
+            converted[kind] += 1
+    try:
+        with open(to, "wb") as stream:
+            header = np.lib.format.header_data_from_array_1_0(pixels[:rows])
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.write(pixels[:rows].data)
+    except OSError as error:
+        raise FrugalError(f"cannot write {to}: {error.strerror}; free some space and run again") from error
+    return {"rows": rows, "skipped": skipped, "converted": dict(converted)}
+
+
+def _check(damaged: list[tuple[int, str]], most: float, images: list[Image]) -> None:
+    """Raise FrugalError where more images are damaged than may be left out, or all of them."""
+    if len(damaged) <= most and len(damaged) < len(images):
+        return
+    at, why = min(damaged)
+    raise FrugalError(
+        f"{len(damaged):,} of {len(images):,} images are damaged, e.g. {images[at].path} ({why}); option `damaged` "
+        f"allows {most / len(images):.2%}: replace them, or raise it to leave them out"
+    )
+
+
+def _identity(images: list[Image], size: int) -> str:
+    """Equal for equal files read in the same way."""
+    digest = hashlib.sha256(repr((FORMAT, size, PIL.__version__, torch.__version__)).encode())
+    for image in images:
+        try:
+            status = image.path.stat()
+        except OSError as error:
+            raise FrugalError(f"{image.path} can't be read: {error.strerror}; mend that and run again") from error
+        digest.update(repr((str(image.path), image.resize, status.st_size, status.st_mtime_ns)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _unsynced(place: Path, n: int) -> Path:
+    return place / f".{n:06d}.npy.tmp"
+
+
+def _pixels(place: Path, n: int) -> Path:
+    return place / f"{n:06d}.npy"
+
+
+def _about(place: Path, n: int) -> Path:
+    return place / f"{n:06d}.json"
+
+
+def _bar(total: int, done: int) -> tqdm:
+    """On a terminal it moves; in a log it leaves a line now and then."""
+    seconds = 0.2 if sys.stderr.isatty() else 10
+    return tqdm(total=total, initial=done, desc="reading images", unit="image", mininterval=seconds)
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with this one, however it ends."""
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(max(1, count), mp_context=context, initializer=_start_worker)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)

@@ -1,0 +1,121 @@
+"""Any data set of image files in one folder per class, as torchvision's ImageFolder has it: ImageNet-100, yours.
+
+    train/<class>/*.jpg   val/<class>/*.jpg        classes are numbered by the sorted names of their folders
+
+Every image becomes a square of `size` pixels in RGB (see `frugal.data.pictures`), read once with all cores. Images that are
+damaged are left out and listed; files of other kinds are not looked at.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Le
+
+from frugal.data import shards
+from frugal.data.arrays import Arrays
+from frugal.data.pictures import SUFFIXES
+from frugal.data.shards import Image
+from frugal.errors import FrugalError
+
+
+def read(
+    folder: Path | None,
+    downloads: Path,
+    threads: int = 1,
+    *,
+    folders: list[str] | None = None,
+    train: list[str] | None = None,
+    test: list[str] | None = None,
+    size: Annotated[int, Ge(1)] = 224,
+    train_resize: Annotated[int, Ge(1)] | None = None,
+    test_resize: Annotated[int, Ge(1)] | None = None,
+    damaged: Annotated[float, Ge(0), Le(1)] = 0.01,
+) -> Arrays:
+    """Read the images of the data folder; nothing is downloaded.
+
+    folders: where in the data folder to look, the first that is there counts (default: the folder itself); train: folders
+    of training images, all that are there are read together (default: train); test: likewise, the first that is there
+    counts (default: val, test); size: pixels per side; train_resize, test_resize: pixels of the shorter side, of which the
+    middle `size` are kept (default: size); damaged: share of the images that may be left out
+    threads: processes that read. Raises FrugalError for folders or classes that are not as described.
+    """
+    home = _home(folder, folders or ["."])
+    resizes = {"train": train_resize or size, "test": test_resize or size}
+    for name, resize in resizes.items():
+        if resize < size:
+            raise FrugalError(
+                f"{name}_resize is {resize} and size {size}; a {size} x {size} square doesn't fit into it"
+            )
+    parts = [place for name in train or ["train"] if (place := home / name).is_dir()]
+    tests = [place for name in test or ["val", "test"] if (place := home / name).is_dir()][:1]
+    for wanted, found in ((train or ["train"], parts), (test or ["val", "test"], tests)):
+        if not found:
+            raise FrugalError(
+                f"{home} has no folder {' or '.join(wanted)}; name yours in options `train` and `test` of the data set"
+            )
+    classes, test_classes = _classes(parts), _classes(tests)
+    if different := set(classes) ^ set(test_classes):
+        where = "training" if different & set(classes) else "test"
+        raise FrugalError(f"{home}: only the {where} images have a class {min(different)}; both sets need every class")
+    images, labels = [], []
+    for found, resize in ((classes, resizes["train"]), (test_classes, resizes["test"])):
+        for label, name in enumerate(sorted(found)):
+            files = [file for place in found[name] for file in _files(place)]
+            if not files:
+                raise FrugalError(
+                    f"{found[name][0]} has no image ({', '.join(SUFFIXES)}); add some or remove the empty class folder"
+                )
+            images += [Image(file, str(file.relative_to(home)), resize) for file in files]
+            labels += [label] * len(files)
+        if found is classes:
+            trained = len(images)
+    pictures = shards.read(images, size, downloads, threads, damaged)
+    labels = np.array(labels, np.int64)[pictures.good]
+    first, last = int(pictures.good[:trained].sum()), len(labels)
+    notes = [f"{count:,} images were {kind} and are RGB now" for kind, count in sorted(pictures.converted.items())]
+    if pictures.skipped:
+        notes.append(f"{len(pictures.skipped):,} of {len(images):,} images are damaged and left out: see skipped.csv")
+    return Arrays(
+        pictures.rows.select(np.arange(first)),
+        labels[:first],
+        pictures.rows.select(np.arange(first, last)),
+        labels[first:],
+        notes=tuple(notes),
+        skipped=tuple(pictures.skipped),
+        leftovers=pictures.folder,
+    )
+
+
+def _home(folder: Path | None, folders: list[str]) -> Path:
+    """The folder that holds the data set."""
+    if folder is None:
+        raise FrugalError(
+            f"these images are not downloaded: put them into {' or '.join(folders)} of a folder named by FRUGAL_DATA"
+        )
+    found = next((place for name in folders if (place := folder / name).is_dir()), None)
+    if found is None:
+        raise FrugalError(
+            f"the data folder {folder} has no folder {' or '.join(folders)}; put the images there, correct FRUGAL_DATA, "
+            "or name theirs in option `folders` of the data set"
+        )
+    return found
+
+
+def _classes(places: list[Path]) -> dict[str, list[Path]]:
+    """Folders by class name. Raises FrugalError where there are none."""
+    found: dict[str, list[Path]] = {}
+    for place in places:
+        for entry in sorted(place.iterdir()):
+            if entry.is_dir() and not entry.name.startswith("."):
+                found.setdefault(entry.name, []).append(entry)
+    if not found:
+        raise FrugalError(f"{places[0]} has no class folders; images belong into one folder per class")
+    return found
+
+
+def _files(place: Path) -> list[Path]:
+    """Every image file under a class's folder, sorted."""
+    walked = os.walk(place, followlinks=True)
+    return sorted(Path(at, name) for at, _, names in walked for name in names if name.lower().endswith(SUFFIXES))
