@@ -144,6 +144,7 @@ class Plan:
             raise FrugalError(
                 f"{where}: strategies lacks the baseline {study.baseline!r} that the others are compared to; add it"
             )
+        _check_groups(study, str(file))
         self._sections[name] = (study, scale)
         seeds = list(range(scale.seeds)) if isinstance(scale.seeds, int) else scale.seeds
         if not seeds:
@@ -157,7 +158,7 @@ class Plan:
             labels={s: study.strategies[s].label for s in strategies},
             recipe=scale.recipe.model_dump(mode="json"),
             margin=scale.margin or study.margin,
-            **study.model_dump(include={"title", "question", "source", "baseline"}),
+            **study.model_dump(include={"title", "question", "source", "baseline", "cost", "groups"}),
             **scale.model_dump(include={"datasets", "models", "target_accuracy"}),
         )
         for dataset in planned.datasets:
@@ -241,6 +242,19 @@ class Plan:
     def dataset_json(self, dataset: str) -> str:
         """What prepare.py needs to know, as JSON."""
         return json.dumps(self.datasets[dataset].model_dump(mode="json"))
+
+
+def _check_groups(study: StudyConfig, where: str) -> None:
+    """Raise FrugalError where a group of the figures names what isn't a strategy, the baseline, or a strategy twice."""
+    seen: dict[str, str] = {study.baseline: "the baseline, which is in every panel"}
+    for title, strategies in study.groups.items():
+        for strategy in strategies:
+            if strategy not in study.strategies:
+                known = did_you_mean(strategy, list(study.strategies))
+                raise FrugalError(f"{where}: groups.{title}: unknown strategy {strategy!r}; {known}")
+            if strategy in seen:
+                raise FrugalError(f"{where}: groups.{title}: {strategy!r} is already in {seen[strategy]}; name it once")
+            seen[strategy] = f"the group {title!r}"
 
 
 def _check_writable(folder: Path) -> None:
