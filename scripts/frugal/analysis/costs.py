@@ -27,6 +27,15 @@ class Cost:
     summed: bool = False
 
     @property
+    def heading(self) -> str:
+        """`saved` without its hints for breaking lines."""
+        return self.saved.replace("&shy;", "")
+
+    def told(self, amount: float) -> str:
+        """An amount with its unit, to three digits, e.g. 3.31k."""
+        return self.formatter.format_eng(float(f"{amount:.3g}")) + self.unit
+
+    @property
     def formatter(self) -> ticker.Formatter:
         """For the axis of a figure."""
         return ticker.EngFormatter(unit=self.unit, sep="\N{THIN SPACE}" if self.unit else "")

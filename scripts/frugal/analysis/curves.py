@@ -62,7 +62,7 @@ def epochs(compared: Comparison, look: Look) -> Figure:
         axes.set_title(title)
         last = [band["mean"].iloc[-1] for band in bands.values()]
         if column.endswith("accuracy"):
-            axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0))
+            axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0, symbol=" %"))
             axes.set_ylim(top=min(1.0, max(band["high"].max() for band in bands.values()) + 0.02))
         else:
             axes.set_ylim(top=min(axes.get_ylim()[1], 4 * max(last) + 0.5))  # one bad epoch must not flatten the rest

@@ -83,7 +83,7 @@ def to_target(compared: Comparison, look: Look) -> Figure:
     kinds = [("epochs_to_target", "epochs", _plain), ("seconds_to_target", "seconds", _plain)]
     if compared.runs["cost_to_target"].notna().any() and compared.study.cost != "train_seconds":
         cost = COSTS[compared.study.cost]
-        kinds[0] = ("cost_to_target", cost.axis.removesuffix(" in training"), cost.formatter.format_eng)
+        kinds[0] = ("cost_to_target", cost.axis.removesuffix(" in training"), cost.told)
     height = (0.32 if look.narrow else 0.26) * len(strategies) + 0.9
     figure, panels = look.panels(2, height=height, sharey=not look.narrow)
     for axes, (column, unit, told_as) in zip(panels, kinds, strict=True):
@@ -121,22 +121,24 @@ def clock(compared: Comparison, look: Look) -> Figure:
     summary = compared.summary.dropna(subset=[f"{cost}_saved_mean", "train_seconds_saved_mean"])
     figure, (axes,) = look.panels(1, height=4.0 if look.narrow else 4.6)
     x, y = (100 * summary[f"{column}_saved_mean"].to_numpy() for column in (cost, "train_seconds"))
-    low, high = min(0, *x, *y) - 3, 1.12 * max(10, *x, *y)
-    axes.plot([low, high], [low, high], color=look.faint, linewidth=1)
-    axes.fill_between([0, high], [0, 0.95 * high], [0, high], color=look.good, alpha=0.16, linewidth=0)
-    axes.axhline(0, color=look.hair, linewidth=1)
+    right, top = 1.15 * max(10, *x), 1.15 * max(10, *x, *y)
+    left, bottom = min(-1, 1.15 * min(x, default=0)), min(-2, 1.15 * min(y, default=0))
+    far = max(right, top)
+    axes.plot([-far, far], [-far, far], color=look.faint, linewidth=1)
+    axes.fill_between([0, far], [0, 0.95 * far], [0, far], color=look.good, alpha=0.2, linewidth=0)
+    axes.axhline(0, color=look.faint, linewidth=0.8)
     for row, at, mean in zip(summary.itertuples(), x, y, strict=True):
         colour = look.colour(row.strategy)
         ends = [100 * row.train_seconds_saved_low, 100 * row.train_seconds_saved_high]
         if pd.notna(ends[0]):
             axes.plot([at, at], ends, color=colour, alpha=0.55, linewidth=1.2)
         axes.scatter(at, mean, s=44, color=colour, marker=look.marker(row.strategy), zorder=3, linewidths=0)
-    axes.set_xlim(low, high)
-    axes.set_ylim(low, high)
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(ticker.MaxNLocator(6))
-        axis.set_major_formatter(ticker.PercentFormatter(decimals=0))
-    axes.set_xlabel(f"{COSTS[cost].saved.replace('&shy;', '')} against {study.baseline}")
+        axis.set_major_formatter(ticker.PercentFormatter(decimals=0, symbol=" %"))
+    axes.set_xlabel(f"{COSTS[cost].heading} against {study.baseline}")
     axes.set_ylabel("seconds saved")
     remark(axes, look, "on the line the whole saving reaches the clock; green: at least 95 % of it")
     strategies = summary["strategy"].tolist()

@@ -27,8 +27,12 @@ def points(difference: float) -> str:
 
 def code(names: list[str]) -> str:
     """Names of strategies as a list in a sentence."""
-    quoted = [f"`{name}`" for name in names]
-    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1] if quoted else "none"
+    return listed([f"`{name}`" for name in names]) or "none"
+
+
+def listed(parts: list[str]) -> str:
+    """Parts of a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
 def _against(row: pd.Series, compared: Comparison, metric: str = "test_accuracy") -> str:
@@ -75,9 +79,9 @@ def headline(compared: Comparison) -> str:
         )
     rows = {row["strategy"]: row for row in best.values()}
     sentences = [
-        f"{_called(strategy, study)} {', '.join(saved)} and stays within the margin of {100 * study.margin:g} points"
+        f"{_called(strategy, study)} {listed(saved)} and stays within the margin of {100 * study.margin:g} points"
         if rows[strategy]["verdict"] == EQUAL
-        else f"{_called(strategy, study)} {', '.join(saved)} and is more accurate"
+        else f"{_called(strategy, study)} {listed(saved)} and is more accurate"
         for strategy, saved in parts.items()
     ]
     sentences = [f"{text} ({_against(rows[name], compared)})" for text, name in zip(sentences, parts, strict=True)]
@@ -117,7 +121,7 @@ def _closest(compared: Comparison) -> str:
     row = undecided.loc[undecided["test_accuracy_difference_mean"].idxmax()]
     saved = COSTS[cost].saving.format(percent(row[f"{cost}_saved_mean"]))
     closest = f"Closest is {_called(row['strategy'], compared.study)}, which {saved} and stays undecided"
-    return f"{closest} ({_against(row, compared)})."
+    return f"{closest} ({_against(row, compared)})." + _by_control(compared, {row["strategy"]: row})
 
 
 def verdicts(compared: Comparison) -> str:
@@ -182,10 +186,10 @@ def clock(compared: Comparison) -> str:
         saved, seconds = row[f"{cost}_saved_mean"], row["train_seconds_saved_mean"]
         if pd.notna(saved) and pd.notna(seconds) and saved > ENOUGH:
             low, high = row["train_seconds_saved_low"], row["train_seconds_saved_high"]
-            interval = f", 95 % interval {percent(low, 1)} to {percent(high, 1)}" if pd.notna(low) else ""
-            share = f", {percent(seconds / saved)} of it" if seconds > 0 else ""
-            name = COSTS[cost].saved.replace("&shy;", "")
-            told = f"{percent(saved, 1)} {name}, {percent(seconds, 1)} seconds saved{share}{interval}"
+            interval = f" (95 % interval {percent(low, 1)} to {percent(high, 1)})" if pd.notna(low) else ""
+            share = f", {percent(seconds / saved)} of what was left out" if seconds > 0 else ""
+            name = COSTS[cost].heading
+            told = f"{percent(saved, 1)} {name}, {percent(seconds, 1)} seconds saved{interval}{share}"
             lines.append(f"- `{row['strategy']}`: {told}")
     if not lines:
         return "No strategy saves more than one per cent, so there is nothing that could reach the clock."
@@ -205,7 +209,7 @@ def reaching(compared: Comparison) -> str:
     if study.cost != "train_seconds" and always["cost_to_target_mean"].notna().any():
         least = always.loc[always["cost_to_target_mean"].idxmin()]
         cost = COSTS[study.cost]
-        spent = f"{cost.formatter.format_eng(least['cost_to_target_mean'])}{cost.unit}"
+        spent = cost.told(least["cost_to_target_mean"])
         said.append(f"by {cost.axis.removesuffix(' in training')} `{least['strategy']}` ({spent})")
     said.append(f"in time `{fastest['strategy']}` ({fastest['seconds_to_target_mean']:.3g} s)")
     never = summary["strategy"][summary["seeds_at_target"] == 0].tolist()

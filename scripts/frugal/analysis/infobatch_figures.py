@@ -20,19 +20,23 @@ def pruned_share(compared: Comparison, look: Look) -> Figure:
     for strategy, band in bands.items():
         colour, control = look.colour(strategy), strategy in compared.study.controls
         axes.fill_between(band.index, band["low"], band["high"], color=colour, alpha=0.2, linewidth=0)
+        # a control follows its strategy exactly: as a broad, pale line it shows behind it
+        style = (
+            {"linewidth": 6, "alpha": 0.5}
+            if control
+            else {"linewidth": 1.6, "marker": look.marker(strategy), "markersize": 4.5}
+        )
         axes.plot(
             band.index,
             band["mean"],
             color=colour,
-            linewidth=1.6,
-            linestyle=(0, (4, 2)) if control else "-",
-            marker=look.marker(strategy),
-            markersize=4.5,
             markevery=max(1, len(band) // 12),
             label=strategy,
+            zorder=3 - control,
+            **style,
         )
     axes.set_ylim(0, min(1, 1.15 * max(band["high"].max() for band in bands.values())))
-    axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0, symbol=" %"))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(8 if look.narrow else 12, integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("samples left out")

@@ -75,19 +75,17 @@ def reported_and_measured(compared: list[Comparison], reported: pd.DataFrame) ->
             base = wide.loc[(dataset, model, "full")] if given is not None and strategy != "full" else None
             mine = measured.loc[strategy] if one and strategy in measured.index else None
             saved = summary.loc[strategy] if mine is not None else None
+            known = given is not None
+            reported_best = _told(given, "best_test_accuracy", 100, 2)
+            if base is not None:
+                reported_best += f"<small> ({points(given['best_test_accuracy'] - base['best_test_accuracy'])})</small>"
             rows.append(
                 {
-                    "data set, model": f"{dataset}, {model}"
-                    + ("" if given is not None else "<small> not the source's</small>"),
+                    "data set, model": f"{dataset}, {model}" + ("" if known else "<small>, not the source's</small>"),
                     "strategy": f"<code>{strategy}</code>",
-                    "reported: best %": _told(given, "best_test_accuracy", 100, 2),
-                    "measured: best %": "–" if mine is None else with_interval(mine, "best", 100, 2),
-                    "measured: last %": "–" if mine is None else with_interval(mine, "last", 100, 2),
-                    "reported: points": "–"
-                    if base is None
-                    else points(given["best_test_accuracy"] - base["best_test_accuracy"]),
-                    "measured: points, best": "–" if mine is None else _difference(mine, "best"),
-                    "measured: points, last": "–" if mine is None else _difference(mine, "last"),
+                    "reported: best epoch %": reported_best,
+                    "measured: best epoch %": _measured(mine, "best"),
+                    "measured: last epoch %": _measured(mine, "last"),
                     "reported: minutes": _told(given, "train_minutes", 1, 2),
                     "measured: minutes": "–" if mine is None else with_interval(mine, "minutes", 1, 2),
                     "reported: time saved %": _told(given, "time_saved", 100, 2),
@@ -101,6 +99,16 @@ def reported_and_measured(compared: list[Comparison], reported: pd.DataFrame) ->
 
 def _told(given: pd.Series | None, metric: str, scale: float, digits: int) -> str:
     return "–" if given is None or pd.isna(given[metric]) else f"{scale * given[metric]:.{digits}f}"
+
+
+def _measured(mine: pd.Series | None, which: str) -> str:
+    """An accuracy with its interval and, in brackets, its difference to the baseline."""
+    if mine is None:
+        return "–"
+    difference = mine[f"{which}_difference_mean"]
+    return with_interval(mine, which, 100, 2) + (
+        "" if pd.isna(difference) else f"<small> ({points(difference)})</small>"
+    )
 
 
 def what_to_trust(compared: list[Comparison], reported: pd.DataFrame) -> str:
@@ -140,10 +148,10 @@ def _flattery(compared: Comparison) -> str:
     gap = base["best_mean"] - base["last_mean"]
     if pd.isna(gap):
         return ""
-    return (
-        f"On {compared.dataset} with {compared.model}, choosing the epoch on the test set would raise "
-        f"`{compared.study.baseline}` by {100 * gap:.2f} points; the headline is the last epoch."
-    )
+    where = f"On {compared.dataset} with {compared.model}, choosing the epoch on the test set"
+    if gap < 0.00005:
+        return f"{where} would change nothing for `{compared.study.baseline}`: its last epoch is its best."
+    return f"{where} would raise `{compared.study.baseline}` by {100 * gap:.2f} points; the headline is the last epoch."
 
 
 def pruned(compared: Comparison) -> str:

@@ -71,7 +71,9 @@ def _values(runs: pd.DataFrame, column: str) -> str:
 def setting(study: Study, compared: list[Comparison]) -> pd.DataFrame:
     """What was run, as two columns; read from the records, so that it is what happened and not what was planned."""
     runs = pd.concat([one.runs for one in compared])
-    plain = {key: value for key, value in study.recipe.items() if not isinstance(value, (dict, list))}
+    plain = {
+        key: value for key, value in study.recipe.items() if value is not None and not isinstance(value, (dict, list))
+    }
     recipe = ", ".join(key.replace("_", " ") + f" {value}" for key, value in plain.items())
     commits = ", ".join(
         f"{str(commit)[:10]}{' (with uncommitted changes)' if str(dirty) == 'True' else ''}"

@@ -122,7 +122,7 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         verdicts[f"{column}_reason"] = np.where(
             is_baseline, "what the others are compared with", [why for _, why in reached]
         )
-    return pd.concat([summary, pd.DataFrame(verdicts, index=summary.index)], axis=1).reset_index()
+    return pd.concat([summary, pd.DataFrame(verdicts, index=summary.index)], axis=1).copy().reset_index()
 
 
 def _history_of(record: Record) -> pd.DataFrame:

@@ -43,7 +43,7 @@ def tradeoff(compared: Comparison, look: Look, cost: str | None = None) -> Figur
         axes.scatter(at, mean, s=size, color=colour, marker=look.marker(row.strategy), zorder=3, linewidths=0)
     ticks_for_accuracy(axes, y.min(), summary["test_accuracy_high"].fillna(summary["test_accuracy_mean"]).max())
     scale_for_cost(axes, x, formatter, most=4 if look.narrow else 7)
-    axes.set_xlabel(f"{label}, mean over seeds")
+    axes.set_xlabel(look.lines(f"{label}, mean over seeds"))
     axes.set_ylabel("test accuracy" + (", own fidelity" if compared.fidelity_differs else ""))
     remark(axes, look, "up and to the left is better; green band: nobody is better in both")
     strategies = summary["strategy"].tolist()
@@ -91,9 +91,12 @@ def scale_for_cost(axes: Axes, cost: np.ndarray, formatter: ticker.Formatter, mo
 
 def ticks_for_accuracy(axes: Axes, low: float, high: float) -> None:
     """Round ticks between the lowest and the highest accuracy that is drawn, as fractions."""
-    candidates = [0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.995, 1.0]
-    below = [tick for tick in candidates if tick < low - (1 - low) * 0.1]
-    bottom = below[-1] if below else 0.0
+    coarse = [0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.995, 1.0]
+    for candidates in (coarse, *(np.arange(0, 1 + step / 2, step).round(4) for step in (0.1, 0.05, 0.02, 0.01, 0.005))):
+        below = [tick for tick in candidates if tick < low - min(0.1 * (1 - low), 0.2 * (high - low) + 0.001)]
+        bottom = below[-1] if below else 0.0
+        if sum(bottom <= tick <= high for tick in candidates) >= 4:
+            break
     axes.set_ylim(bottom, min(1.0, high + (1 - high) * 0.3))
     shown = [tick for tick in candidates if bottom <= tick <= axes.get_ylim()[1] + 1e-9]
     axes.set_yticks(shown, [f"{100 * tick:g} %" for tick in shown])
