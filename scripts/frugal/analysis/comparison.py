@@ -66,7 +66,7 @@ class Comparison:
             raise FrugalError(
                 f"{path} has no row for {self.dataset}/{self.model}/{missing[0]}; remove it and run again"
             )
-        return summary.loc[self.study.strategies].reset_index(drop=True)
+        return summary.loc[self.study.strategies].reset_index(drop=True).copy()  # in one piece, to be added to
 
     @cached_property
     def runs(self) -> pd.DataFrame:

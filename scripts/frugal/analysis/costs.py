@@ -33,7 +33,7 @@ class Cost:
 
     def told(self, amount: float) -> str:
         """An amount with its unit, to three digits, e.g. 3.31k."""
-        return self.formatter.format_eng(float(f"{amount:.3g}")) + self.unit
+        return self.formatter(float(f"{amount:.3g}"))
 
     @property
     def formatter(self) -> ticker.Formatter:

@@ -83,9 +83,9 @@ def to_target(compared: Comparison, look: Look) -> Figure:
     kinds = [("epochs_to_target", "epochs", _plain), ("seconds_to_target", "seconds", _plain)]
     if compared.runs["cost_to_target"].notna().any() and compared.study.cost != "train_seconds":
         cost = COSTS[compared.study.cost]
-        kinds[0] = ("cost_to_target", cost.axis.removesuffix(" in training"), cost.told)
+        kinds.insert(1, ("cost_to_target", cost.axis.removesuffix(" in training"), cost.told))
     height = (0.32 if look.narrow else 0.26) * len(strategies) + 0.9
-    figure, panels = look.panels(2, height=height, sharey=not look.narrow)
+    figure, panels = look.panels(len(kinds), height=height, columns=len(kinds), sharey=not look.narrow)
     for axes, (column, unit, told_as) in zip(panels, kinds, strict=True):
         most = compared.runs[column].max()
         most = 1.0 if np.isnan(most) else most
@@ -97,16 +97,16 @@ def to_target(compared: Comparison, look: Look) -> Figure:
                 axes.plot([reached.mean()] * 2, [row - 0.33, row + 0.33], color=colour, linewidth=2.2, zorder=3)
                 told = told_as(reached.mean())
             else:
-                told = f"reached by {len(reached)} of {len(values)}" if len(reached) else "not reached"
+                told = f"{len(reached)} of {len(values)} seeds" if len(reached) else "not reached"
             axes.text(
                 reached.max() + 0.04 * most if len(reached) else 0.02 * most, row, told, va="center", fontsize="small"
             )
         axes.set_yticks(range(len(strategies)), [look.name(strategy) for strategy in strategies], color=look.ink)
         axes.set_ylim(len(strategies) - 0.4, -0.6)
-        axes.set_xlim(0, 1.25 * most)
+        axes.set_xlim(0, 1.4 * most)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=unit == "epochs"))
         axes.xaxis.set_major_formatter(lambda value, _, told_as=told_as: told_as(value))
-        axes.set_xlabel(look.lines(f"{unit} to {100 * compared.study.target_accuracy:g} % validation accuracy"))
+        axes.set_xlabel(textwrap.fill(f"{unit} to {100 * compared.study.target_accuracy:g} % validation accuracy", 36))
         axes.grid(False, axis="y")
     return figure
 
