@@ -4,6 +4,7 @@ Each function takes the tables of one data set and model, and a look; it returns
 """
 
 import matplotlib.ticker as ticker
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -103,7 +104,13 @@ def accuracy_by_cost(compared: Comparison, look: Look) -> Figure:
 
 
 def _line(
-    axes: Axes, x: object, band: object, strategy: str, compared: Comparison, look: Look, ends: bool = False
+    axes: Axes,
+    x: pd.Index | pd.Series,
+    band: pd.DataFrame,
+    strategy: str,
+    compared: Comparison,
+    look: Look,
+    ends: bool = False,
 ) -> None:
     """One strategy's curve with its band, controls dashed, so that curves that lie on each other both show."""
     colour, study = look.colour(strategy), compared.study

@@ -85,6 +85,7 @@ def to_target(compared: Comparison, look: Look) -> Figure:
         cost = COSTS[compared.study.cost]
         kinds.insert(1, ("cost_to_target", cost.axis.removesuffix(" in training"), cost.told))
     height = (0.32 if look.narrow else 0.26) * len(strategies) + 0.9
+    wrap = 40 if look.narrow or len(kinds) < 3 else 26
     figure, panels = look.panels(len(kinds), height=height, columns=len(kinds), sharey=not look.narrow)
     for axes, (column, unit, told_as) in zip(panels, kinds, strict=True):
         most = compared.runs[column].max()
@@ -106,7 +107,9 @@ def to_target(compared: Comparison, look: Look) -> Figure:
         axes.set_xlim(0, 1.4 * most)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=unit == "epochs"))
         axes.xaxis.set_major_formatter(lambda value, _, told_as=told_as: told_as(value))
-        axes.set_xlabel(textwrap.fill(f"{unit} to {100 * compared.study.target_accuracy:g} % validation accuracy", 36))
+        axes.set_xlabel(
+            textwrap.fill(f"{unit} to {100 * compared.study.target_accuracy:g} % validation accuracy", wrap)
+        )
         axes.grid(False, axis="y")
     return figure
 

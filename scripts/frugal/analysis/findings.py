@@ -94,19 +94,13 @@ def _called(strategy: str, study: Study) -> str:
 
 def _by_control(compared: Comparison, praised: dict[str, pd.Series]) -> str:
     """What the controls of equal cost say of the praised proposals; a saving that they have too is not the idea's."""
-    said = []
+    said, equally = [], COSTS[compared.study.cost].equally
     for strategy, row in praised.items():
-        if strategy not in compared.study.controls and pd.notna(row["control_difference_low"]):
-            low, high = row["control_difference_low"], row["control_difference_high"]
-            mean = points(row["control_difference_mean"])
-            found = (
-                f"is better than its control `{row['control']}`, which {COSTS[compared.study.cost].equally}"
-                if low > 0
-                else f"is worse than its control `{row['control']}`, which {COSTS[compared.study.cost].equally}"
-                if high < 0
-                else f"cannot be told from its control `{row['control']}`, which {COSTS[compared.study.cost].equally}"
-            )
-            said.append(f" `{strategy}` {found} ({mean} points, 95 % interval {points(low)} to {points(high)}).")
+        low, high = row["control_difference_low"], row["control_difference_high"]
+        if strategy not in compared.study.controls and pd.notna(low):
+            found = "is better than" if low > 0 else "is worse than" if high < 0 else "cannot be told from"
+            interval = f"{points(row['control_difference_mean'])} points, 95 % interval {points(low)} to {points(high)}"
+            said.append(f" `{strategy}` {found} its control `{row['control']}`, which {equally} ({interval}).")
     return "".join(said)
 
 

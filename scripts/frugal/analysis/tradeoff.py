@@ -97,7 +97,7 @@ def ticks_for_accuracy(axes: Axes, low: float, high: float) -> None:
         bottom = below[-1] if below else 0.0
         if sum(bottom <= tick <= high for tick in candidates) >= 4:
             break
-    axes.set_ylim(bottom, min(1.0, high + (1 - high) * 0.3))
+    axes.set_ylim(bottom, min(1.0, high + min(0.3 * (1 - high), 0.5 * (high - low) + 0.001)))
     shown = [tick for tick in candidates if bottom <= tick <= axes.get_ylim()[1] + 1e-9]
     axes.set_yticks(shown, [f"{100 * tick:g} %" for tick in shown])
     axes.yaxis.set_minor_locator(ticker.NullLocator())
