@@ -156,6 +156,7 @@ class Plan:
             seeds=seeds,
             strategies=strategies,
             labels={s: study.strategies[s].label for s in strategies},
+            parameters={s: self._parameters(study, s, str(file)) for s in strategies},
             recipe=scale.recipe.model_dump(mode="json"),
             margin=scale.margin or study.margin,
             **study.model_dump(include={"title", "question", "source", "baseline", "cost", "groups"}),
@@ -167,6 +168,12 @@ class Plan:
                 self._recipe(name, strategy)
         return planned
 
+    @staticmethod
+    def _parameters(study: StudyConfig, name: str, file: str) -> dict[str, Any]:
+        """A strategy's parameters as the study gives them, checked, with defaults."""
+        config = study.strategies[name]
+        return registry.check("strategy", config.use, config.parameters, f"{file}: strategies.{name}")
+
     @cache  # noqa: B019  one plan lives as long as the process
     def _strategy(self, study: str, dataset: str, name: str) -> StrategySpec:
         """A strategy's parameters for one data set, levels scaled to its images."""
@@ -177,7 +184,7 @@ class Plan:
             raise FrugalError(
                 f"{where}: follows unknown strategy {config.follows!r}; {did_you_mean(config.follows, known)}"
             )
-        parameters = registry.check("strategy", config.use, config.parameters, where)
+        parameters = self._parameters(self._sections[study][0], name, str(self.files[study]))
         size = self.datasets[dataset].shape[-1]
         for key, parameter in registry.parameters("strategy", config.use).items():
             if parameter.is_level and parameters[key] is not None:

@@ -43,6 +43,7 @@ class Study(BaseModel):
     strategies: list[str] = Field(min_length=1, description="in the order in which tables and figures show them")
     seeds: list[int] = Field(min_length=1)
     labels: dict[str, str] = {}
+    parameters: dict[str, dict[str, Any]] = Field({}, description="of each strategy, defaults filled in")
     recipe: dict[str, Any] = {}
 
     @model_validator(mode="after")

@@ -138,6 +138,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
     (folder / "history.csv").write_text("\n".join(lines) + "\n")
     rows = (f"{step + 1},{step // steps_per_epoch + 1},{value!r}\n" for step, value in enumerate(loss.tolist()))
     (folder / "iterations.csv").write_text("step,epoch,loss\n" + "".join(rows))
+    (folder / "trace.csv").write_text("epoch,batch\n")
     manifest = {
         "schema": 1,
         "spec": {"strategy": {"name": strategy}, "seed": seed},

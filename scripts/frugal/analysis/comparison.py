@@ -27,7 +27,7 @@ def _read(folder: Path, name: str, **options: object) -> pd.DataFrame:
 def comparisons(study: Study, folder: str | Path) -> list["Comparison"]:
     """One comparison per data set and model. Raises FrugalError naming a table that is missing or lacks a cell."""
     folder = Path(folder)
-    tables = {name: _read(folder, name) for name in ("runs", "summary", "history", "audit")}
+    tables = {name: _read(folder, name) for name in ("runs", "summary", "history", "audit", "trace")}
     return [Comparison(study, folder, dataset, model, tables) for dataset, model in study.pairs]
 
 
@@ -82,6 +82,11 @@ class Comparison:
     def audit(self) -> pd.DataFrame:
         """A row per doubt about this comparison."""
         return self._mine(self.tables["audit"])
+
+    @cached_property
+    def trace(self) -> pd.DataFrame:
+        """A row per run and batch that a strategy logged; most strategies log none."""
+        return self._mine(self.tables["trace"])
 
     @property
     def fidelity_differs(self) -> bool:

@@ -10,6 +10,8 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from frugal.analysis import (
+    ast_figures,
+    ast_findings,
     compression_figures,
     compression_findings,
     curves,
@@ -26,6 +28,8 @@ from frugal.study import read_study
 
 __all__ = [
     "Report",
+    "ast_figures",
+    "ast_findings",
     "compression_figures",
     "compression_findings",
     "curves",

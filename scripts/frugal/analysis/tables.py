@@ -33,11 +33,12 @@ class Tables:
     summary: pd.DataFrame
     history: pd.DataFrame
     audit: pd.DataFrame
+    trace: pd.DataFrame
     iterations: list[str] = field(repr=False)
 
     def write(self, folder: Path) -> None:
         """Write every table as CSV, each whole or not at all."""
-        for name in ("runs", "summary", "history", "audit"):
+        for name in ("runs", "summary", "history", "audit", "trace"):
             text = io.StringIO()
             getattr(self, name).to_csv(text, index=False, lineterminator="\n")
             write_text(folder / f"{name}.csv", text.getvalue())
@@ -48,8 +49,9 @@ def tabulate(study: Study, records: list[Record]) -> Tables:
     """All tables of a study from the records of all its runs."""
     doubts = audit(study, records)
     runs = runs_table(study, records, doubts)
-    history = pd.concat([_history_of(record) for record in records], ignore_index=True)
-    return Tables(runs, summary_table(study, runs), history, doubts, _iterations_of(records))
+    history = pd.concat([_named(record, record.history) for record in records], ignore_index=True)
+    trace = pd.concat([_named(record, record.trace) for record in records], ignore_index=True)
+    return Tables(runs, summary_table(study, runs), history, doubts, trace, _iterations_of(records))
 
 
 def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.DataFrame:
@@ -125,11 +127,12 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([summary, pd.DataFrame(verdicts, index=summary.index)], axis=1).copy().reset_index()
 
 
-def _history_of(record: Record) -> pd.DataFrame:
-    history = record.history.copy()
+def _named(record: Record, table: pd.DataFrame) -> pd.DataFrame:
+    """A table of one run with columns that say which run."""
+    named = table.copy()
     for position, (name, value) in enumerate({**record.cell._asdict(), "seed": record.seed}.items()):
-        history.insert(position, name, value)
-    return history
+        named.insert(position, name, value)
+    return named
 
 
 def _iterations_of(records: list[Record]) -> list[str]:
