@@ -145,6 +145,7 @@ class Plan:
             raise FrugalError(
                 f"{where}: strategies lacks the baseline {study.baseline!r} that the others are compared to; add it"
             )
+        _check_groups(study, str(file))
         self._sections[name] = (study, scale)
         seeds = list(range(scale.seeds)) if isinstance(scale.seeds, int) else scale.seeds
         if not seeds:
@@ -156,9 +157,10 @@ class Plan:
             seeds=seeds,
             strategies=strategies,
             labels={s: study.strategies[s].label for s in strategies},
+            parameters={s: self._parameters(study, s, str(file)) for s in strategies},
             recipe=scale.recipe.model_dump(mode="json"),
             margin=scale.margin or study.margin,
-            **study.model_dump(include={"title", "question", "source", "baseline"}),
+            **study.model_dump(include={"title", "question", "source", "baseline", "cost", "groups"}),
             **scale.model_dump(include={"datasets", "models", "target_accuracy"}),
         )
         for model in planned.models:
@@ -168,6 +170,12 @@ class Plan:
                 self._strategy(name, dataset, strategy)
                 self._recipe(name, strategy)
         return planned
+
+    @staticmethod
+    def _parameters(study: StudyConfig, name: str, file: str) -> dict[str, Any]:
+        """A strategy's parameters as the study gives them, checked, with defaults."""
+        config = study.strategies[name]
+        return registry.check("strategy", config.use, config.parameters, f"{file}: strategies.{name}")
 
     @cache  # noqa: B019  one plan lives as long as the process
     def _strategy(self, study: str, dataset: str, name: str) -> StrategySpec:
@@ -179,7 +187,7 @@ class Plan:
             raise FrugalError(
                 f"{where}: follows unknown strategy {config.follows!r}; {did_you_mean(config.follows, known)}"
             )
-        parameters = registry.check("strategy", config.use, config.parameters, where)
+        parameters = self._parameters(self._sections[study][0], name, str(self.files[study]))
         size = self.datasets[dataset].shape[-1]
         stored = (self.datasets[dataset].dct and self.datasets[dataset].dct.keep) or size
         for key, parameter in registry.parameters("strategy", config.use).items():
@@ -261,6 +269,19 @@ class Plan:
     def dataset_json(self, dataset: str) -> str:
         """What prepare.py needs to know, as JSON."""
         return json.dumps(self.datasets[dataset].model_dump(mode="json"))
+
+
+def _check_groups(study: StudyConfig, where: str) -> None:
+    """Raise FrugalError where a group of the figures names what isn't a strategy, the baseline, or a strategy twice."""
+    seen: dict[str, str] = {study.baseline: "the baseline, which is in every panel"}
+    for title, strategies in study.groups.items():
+        for strategy in strategies:
+            if strategy not in study.strategies:
+                known = did_you_mean(strategy, list(study.strategies))
+                raise FrugalError(f"{where}: groups.{title}: unknown strategy {strategy!r}; {known}")
+            if strategy in seen:
+                raise FrugalError(f"{where}: groups.{title}: {strategy!r} is already in {seen[strategy]}; name it once")
+            seen[strategy] = f"the group {title!r}"
 
 
 def _check_writable(folder: Path) -> None:

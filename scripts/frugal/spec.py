@@ -13,6 +13,12 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"  # also a folder name, so nothing a shel
 Name = Field(pattern=NAME)
 
 
+Cost = Literal[
+    *("bytes_read", "samples_forwarded", "samples_backpropagated", "flops_executed", "train_seconds"),
+    *("energy_joules", "peak_memory_bytes", "model_bytes", "live_parameters"),
+]
+
+
 class Strict(BaseModel):
     """A section of the config in which a misspelled key is an error."""
 
@@ -158,6 +164,13 @@ class StudyConfig(Strict):
     source: str = Field("", description="the document or paper it repeats")
     baseline: str = Field(description="the strategy all others are compared to, paired by seed")
     margin: float = Field(0.005, gt=0, lt=1, description="non-inferiority margin, accuracy as a fraction")
+    cost: Cost = Field(
+        "flops_executed",
+        description="what the study is about saving; a control of equal cost is one that spends as much of it",
+    )
+    groups: dict[str, list[str]] = Field(
+        {}, description="strategies that share a panel of a figure, by its title; by default proposals and controls"
+    )
     strategies: dict[str, StrategyConfig] = Field(min_length=1)
     scales: dict[Literal["demo", "cpu", "standard", "published"], Scale]
 

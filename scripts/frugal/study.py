@@ -34,6 +34,8 @@ class Study(BaseModel):
     scale: str
     baseline: str
     controls: list[str] = []
+    cost: str = Field("flops_executed", description="the column of runs.csv that the study is about saving")
+    groups: dict[str, list[str]] = Field({}, description="strategies that share a panel of a figure, by its title")
     margin: float = Field(ge=0, lt=1, description="an accuracy lower by at most this fraction counts as equal")
     target_accuracy: float = Field(gt=0, le=1, description="validation accuracy whose first reaching is timed")
     datasets: list[str] = Field(min_length=1)
@@ -41,6 +43,7 @@ class Study(BaseModel):
     strategies: list[str] = Field(min_length=1, description="in the order in which tables and figures show them")
     seeds: list[int] = Field(min_length=1)
     labels: dict[str, str] = {}
+    parameters: dict[str, dict[str, Any]] = Field({}, description="of each strategy, defaults filled in")
     recipe: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -55,6 +58,19 @@ class Study(BaseModel):
     def pairs(self) -> list[tuple[str, str]]:
         """Every data set with every model: what is compared lies within one of these."""
         return list(itertools.product(self.datasets, self.models))
+
+    @property
+    def panels(self) -> dict[str, list[str]]:
+        """Every strategy but the baseline once, in panels few enough to tell apart; by default proposals and controls."""
+        others = [strategy for strategy in self.strategies if strategy != self.baseline]
+        groups = self.groups or {
+            "Proposals": [strategy for strategy in others if strategy not in self.controls],
+            "Controls": [strategy for strategy in others if strategy in self.controls],
+        }
+        named = [strategy for group in groups.values() for strategy in group]
+        rest = [strategy for strategy in others if strategy not in named]
+        here = {title: [strategy for strategy in group if strategy in others] for title, group in groups.items()}
+        return {title: group for title, group in {**here, "Other strategies": rest}.items() if group}
 
     def runs(self) -> Iterator[tuple[Cell, int]]:
         """Every run of the study, in display order."""

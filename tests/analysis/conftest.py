@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from analysis import factory
+from frugal.analysis.comparison import Comparison, comparisons
 from frugal.analysis.records import read_records
 from frugal.analysis.tables import Tables, tabulate
 from frugal.study import Study, study_of
@@ -24,12 +25,22 @@ def results(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def selection(tmp_path_factory) -> Comparison:
+    """The comparison of a small study that leaves out samples; read only."""
+    folder, given = tmp_path_factory.mktemp("selection"), factory.selection()
+    factory.write_runs(folder, given)
+    of = study_of(given)
+    tabulate(of, read_records(of, folder)).write(folder / "tables")
+    return comparisons(of, folder / "tables")[0]
+
+
 @pytest.fixture
 def make_tables(tmp_path):
     """Tables of a study that differs from the usual one; `spoil` may change records before they are read."""
 
-    def make(spoil=lambda folder: None, **changes) -> tuple[Study, Tables, Path]:
-        given = factory.study(**changes)
+    def make(spoil=lambda folder: None, of=factory.study, **changes) -> tuple[Study, Tables, Path]:
+        given = of(**changes)
         factory.write_runs(tmp_path, given)
         spoil(tmp_path / "runs" / given["name"])
         of = study_of(given)

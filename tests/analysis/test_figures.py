@@ -5,18 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 
-from frugal.analysis import compression_figures, figures
+from frugal.analysis import compression_figures, curves, figures, infobatch_figures, tradeoff
 from frugal.analysis.comparison import comparisons
 from frugal.analysis.labels import spread
 from frugal.analysis.pareto import front
-from frugal.analysis.theme import COLOURS, Look, looks
+from frugal.analysis.theme import CHOSEN, Look, looks, styles
 
 mpl.use("agg")
-ALL = [
-    *(figures.loss_curves, figures.accuracy_bars, figures.differences, figures.to_target),
-    *(figures.tradeoff, figures.tradeoff_flops, figures.tradeoff_seconds),
-    *(compression_figures.ratio_bars, compression_figures.levels),
+SHARED = [
+    *(curves.loss_curves, curves.epochs, curves.accuracy_by_cost),
+    *(figures.accuracy_bars, figures.differences, figures.to_target, figures.clock),
+    *(tradeoff.tradeoff, tradeoff.tradeoff_flops, tradeoff.tradeoff_seconds),
 ]
+ALL = [*SHARED, compression_figures.ratio_bars, compression_figures.levels]
+LOOKS = pytest.mark.parametrize("look", list(looks()), ids=["light", "dark", "light-phone", "dark-phone"])
 
 
 def drawn_texts(figure) -> list:
@@ -38,40 +40,56 @@ def cut_off(figure) -> list[str]:
     return [name for name, box in boxes if not (edge.contains(box.x0, box.y0) and edge.contains(box.x1, box.y1))]
 
 
-@pytest.mark.parametrize("look", list(looks()), ids=["light", "dark", "light-phone", "dark-phone"])
-@pytest.mark.parametrize("draw", ALL, ids=lambda draw: draw.__name__)
-def test_no_text_is_cut_off(draw, look, study, results):
-    compared = comparisons(study, results / "tables/compression")[0]
+def text_lost(draw, compared, look) -> list[str]:
+    look = look.of(compared.study)
     with look.applied():
         figure = draw(compared, look)
         lost = cut_off(figure)
         plt.close(figure)
-    assert not lost
+    return lost
 
 
+@LOOKS
 @pytest.mark.parametrize("draw", ALL, ids=lambda draw: draw.__name__)
+def test_no_text_is_cut_off(draw, look, study, results):
+    assert not text_lost(draw, comparisons(study, results / "tables/compression")[0], look)
+
+
+@LOOKS
+@pytest.mark.parametrize("draw", [*SHARED, infobatch_figures.pruned_share], ids=lambda draw: draw.__name__)
+def test_a_study_of_samples_is_drawn_as_well_as_one_of_bytes(draw, look, selection):
+    assert not text_lost(draw, selection, look)
+
+
+@pytest.mark.parametrize("draw", [*ALL, infobatch_figures.pruned_share], ids=lambda draw: draw.__name__)
 def test_one_seed_and_one_level_are_drawn_too(draw, make_tables):
     study, _, folder = make_tables(seeds=[3], strategies=["full", "fixed-4"], target_accuracy=1.0)
-    look = Look()
-    with look.applied():
-        figure = draw(comparisons(study, folder)[0], look)
-        figure.draw_without_rendering()
-        plt.close(figure)
+    text_lost(draw, comparisons(study, folder)[0], Look())
 
 
 def test_target_that_nobody_reached_is_said(make_tables):
     study, _, folder = make_tables(target_accuracy=1.0)
-    look = Look()
+    look = Look().of(study)
     with look.applied():
         figure = figures.to_target(comparisons(study, folder)[0], look)
     said = [text.get_text() for axes in figure.axes for text in axes.texts]
     plt.close(figure)
-    assert said == ["not reached"] * 2 * len(study.strategies)
+    assert said == ["not reached"] * 2 * len(study.strategies), "epochs and seconds; nothing was spent to get there"
 
 
-def test_every_strategy_has_its_own_colour():
-    assert len(set(COLOURS.values())) == len(COLOURS)
-    assert Look().colour("a-new-idea") == Look(dark=True, narrow=True).colour("a-new-idea")
+@given(st.lists(st.text("abc-", min_size=1, max_size=4), unique=True, max_size=90), st.integers(0, 5))
+def test_no_two_strategies_of_a_study_look_alike(names, controls):
+    names = [*CHOSEN, *names]
+    given = styles(["full", *names], "full", names[len(names) - controls :])
+    assert set(given) == set(names)
+    assert len(set(given.values())) == len(names)
+    assert {name: given[name] for name in CHOSEN} == CHOSEN
+
+
+def test_ten_proposals_have_ten_colours_and_controls_others():
+    names = [f"idea-{number}" for number in range(10)]
+    given = styles(["full", *names, "random", "short"], "full", ["random", "short"])
+    assert len({colour for colour, _ in given.values()}) == 12
 
 
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=12), st.floats(0.01, 3))

@@ -1,8 +1,10 @@
 import pytest
 
-from frugal.analysis import findings, overview
+from analysis import factory
+from frugal.analysis import compression_findings, findings, infobatch_findings, overview
 from frugal.analysis.comparison import comparisons
 from frugal.errors import FrugalError
+from frugal.study import study_of
 
 REPORTED = "config/reported/compression.csv"
 
@@ -23,7 +25,7 @@ def test_headline_admits_that_nothing_is_free(make_tables):
     study, _, folder = make_tables(strategies=["full", "fixed-4"])
     said = findings.headline(comparisons(study, folder)[0])
     assert "no strategy saves anything" in said
-    assert "Every one that reads less loses more than the margin" in said
+    assert "Every one that saves something loses more than the margin" in said
 
 
 def test_headline_admits_that_one_seed_says_nothing(make_tables):
@@ -39,13 +41,67 @@ def test_percent_never_rounds_up_to_all_or_down_to_nothing(share, said):
 
 
 def test_reported_figures_stand_as_the_source_gives_them(compared):
-    table = overview.reported_and_measured(compared, overview.read_reported(REPORTED)).set_index("run")
+    table = compression_findings.reported_and_measured(compared, overview.read_reported(REPORTED)).set_index("run")
     assert set(table.loc[["0", "1", "2", "3", "4"], "reported (mnist): accuracy %"]) == {"95.58"}
     seconds = ["827.24", "1207.59", "873.32", "816.29", "808.59", "never run"]
     assert table["reported: seconds"].tolist() == seconds
-    why = overview.why_they_differ(compared, overview.read_reported(REPORTED))
+    why = compression_findings.why_they_differ(compared, overview.read_reported(REPORTED))
     assert "808.6 s slower than 816.3 s" in why
     assert "on digits rather than mnist" in why
+
+
+def test_headline_speaks_of_the_cost_that_the_study_is_about(selection):
+    said = findings.headline(selection)
+    assert "`infobatch` back-propagates **30\N{NO-BREAK SPACE}%** fewer samples" in said
+    assert "bytes" not in said
+
+
+def test_headline_says_what_the_control_of_equal_cost_says(selection):
+    assert "`infobatch` is better than its control `random-subset`" in findings.headline(selection)
+
+
+def test_headline_does_not_hide_that_only_a_control_is_free_of_a_loss(make_tables):
+    study, _, folder = make_tables(of=factory.selection, strategies=["full", "random-subset", "full-short"])
+    assert "the control `full-short` back-propagates" in findings.headline(comparisons(study, folder)[0])
+
+
+def test_every_control_of_equal_cost_is_compared(selection):
+    said = findings.against_controls(selection)
+    assert "`infobatch` against `random-subset`: +1." in said
+    assert "`infobatch` against `full-short`" in said
+
+
+@pytest.mark.parametrize(("seeds", "warned"), [(1, False), (2, True), (4, True), (5, False)])
+def test_fewer_than_five_seeds_are_warned_of(seeds, warned):
+    said = findings.few_seeds(study_of(factory.study(seeds=list(range(seeds)))))
+    assert bool(said) == warned
+
+
+def test_fidelity_is_spoken_of_only_where_it_differs(compared, selection):
+    assert "accuracy, own fidelity" in overview.headline_table(compared)
+    table = overview.headline_table(selection)
+    assert [column for column in table if "fidelity" in column or "compress" in column] == []
+    assert list(table.columns[4:]) == ["samples saved", "FLOPs saved", "seconds saved"]
+
+
+def test_reported_and_measured_stand_in_one_row_only_for_one_data_set_and_net(make_tables):
+    reported = overview.read_reported("config/reported/infobatch.csv")
+    pairs = {"datasets": ["digits", "cifar-10"], "models": ["resnet-18"]}
+    study, _, folder = make_tables(of=factory.selection, **pairs)
+    table = infobatch_findings.reported_and_measured(comparisons(study, folder), reported)
+    told = table.set_index(["data set, model", "strategy"])
+    source, ours = "reported: best epoch %", "measured: last epoch %"
+    assert told[source].str.contains(r"\d").sum() == 8, "the four tables of the source, two rows each"
+    both = told[told[source].str.contains(r"\d") & told[ours].str.contains(r"\d")]
+    assert set(both.index.get_level_values(0)) == {"cifar-10, resnet-18"}
+    other = told[(told[source] == "–") & told[ours].str.contains(r"\d")]
+    assert set(other.index.get_level_values(0)) == {"digits, resnet-18<small>, not the source's</small>"}
+    assert both[source].str.replace("<small>", "").str.replace("</small>", "").tolist() == ["95.58", "95.37 (−0.21)"]
+
+
+def test_best_epoch_is_no_better_than_it_was(selection):
+    best = infobatch_findings.best_and_last(selection).set_index("strategy")
+    assert (best["best_mean"] - best["last_mean"]).tolist() == pytest.approx([0.003] * 4)
 
 
 def test_missing_table_is_named(study, tmp_path):

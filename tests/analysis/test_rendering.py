@@ -12,6 +12,8 @@ import pytest
 from analysis import factory
 
 NOTEBOOK = Path("notebooks/compression.ipynb")
+NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
+STUDIES = {"compression": factory.study(), "infobatch": factory.selection()}
 EXTERNAL = re.compile(r"""(?:src|href|srcset|url\()\s*=?\s*["']?(?:https?:)?//""")
 
 
@@ -20,32 +22,31 @@ def call(script: str, **options: object) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, f"scripts/{script}.py", *named], capture_output=True, text=True, check=False)
 
 
-def outputs(root: Path) -> dict[str, Path]:
+def outputs(root: Path, name: str) -> dict[str, Path]:
     reports = root / "reports"
     return {
-        **{"ipynb": reports / "compression.ipynb", "html": reports / "compression.html"},
-        **{"figures": reports / "compression", "failed": root / "failed.ipynb"},
+        **{"ipynb": reports / f"{name}.ipynb", "html": reports / f"{name}.html"},
+        **{"figures": reports / name, "failed": root / "failed.ipynb"},
     }
 
 
-def render(root: Path, notebook: Path = NOTEBOOK, **changes: object) -> subprocess.CompletedProcess:
+def render(root: Path, name: str = "compression", **changes: object) -> subprocess.CompletedProcess:
     given = {
-        **{"notebook": notebook, "study": json.dumps(factory.study()), "tables": root / "tables/compression"},
-        **{"reported": "config/reported/compression.csv"},
+        **{"notebook": f"notebooks/{name}.ipynb", "study": json.dumps(STUDIES[name]), "tables": root / "tables" / name},
+        **{"reported": f"config/reported/{name}.csv"},
     }
-    return call("render", **given | outputs(root) | changes)
+    return call("render", **given | outputs(root, name) | changes)
 
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory) -> Path:
-    """A results folder with records, tables, report and front page, made by the scripts alone."""
-    root, given = tmp_path_factory.mktemp("rendered"), factory.study()
-    factory.write_runs(root, given)
-    steps = [
-        call("tabulate_runs", study=json.dumps(given), results=root, out=root / "tables/compression"),
-        render(root),
-        call("index", studies=json.dumps([given]), results=root, out=root / "index.html"),
-    ]
+    """A results folder with records, tables, reports and front page of two studies, made by the scripts alone."""
+    root, steps = tmp_path_factory.mktemp("rendered"), []
+    for name, given in STUDIES.items():
+        factory.write_runs(root, given)
+        steps.append(call("tabulate_runs", study=json.dumps(given), results=root, out=root / "tables" / name))
+        steps.append(render(root, name))
+    steps.append(call("index", studies=json.dumps(list(STUDIES.values())), results=root, out=root / "index.html"))
     for step in steps:
         assert step.returncode == 0, step.stderr
     return root
@@ -57,35 +58,40 @@ def test_analysis_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", told], check=False).returncode == 0
 
 
-def test_notebook_holds_no_output():
-    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_holds_no_output(notebook):
+    cells = nbformat.read(notebook, as_version=4).cells
     assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in cells)
     assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1
 
 
-def test_notebook_depends_only_on_what_the_rule_watches():
-    imported = re.findall(r"(?:from|import)\s+(frugal[\w.]*)", NOTEBOOK.read_text())
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_depends_only_on_what_the_rule_watches(notebook):
+    imported = re.findall(r"(?:from|import)\s+(frugal[\w.]*)", notebook.read_text())
     assert set(imported) == {"frugal.analysis.notebook"}
 
 
-def test_report_is_one_page_that_needs_no_network(rendered):
-    page = (rendered / "reports/compression.html").read_text()
+@pytest.mark.parametrize(("name", "least"), [("compression", 8), ("infobatch", 6)])
+def test_report_is_one_page_that_needs_no_network(rendered, name, least):
+    page = (rendered / f"reports/{name}.html").read_text()
     assert not EXTERNAL.search(page)
     assert "<script" not in page
-    assert page.count("<figure>") == len(list((rendered / "reports/compression").glob("*.png"))) >= 8
+    assert page.count("<figure>") == len(list((rendered / "reports" / name).glob("*.png"))) >= least
     assert "Traceback" not in page
+    assert "Warning" not in page
 
 
 def test_only_the_declared_outputs_are_left(rendered):
     left = sorted(path.name for path in [*rendered.iterdir(), *(rendered / "reports").iterdir()])
-    assert left == ["compression", "compression.html", "compression.ipynb", "index.html", "reports", "runs", "tables"]
+    reports = [name + end for name in STUDIES for end in ("", ".html", ".ipynb")]
+    assert left == sorted([*reports, "index.html", "reports", "runs", "tables"])
 
 
 def test_every_link_of_the_front_page_leads_somewhere(rendered):
     page = (rendered / "index.html").read_text()
     links = re.findall(r'href="([^"]+)"', page)
     local = [link for link in links if not link.startswith("data:")]
-    assert len(local) > 3 * 15, "the record of each of the 15 runs"
+    assert len(local) > 3 * (15 + 12), "the record of each of the 27 runs"
     assert all((rendered / link).is_file() for link in local)
     assert not EXTERNAL.search(page)
 
@@ -96,7 +102,7 @@ def test_failed_cell_leaves_the_earlier_report_alone(rendered, tmp_path):
     broken, failed = tmp_path / "broken.ipynb", tmp_path / "failed.ipynb"
     nbformat.write(notebook, broken)
     kept = {path: path.read_bytes() for path in (rendered / "reports").rglob("*") if path.is_file()}
-    done = render(rendered, broken, failed=failed)
+    done = render(rendered, notebook=broken, failed=failed)
     assert done.returncode == 2
     line = done.stderr.strip().splitlines()[-1]
     assert line == f"frugal: cell 4 of {broken} failed with ValueError: no such luck; see {failed}"

@@ -3,14 +3,17 @@ import re
 import shutil
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis import factory
+from frugal.analysis.costs import COSTS
 from frugal.analysis.records import read_records
 from frugal.analysis.tables import tabulate
+from frugal.spec import Cost
 from frugal.study import study_of
 
 RUNS = {
@@ -58,6 +61,27 @@ def test_control_is_the_one_that_read_as_many_bytes(results):
     assert summary.loc["ema-4-16", "control"] == "random-4-16"
     assert summary.loc["ema-4-16", "control_difference_low"] > 0
     assert pd.isna(summary.loc["fixed-16", "control"]), "nothing else reads that much"
+
+
+def test_control_is_chosen_by_the_cost_that_the_study_is_about(selection, make_tables):
+    row = selection.summary.set_index("strategy").loc["infobatch"]
+    assert row["control"] == "random-subset"
+    assert row["control_difference_low"] > 0
+    _, tables, _ = make_tables(cost="flops_executed")
+    control = tables.summary.set_index("strategy")["control"]
+    assert control["ema-4-16"] == "fixed-16", "all execute as many FLOPs; the first of the controls is named"
+
+
+def test_cost_to_the_target_is_what_was_spent_until_then(make_tables):
+    _, tables, _ = make_tables(of=factory.selection, target_accuracy=0.98)
+    row = tables.runs.set_index(["strategy", "seed"]).loc[("infobatch", 1)]
+    assert row["epochs_to_target"] == 2
+    assert row["cost_to_target"] == 2 * row["samples_backpropagated"] / row["epochs"]
+
+
+def test_every_cost_that_a_study_may_name_is_tabulated_and_has_words(selection):
+    assert set(get_args(Cost)) == set(COSTS)
+    assert {f"{cost}_saved_mean" for cost in COSTS} <= set(selection.summary)
 
 
 def test_one_seed_gives_numbers_but_no_verdict(make_tables):

@@ -2,7 +2,7 @@
 
 
 rule tabulate:
-    """The runs of one study as tables: one row per run, per cell, per epoch, per iteration."""
+    """The runs of one study as tables: one row per run, per cell, per epoch, per iteration, per batch."""
     input:
         script="scripts/tabulate_runs.py",
         records=records_of_study,
@@ -17,6 +17,7 @@ rule tabulate:
         history=f"{RESULTS}/tables/{{study}}/history.csv",
         iterations=f"{RESULTS}/tables/{{study}}/iterations.csv",
         audit=f"{RESULTS}/tables/{{study}}/audit.csv",
+        trace=f"{RESULTS}/tables/{{study}}/trace.csv",
     log:
         f"{RESULTS}/tables/{{study}}/tabulate.log",
     benchmark:

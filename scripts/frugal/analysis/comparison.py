@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from frugal.analysis.costs import spent_by_epoch
 from frugal.errors import FrugalError
 from frugal.study import Study
 
@@ -26,8 +27,14 @@ def _read(folder: Path, name: str, **options: object) -> pd.DataFrame:
 def comparisons(study: Study, folder: str | Path) -> list["Comparison"]:
     """One comparison per data set and model. Raises FrugalError naming a table that is missing or lacks a cell."""
     folder = Path(folder)
-    tables = {name: _read(folder, name) for name in ("runs", "summary", "history", "audit")}
+    tables = {name: _read(folder, name) for name in ("runs", "summary", "history", "audit", "trace")}
     return [Comparison(study, folder, dataset, model, tables) for dataset, model in study.pairs]
+
+
+def _band(seeds: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the columns, with one standard error to either side; a line without a band where there is one seed."""
+    mean, error = seeds.mean(axis=1), seeds.sem(axis=1).fillna(0)
+    return pd.DataFrame({"mean": mean, "low": (mean - error).clip(lower=mean / 10), "high": mean + error})
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Comparison:
             raise FrugalError(
                 f"{path} has no row for {self.dataset}/{self.model}/{missing[0]}; remove it and run again"
             )
-        return summary.loc[self.study.strategies].reset_index(drop=True)
+        return summary.loc[self.study.strategies].reset_index(drop=True).copy()  # in one piece, to be added to
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -76,23 +83,41 @@ class Comparison:
         """A row per doubt about this comparison."""
         return self._mine(self.tables["audit"])
 
-    def groups(self) -> dict[str, list[str]]:
-        """The strategies but the baseline, in groups of one idea, few enough for one panel each."""
-        titles = {
-            "Fixed level": lambda name: name.startswith("fixed"),
-            "Median or set threshold": lambda name: name.startswith(("median", "threshold")),
-            "Moving average, random control": lambda name: name.startswith(("ema", "random")),
-        }
-        groups: dict[str, list[str]] = {}
+    @cached_property
+    def trace(self) -> pd.DataFrame:
+        """A row per run and batch that a strategy logged; most strategies log none."""
+        return self._mine(self.tables["trace"])
+
+    @property
+    def fidelity_differs(self) -> bool:
+        """Whether any strategy is tested at another fidelity than that of the whole images; else there is one accuracy."""
+        gap = self.runs["test_accuracy"] - self.runs["test_accuracy_full_fidelity"]
+        return bool((gap != 0).any())
+
+    @property
+    def curve(self) -> str:
+        """The accuracy that history has for every epoch: `test` where the recipe asks for its curve, else `val`."""
+        return "test" if self.history.get("test_accuracy", pd.Series(dtype=float)).notna().any() else "val"
+
+    def by_epoch(self, column: str) -> dict[str, pd.DataFrame]:
+        """A column of history per strategy that has it: a row per epoch; mean, low and high (one standard error) over seeds."""
+        found = {}
         for strategy in self.study.strategies:
-            if strategy == self.study.baseline:
-                continue
-            if "spectral" in strategy or "anneal" in strategy:
-                title = "Small pixels (spectral), full end (anneal)"
-            else:
-                title = next((title for title, holds in titles.items() if holds(strategy)), "Other strategies")
-            groups.setdefault(title, []).append(strategy)
-        return groups
+            mine = self.history[self.history["strategy"] == strategy]
+            seeds = mine.pivot(index="epoch", columns="seed", values=column)
+            if seeds.notna().any(axis=None):
+                found[strategy] = _band(seeds)
+        return found
+
+    def spent(self, cost: str) -> dict[str, pd.Series]:
+        """Per strategy, what it had spent of a cost by the end of each epoch, mean over seeds; empty where no history tells."""
+        found = {}
+        for strategy in self.study.strategies:
+            mine = self.history[self.history["strategy"] == strategy]
+            runs = [spent_by_epoch(run.set_index("epoch"), cost) for _, run in mine.groupby("seed")]
+            if all(run is not None for run in runs):
+                found[strategy] = pd.concat(runs, axis=1).mean(axis=1)
+        return found
 
     @cached_property
     def _iterations(self) -> pd.DataFrame:
@@ -114,11 +139,7 @@ class Comparison:
             smooth = seeds.rolling(window, center=True, min_periods=window // 2 + 1).mean()
             kept = np.unique(np.linspace(0, len(smooth) - 1, min(400, len(smooth))).round().astype(int))
             smooth = smooth.iloc[kept]
-            mean = smooth.mean(axis=1)
-            error = smooth.sem(axis=1).fillna(0)  # one seed: a line without a band
-            curves[strategy] = pd.DataFrame(
-                {"mean": mean, "low": (mean - error).clip(lower=mean / 10), "high": mean + error}
-            )
+            curves[strategy] = _band(smooth)
         return curves, window
 
     def levels(self) -> dict[str, pd.DataFrame]:

@@ -1,41 +1,49 @@
-"""Against the control of equal cost: without it, a saving says nothing about the idea behind it."""
+"""Against the controls of equal cost: without them, a saving says nothing about the idea behind it."""
 
 import pandas as pd
 
 from frugal.analysis.statistics import intervals, paired
 from frugal.study import Study
 
-NEAR = 0.05  # two strategies cost the same where their bytes differ by at most this share
+NEAR = 0.05  # two strategies cost the same where what they spent differs by at most this share
+DIFFERENCE = [f"control_difference_{part}" for part in ("mean", "low", "high")]
+
+
+def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
+    """Every strategy beside every control that spent nearly as much of the study's cost, the nearest first.
+
+    A control is itself compared with the other controls; the baseline with none. runs: a row per run
+    returns: columns of `cell`, control, distance (share by which the costs differ), and control_difference_mean, _low,
+      _high, the difference in test accuracy, paired by seed; no row where nothing was measured or nobody spent as much
+    """
+    spent = runs.groupby(cell, sort=False, observed=True)[study.cost].mean()
+    rows = []
+    for key, mine in spent.items():
+        *pair, strategy = key
+        others = [name for name in study.controls if name in study.strategies and name != strategy]
+        distances = {
+            name: abs(spent[(*pair, name)] / mine - 1) for name in others if mine and strategy != study.baseline
+        }
+        near = {name: distance for name, distance in distances.items() if distance <= NEAR}  # NaN is not near
+        for control in sorted(near, key=near.get):
+            row = dict(zip(cell, key, strict=True)) | {"control": control, "distance": near[control]}
+            rows.append(row | _difference(runs, cell, key, (*pair, control)))
+    return pd.DataFrame(rows, columns=[*cell, "control", "distance", *DIFFERENCE])
+
+
+def _difference(
+    runs: pd.DataFrame, cell: list[str], mine: tuple[str, ...], theirs: tuple[str, ...]
+) -> dict[str, float]:
+    by, own = ["dataset", "model", "seed"], runs.set_index(cell)[["seed", "test_accuracy"]]
+    pair = [own.loc[[key]].reset_index()[[*by, "test_accuracy"]] for key in (mine, theirs)]
+    difference, _ = paired(*pair, by=by)
+    found = intervals(difference.assign(all="all"), ["all"]).iloc[0]
+    return {name: found[name.replace("control_difference", "test_accuracy")] for name in DIFFERENCE}
 
 
 def against_controls(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
-    """Per cell, the control nearest in bytes read and the difference in test accuracy, paired by seed; null without one.
-
-    A control is itself compared with the other controls. returns: indexed by `cell`; columns control,
-    control_difference_mean, _low, _high.
-    """
-    read = runs.groupby(cell, sort=False)["bytes_read"].mean()
-    found = {key: _nearest(study, read, *key) for key in read.index}
-    rows = []
-    for key, control in found.items():
-        if control is not None:
-            mine = runs.set_index(cell).loc[[key]].reset_index()
-            theirs = runs.set_index(cell).loc[[(*key[:2], control)]].reset_index()
-            by = ["dataset", "model", "seed"]
-            columns = [*by, "test_accuracy"]
-            difference, _ = paired(mine[columns], theirs[columns], by=by)
-            rows.append(difference.rename(columns={"test_accuracy": "control_difference"}).join(mine[cell]))
-    names = [f"control_difference_{part}" for part in ("mean", "low", "high")]
-    table = intervals(pd.concat(rows), cell) if rows else pd.DataFrame(columns=names, dtype=float)
-    table = table.reindex(read.index)
-    table.insert(0, "control", pd.Series(found, dtype=object))
-    return table
-
-
-def _nearest(study: Study, read: pd.Series, dataset: str, model: str, strategy: str) -> str | None:
-    """The control that reads nearly as many bytes as this strategy, the nearest first; None where there is none."""
-    mine = read[dataset, model, strategy]
-    others = [name for name in study.controls if name in study.strategies and name != strategy]
-    distance = {name: abs(read[dataset, model, name] / mine - 1) for name in others} if mine else {}
-    nearest = min(distance, key=distance.get, default=None)
-    return nearest if nearest is not None and distance[nearest] <= NEAR and strategy != study.baseline else None
+    """Per cell the nearest control: columns control and control_difference_mean, _low, _high; null without one."""
+    cells = runs.groupby(cell, sort=False).size().index
+    nearest = equal_cost(study, runs, cell).drop_duplicates(cell).set_index(cell)
+    nearest = nearest.reindex(cells)[["control", *DIFFERENCE]]
+    return nearest.astype(dict.fromkeys(DIFFERENCE, float) | {"control": object})

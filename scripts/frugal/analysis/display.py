@@ -24,7 +24,7 @@ DARK = "(prefers-color-scheme: dark)"
 def png(draw: Draw, compared: Comparison, look: Look) -> tuple[bytes, int]:
     """The figure as PNG with 256 colours (a third of the size, no visible difference), and its width in CSS pixels."""
     with look.applied():
-        figure = draw(compared, look)
+        figure = draw(compared, look.of(compared.study))
         raw = io.BytesIO()
         figure.savefig(raw, format="png")
         plt.close(figure)

@@ -1,16 +1,16 @@
 """Sentences that depend on the outcome, computed from the tables so that they can never contradict them. Markdown."""
 
 import pandas as pd
+from scipy import stats
 
 from frugal.analysis.comparison import Comparison
-from frugal.analysis.statistics import BETTER, EQUAL, UNDECIDED, WORSE
+from frugal.analysis.controls import NEAR, equal_cost
+from frugal.analysis.costs import COSTS
+from frugal.analysis.statistics import BETTER, CONFIDENCE, EQUAL, UNDECIDED, WORSE
+from frugal.study import Study
 
-SAVINGS = {
-    "bytes_read": "reads {} fewer bytes",
-    "flops_executed": "executes {} fewer FLOPs",
-    "train_seconds": "trains in {} less time",
-}
 ENOUGH = 0.01  # a saving below one per cent is not worth a headline
+FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -27,8 +27,12 @@ def points(difference: float) -> str:
 
 def code(names: list[str]) -> str:
     """Names of strategies as a list in a sentence."""
-    quoted = [f"`{name}`" for name in names]
-    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1] if quoted else "none"
+    return listed([f"`{name}`" for name in names]) or "none"
+
+
+def listed(parts: list[str]) -> str:
+    """Parts of a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
 def _against(row: pd.Series, compared: Comparison, metric: str = "test_accuracy") -> str:
@@ -40,14 +44,19 @@ def _against(row: pd.Series, compared: Comparison, metric: str = "test_accuracy"
 def savings_at_no_loss(compared: Comparison) -> dict[str, pd.Series]:
     """Per cost, the row of the strategy that saves most among those better than or equal to the baseline; may be empty.
 
-    A saving counts where its whole 95 % interval lies above one per cent.
+    The costs are the study's own, FLOPs, seconds and joules. A saving counts where its whole 95 % interval lies above one
+    per cent. A control counts too, but makes way for a proposal that saves as much within five per cent.
     """
-    lossless = compared.summary[compared.summary["verdict"].isin([BETTER, EQUAL])]
+    study, summary = compared.study, compared.summary
+    lossless = summary[summary["verdict"].isin([BETTER, EQUAL])]
     best = {}
-    for cost in SAVINGS:
-        saving = lossless[lossless[f"{cost}_saved_low"] > ENOUGH]
+    for cost in dict.fromkeys([study.cost, "flops_executed", "train_seconds", "energy_joules"]):
+        saving = lossless[lossless[f"{cost}_saved_low"] > ENOUGH].sort_values(f"{cost}_saved_mean", ascending=False)
         if len(saving):
-            best[cost] = saving.loc[saving[f"{cost}_saved_mean"].idxmax()]
+            enough = (1 - NEAR) * saving[f"{cost}_saved_mean"].iloc[0]
+            alike = saving[saving[f"{cost}_saved_mean"] >= enough]
+            proposals = alike[~alike["strategy"].isin(study.controls)]
+            best[cost] = (proposals if len(proposals) else alike).iloc[0]
     return best
 
 
@@ -65,27 +74,48 @@ def headline(compared: Comparison) -> str:
         )
     parts: dict[str, list[str]] = {}
     for cost, row in best.items():
-        parts.setdefault(row["strategy"], []).append(SAVINGS[cost].format(f"**{percent(row[f'{cost}_saved_mean'])}**"))
+        parts.setdefault(row["strategy"], []).append(
+            COSTS[cost].saving.format(f"**{percent(row[f'{cost}_saved_mean'])}**")
+        )
     rows = {row["strategy"]: row for row in best.values()}
     sentences = [
-        f"`{strategy}` {' and '.join(saved)} and stays within the margin of {100 * study.margin:g} points"
+        f"{_called(strategy, study)} {listed(saved)} and stays within the margin of {100 * study.margin:g} points"
         if rows[strategy]["verdict"] == EQUAL
-        else f"`{strategy}` {' and '.join(saved)} and is more accurate"
+        else f"{_called(strategy, study)} {listed(saved)} and is more accurate"
         for strategy, saved in parts.items()
     ]
     sentences = [f"{text} ({_against(rows[name], compared)})" for text, name in zip(sentences, parts, strict=True)]
-    return f"{where}, " + "; ".join(sentences) + "."
+    return f"{where}, " + "; ".join(sentences) + "." + _by_control(compared, rows)
+
+
+def _called(strategy: str, study: Study) -> str:
+    return f"{'the control ' if strategy in study.controls else ''}`{strategy}`"
+
+
+def _by_control(compared: Comparison, praised: dict[str, pd.Series]) -> str:
+    """What the controls of equal cost say of the praised proposals; a saving that they have too is not the idea's."""
+    said, equally = [], COSTS[compared.study.cost].equally
+    for strategy, row in praised.items():
+        low, high = row["control_difference_low"], row["control_difference_high"]
+        if strategy not in compared.study.controls and pd.notna(low):
+            found = "is better than" if low > 0 else "is worse than" if high < 0 else "cannot be told from"
+            interval = f"{points(row['control_difference_mean'])} points, 95 % interval {points(low)} to {points(high)}"
+            said.append(f" `{strategy}` {found} its control `{row['control']}`, which {equally} ({interval}).")
+    return "".join(said)
 
 
 def _closest(compared: Comparison) -> str:
-    """The most accurate of the undecided strategies that read less, for whoever wants to run more seeds."""
-    summary = compared.summary
-    undecided = summary[(summary["verdict"] == UNDECIDED) & (summary["bytes_read_saved_mean"] > ENOUGH)]
+    """The most accurate of the undecided strategies that save something, for whoever wants to run more seeds."""
+    summary, cost = compared.summary, compared.study.cost
+    saves = summary[f"{cost}_saved_mean"] > ENOUGH
+    undecided = summary[(summary["verdict"] == UNDECIDED) & saves]
     if undecided.empty:
-        return "Every one that reads less loses more than the margin."
+        lost = "Every one that saves something loses more than the margin."
+        return lost if saves.any() else "None of them saves anything."
     row = undecided.loc[undecided["test_accuracy_difference_mean"].idxmax()]
-    saved = SAVINGS["bytes_read"].format(percent(row["bytes_read_saved_mean"]))
-    return f"Closest is `{row['strategy']}`, which {saved} and stays undecided ({_against(row, compared)})."
+    saved = COSTS[cost].saving.format(percent(row[f"{cost}_saved_mean"]))
+    closest = f"Closest is {_called(row['strategy'], compared.study)}, which {saved} and stays undecided"
+    return f"{closest} ({_against(row, compared)})." + _by_control(compared, {row["strategy"]: row})
 
 
 def verdicts(compared: Comparison) -> str:
@@ -102,33 +132,34 @@ def verdicts(compared: Comparison) -> str:
         if strategies:
             said.append(f"{name}: {code(strategies)}")
     margin = f"{100 * compared.study.margin:g} points"
-    opening = f"At their own fidelity, against `{compared.study.baseline}` and with a margin of {margin}:"
-    return opening + "\n\n" + "\n".join(f"- {line}" for line in said)
+    fidelity = "At their own fidelity, against" if compared.fidelity_differs else "Against"
+    opening = f"{fidelity} `{compared.study.baseline}` and with a margin of {margin}:"
+    return "\n\n".join(filter(None, [opening, "\n".join(f"- {line}" for line in said), few_seeds(compared.study)]))
 
 
-def fidelity_gap(compared: Comparison) -> str:
-    """What happens when a net trained on compressed images meets sharp ones."""
-    gap = compared.summary["test_accuracy_mean"] - compared.summary["test_accuracy_full_fidelity_mean"]
-    worst = compared.summary.assign(gap=gap).nlargest(1, "gap").iloc[0]
-    if worst["gap"] < 0.01:
-        return "Every strategy is within a point as good on uncompressed images as at its own fidelity."
-    robust = compared.summary["strategy"][gap.abs() < 0.01].tolist()
-    stay = f"Within one point of their own fidelity stay {code(robust)}." if robust else "All lose a point or more."
+def few_seeds(study: Study) -> str:
+    """A warning where so few seeds were run that the intervals themselves are uncertain; else empty."""
+    seeds = len(study.seeds)
+    if not 2 <= seeds < FEW:  # of one seed the headline says that it allows no conclusion
+        return ""
+    wide = stats.t.ppf(0.5 + CONFIDENCE / 2, seeds - 1)
     return (
-        f"Tested on uncompressed images, `{worst['strategy']}` falls from {percent(worst['test_accuracy_mean'], 1)} to "
-        f"{percent(worst['test_accuracy_full_fidelity_mean'], 1)}: a net that hardly saw sharp images need not "
-        f"understand them. {stay}"
+        f"**{seeds} seeds are few.** The interval of a mean is then {wide:.1f} standard errors wide to either side, and the "
+        f"standard error itself is a guess from {seeds} numbers; a verdict may change with more. Run at least {FEW}."
     )
 
 
 def against_controls(compared: Comparison) -> str:
-    """Whether choosing samples by importance beats its control of equal cost."""
-    rows = compared.summary.dropna(subset=["control_difference_mean"])
-    rows = rows[~rows["strategy"].isin(compared.study.controls)]
-    if rows.empty:
-        return "No strategy has a control that read as many bytes, so none can be told from simply reading less."
+    """Whether each proposal beats the controls that spent as much of the study's cost."""
+    study = compared.study
+    equally = COSTS[study.cost].equally
+    pairs = equal_cost(study, compared.runs, ["dataset", "model", "strategy"])
+    pairs = pairs[~pairs["strategy"].isin(study.controls)]
+    proposals = [name for name in study.strategies if name not in (study.baseline, *study.controls)]
+    if pairs.empty:
+        return f"No strategy has a control that {equally}, so none can be told from simply doing less."
     sentences = []
-    for _, row in rows.iterrows():
+    for _, row in pairs.iterrows():
         low, high = row["control_difference_low"], row["control_difference_high"]
         found = "no interval from one seed" if pd.isna(low) else f"95 % interval {points(low)} to {points(high)}"
         sure = (
@@ -137,7 +168,26 @@ def against_controls(compared: Comparison) -> str:
         sentences.append(
             f"- `{row['strategy']}` against `{row['control']}`: {points(row['control_difference_mean'])} points ({found}){sure}"
         )
-    return "Against the control that reads as many bytes (within 5 %):\n\n" + "\n".join(sentences)
+    without = [name for name in proposals if name not in set(pairs["strategy"])]
+    missing = f"\n\nWithout such a control: {code(without)}." if without else ""
+    return f"Against each control that {equally} (within {100 * NEAR:g} %):\n\n" + "\n".join(sentences) + missing
+
+
+def clock(compared: Comparison) -> str:
+    """How much of what was saved of the study's cost reaches the clock, per strategy."""
+    cost, lines = compared.study.cost, []
+    for _, row in compared.summary.iterrows():
+        saved, seconds = row[f"{cost}_saved_mean"], row["train_seconds_saved_mean"]
+        if pd.notna(saved) and pd.notna(seconds) and saved > ENOUGH:
+            low, high = row["train_seconds_saved_low"], row["train_seconds_saved_high"]
+            interval = f" (95 % interval {percent(low, 1)} to {percent(high, 1)})" if pd.notna(low) else ""
+            share = f", {percent(seconds / saved)} of what was left out" if seconds > 0 else ""
+            name = COSTS[cost].heading
+            told = f"{percent(saved, 1)} {name}, {percent(seconds, 1)} seconds saved{interval}{share}"
+            lines.append(f"- `{row['strategy']}`: {told}")
+    if not lines:
+        return "No strategy saves more than one per cent, so there is nothing that could reach the clock."
+    return "\n".join(lines)
 
 
 def reaching(compared: Comparison) -> str:
@@ -147,29 +197,18 @@ def reaching(compared: Comparison) -> str:
     always = summary[summary["seeds_at_target"] == summary["seeds"]]
     if always.empty:
         return f"No strategy reaches {target} with every seed."
-    first, fastest = (
-        always.loc[always["epochs_to_target_mean"].idxmin()],
-        always.loc[always["seconds_to_target_mean"].idxmin()],
-    )
+    fastest = always.loc[always["seconds_to_target_mean"].idxmin()]
+    first = always.loc[always["epochs_to_target_mean"].idxmin()]
+    said = [f"in epochs is `{first['strategy']}` ({first['epochs_to_target_mean']:.3g})"]
+    if study.cost != "train_seconds" and always["cost_to_target_mean"].notna().any():
+        least = always.loc[always["cost_to_target_mean"].idxmin()]
+        cost = COSTS[study.cost]
+        spent = cost.told(least["cost_to_target_mean"])
+        said.append(f"by {cost.axis.removesuffix(' in training')} `{least['strategy']}` ({spent})")
+    said.append(f"in time `{fastest['strategy']}` ({fastest['seconds_to_target_mean']:.3g} s)")
     never = summary["strategy"][summary["seeds_at_target"] == 0].tolist()
-    return (
-        f"{len(always)} of {len(summary)} strategies reach {target} with every seed; first in epochs is `{first['strategy']}` "
-        f"({first['epochs_to_target_mean']:.3g}), first in time `{fastest['strategy']}` "
-        f"({fastest['seconds_to_target_mean']:.3g} s)." + (f" Never: {code(never)}." if never else "")
-    )
-
-
-def flips(compared: Comparison) -> str:
-    """How settled the levels are at the end."""
-    last = {
-        name: share["flip"].iloc[-1] for name, share in compared.levels().items() if pd.notna(share["flip"].iloc[-1])
-    }
-    if not last:
-        return "No strategy changed levels."
-    most, least = max(last, key=last.get), min(last, key=last.get)
-    return (
-        f"In the last epoch, the share of samples that changed level lies between {percent(last[least], 1)} (`{least}`) "
-        f"and {percent(last[most], 1)} (`{most}`)."
+    return f"{len(always)} of {len(summary)} strategies reach {target} with every seed; first {', '.join(said)}." + (
+        f" Never: {code(never)}." if never else ""
     )
 
 
@@ -182,21 +221,3 @@ def doubts(compared: Comparison) -> str:
         )
     lines = [f"- **{row.finding}** — {row.runs}: {row.detail}" for row in compared.audit.itertuples()]
     return "**The audit found reasons for doubt:**\n\n" + "\n".join(lines)
-
-
-def scaled_levels(compared: Comparison) -> str:
-    """How many coefficients the levels in the strategies' names are on this data set; empty where they are what they say."""
-    real: dict[int, int] = {}
-    columns = [column for column in compared.history if column.startswith("share_k")]
-    for strategy, rows in compared.history.groupby("strategy"):
-        named = sorted(int(part) for part in strategy.split("-") if part.isdigit())
-        used = sorted(int(column.removeprefix("share_k")) for column in columns if rows[column].max() > 0)
-        if len(named) == len(used):
-            real |= dict(zip(named, used, strict=True))
-    if all(level == name for name, level in real.items()):
-        return ""
-    pairs = ", ".join(f"{name} means {real[name]} × {real[name]}" for name in sorted(real, reverse=True))
-    return (
-        f"The images of {compared.dataset} are smaller than the 28 × 28 pixels after which the strategies are named, so the "
-        f"levels shrink with them: {pairs}."
-    )

@@ -1,10 +1,12 @@
-"""Put labels beside what they name, without covering each other."""
+"""Put labels beside what they name, without covering each other, and say above a figure how to read it."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
+
+from frugal.analysis.theme import Look
 
 # Where a label may stand around its point: (dx, dy) in units of text height, and its alignment. Nearest first.
 PLACES = [
@@ -87,3 +89,37 @@ def _near(point: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
     """Distance of a point from the stretch between two others."""
     along = np.clip(np.dot(point - start, end - start) / np.dot(end - start, end - start), 0, 1)
     return float(np.hypot(*(point - start - along * (end - start))))
+
+
+def name_ends(axes: Axes, ends: list[tuple[str, float, float]], look: Look) -> None:
+    """Names in the right margin, each beside the end of its curve."""
+    axes.figure.draw_without_rendering()
+    heights = axes.transAxes.inverted().transform(axes.transData.transform([(x, y) for _, x, y in ends]))[:, 1]
+    line = 12 * axes.figure.dpi / 72 / axes.get_window_extent().height
+    placed = spread(heights, line)
+    shift = max(0, -min(placed) + line / 2)
+    for (strategy, _, _), start, place in zip(ends, heights, placed, strict=True):
+        axes.annotate(
+            strategy,
+            (1, start),
+            xytext=(1.06, place + shift),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            va="center",
+            fontsize="small",
+            color=look.ink,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": look.colour(strategy),
+                "lw": 1.2,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
+            annotation_clip=False,
+        )
+
+
+def remark(axes: Axes, look: Look, text: str) -> None:
+    """How to read a figure, above it, where it covers no data."""
+    axes.set_title(look.lines(text), fontweight="normal", fontsize="medium", color=look.faint)

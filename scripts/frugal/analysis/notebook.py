@@ -9,12 +9,37 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
-from frugal.analysis import compression_figures, figures, findings, overview
+from frugal.analysis import (
+    ast_figures,
+    ast_findings,
+    compression_figures,
+    compression_findings,
+    curves,
+    figures,
+    findings,
+    infobatch_figures,
+    infobatch_findings,
+    overview,
+    tradeoff,
+)
 from frugal.analysis.comparison import Comparison, comparisons
 from frugal.analysis.display import Draw, figure, table
 from frugal.study import read_study
 
-__all__ = ["Report", "compression_figures", "figures", "findings", "overview"]
+__all__ = [
+    "Report",
+    "ast_figures",
+    "ast_findings",
+    "compression_figures",
+    "compression_findings",
+    "curves",
+    "figures",
+    "findings",
+    "infobatch_figures",
+    "infobatch_findings",
+    "overview",
+    "tradeoff",
+]
 
 
 class Report:
@@ -42,6 +67,12 @@ class Report:
         """Show a table."""
         for one in self._each():
             display(HTML(table(rows(one))))
+
+    def whole(self, *parts: Callable[[list[Comparison], pd.DataFrame], pd.DataFrame | str]) -> None:
+        """Show tables or paragraphs about every data set and model at once, made with the author's figures."""
+        for part in parts:
+            made = part(self.compared, self.reported)
+            display(Markdown(made) if isinstance(made, str) else HTML(table(made)))
 
     def show(self, draw: Draw, name: str, caption: str) -> None:
         """Show a figure and save it as <data set>-<model>-<name>.png."""

@@ -1,4 +1,4 @@
-"""The tables of a report: what was run, the headline table, and what the author reported beside what we measured."""
+"""The tables of every report: what was run, the headline table; and the author's figures as they were reported."""
 
 import html
 from pathlib import Path
@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from frugal.analysis.comparison import Comparison
-from frugal.analysis.findings import percent, points
+from frugal.analysis.costs import COSTS, worth_a_column
+from frugal.analysis.findings import points
 from frugal.errors import FrugalError
 from frugal.study import Study
 
@@ -34,37 +35,30 @@ def pill(verdict: str, reason: str) -> str:
     return f'<span class="verdict {word}" title="{told}">{word}</span>'
 
 
-def _name(study: Study, strategy: str) -> str:
+def named(study: Study, strategy: str) -> str:
+    """A strategy's name as code; its label shows on hovering."""
     label = html.escape(study.labels.get(strategy, ""), quote=True)
     return f'<code title="{label}">{html.escape(strategy)}</code>'
 
 
 def headline_table(compared: Comparison) -> pd.DataFrame:
     """A row per strategy: accuracies, what was saved, and the verdicts. Cells are HTML."""
-    rows = []
+    fidelity, costs, rows = compared.fidelity_differs, worth_a_column(compared.summary, compared.study.cost), []
     for _, row in compared.summary.iterrows():
         baseline = row["strategy"] == compared.study.baseline
-        saved = {
-            name: whole_percent(row[f"{cost}_saved_mean"])
-            for name, cost in (
-                ("bytes saved", "bytes_read"),
-                ("FLOPs saved", "flops_executed"),
-                ("seconds saved", "train_seconds"),
-                ("memory saved", "peak_memory_bytes"),
-            )
+        cells = {
+            "strategy": named(compared.study, row["strategy"]),
+            f"accuracy{', own fidelity' * fidelity}": with_interval(row, "test_accuracy", 100, 2),
+            "points": "" if baseline else points(row["test_accuracy_difference_mean"]),
+            "verdict": pill(row["verdict"], row["verdict_reason"]),
         }
-        rows.append(
-            {
-                "strategy": _name(compared.study, row["strategy"]),
-                "accuracy, own fidelity": with_interval(row, "test_accuracy", 100, 2),
-                "points": "" if baseline else points(row["test_accuracy_difference_mean"]),
-                "verdict": pill(row["verdict"], row["verdict_reason"]),
+        if fidelity:
+            cells |= {
                 "accuracy, un&shy;compressed": with_interval(row, "test_accuracy_full_fidelity", 100, 2),
                 "verdict ": pill(row["verdict_full_fidelity"], row["verdict_full_fidelity_reason"]),
                 "com&shy;pression": f"{row['compression_ratio_mean']:.2f}",
-                **saved,
             }
-        )
+        rows.append(cells | {COSTS[cost].saved: whole_percent(row[f"{cost}_saved_mean"]) for cost in costs})
     return pd.DataFrame(rows)
 
 
@@ -77,7 +71,9 @@ def _values(runs: pd.DataFrame, column: str) -> str:
 def setting(study: Study, compared: list[Comparison]) -> pd.DataFrame:
     """What was run, as two columns; read from the records, so that it is what happened and not what was planned."""
     runs = pd.concat([one.runs for one in compared])
-    plain = {key: value for key, value in study.recipe.items() if not isinstance(value, (dict, list))}
+    plain = {
+        key: value for key, value in study.recipe.items() if value is not None and not isinstance(value, (dict, list))
+    }
     recipe = ", ".join(key.replace("_", " ") + f" {value}" for key, value in plain.items())
     commits = ", ".join(
         f"{str(commit)[:10]}{' (with uncommitted changes)' if str(dirty) == 'True' else ''}"
@@ -117,63 +113,3 @@ def read_reported(path: str | Path) -> pd.DataFrame:
     if missing:
         raise FrugalError(f"the reported figures {path} lack the column {missing[0]}; restore the file from git")
     return reported
-
-
-def reported_and_measured(compared: Comparison, reported: pd.DataFrame) -> pd.DataFrame:
-    """The author's accuracy and time beside ours, per run of the author; ratios to the first run, since machines differ."""
-    wide = reported.pivot(index=["run", "strategy"], columns="metric", values="value").reset_index()
-    summary = compared.summary.set_index("strategy")
-    first = wide.iloc[0]
-    dataset = ", ".join(reported["dataset"].unique())
-    rows = []
-    for _, run in wide.iterrows():
-        ours = summary.loc[run["strategy"]] if run["strategy"] in summary.index else None
-        known = pd.notna(run["test_accuracy"])
-        row = {
-            "run": run["run"],
-            "strategy": _name(compared.study, run["strategy"]),
-            f"reported ({dataset}): accuracy %": f"{100 * run['test_accuracy']:.2f}" if known else "never run",
-            f"measured ({compared.dataset}): accuracy %": "–"
-            if ours is None
-            else with_interval(ours, "test_accuracy", 100, 2),
-            "reported: seconds": f"{run['train_seconds']:.2f}" if known else "never run",
-            "measured: seconds": "–" if ours is None else with_interval(ours, "train_seconds", 1, 2),
-            "reported: time to run 0": f"{run['train_seconds'] / first['train_seconds']:.2f}" if known else "–",
-        }
-        base = summary["train_seconds_mean"].get(first["strategy"])
-        row["measured: time to run 0"] = (
-            "–" if ours is None or base is None else f"{ours['train_seconds_mean'] / base:.2f}"
-        )
-        row["measured: compression"] = "–" if ours is None else f"{ours['compression_ratio_mean']:.2f}"
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def why_they_differ(compared: Comparison, reported: pd.DataFrame) -> str:
-    """One paragraph of markdown: what cannot be right in the reported figures, and what ours say instead."""
-    accuracies = reported.loc[reported["metric"] == "test_accuracy"].dropna(subset=["value"])
-    seconds = reported[reported["metric"] == "train_seconds"].dropna(subset=["value"]).set_index("run")["value"]
-    ours = compared.summary.set_index("strategy")["test_accuracy_mean"]
-    ours = ours[ours.index.isin(reported["strategy"])]
-    alike = accuracies["value"].nunique() == 1
-    same = f"{len(accuracies)} runs share one accuracy, {100 * accuracies['value'].iloc[0]:.2f} %, " if alike else ""
-    measured = (
-        f"Here, where the bytes read are counted where they are read, the same strategies lie between {percent(ours.min(), 2)} "
-        f"(`{ours.idxmin()}`) and {percent(ours.max(), 2)} (`{ours.idxmax()}`)"
-    )
-    first = reported["dataset"].iloc[0]
-    other = "" if compared.dataset in set(reported["dataset"]) else f", on {compared.dataset} rather than {first}"
-    curves = compared.audit[compared.audit["finding"] == "identical loss curves"]
-    apart = (
-        "no two of our runs share a loss curve"
-        if curves.empty
-        else "the audit above lists the runs that share a loss curve"
-    )
-    return (
-        f"**Why they differ.** The source's {same}to the last digit and with two very different bit rates: the adaptive masks "
-        "never reached the network. Its code most likely guards the adaptive branch by a history that only that branch fills, "
-        "and applies a row FFT and a column FFT of which it cuts a flattened row, instead of the low-frequency corner of a DCT. "
-        f"Its times ({seconds.min():.0f} to {seconds.max():.0f} s) then compare runs that did the same work, and the text calls "
-        f"{seconds['4']:.1f} s slower than {seconds['3']:.1f} s. Run 5 is described there and was never run; we ran it. "
-        f"{measured}{other}, and {apart}. Absolute seconds belong to each machine; only the ratios can be compared."
-    )

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from frugal.analysis.schema import HISTORY, ITERATIONS, Manifest, Metrics
+from frugal.analysis.schema import HISTORY, ITERATIONS, TRACE, Manifest, Metrics
 from frugal.errors import FrugalError
 from frugal.study import Cell, Study, one_line
 
@@ -26,6 +26,7 @@ class Record:
     metrics: Metrics
     manifest: Manifest
     history: pd.DataFrame  # a row per epoch
+    trace: pd.DataFrame  # what the strategy logged batch by batch, with columns epoch and batch; mostly empty
     iterations: str  # the rows of iterations.csv, as text: there are many of them, and they are only handed on
 
     @property
@@ -51,7 +52,8 @@ def read_record(study: Study, cell: Cell, seed: int, results: Path) -> Record:
         raise _broken(folder / "manifest.json", "its fingerprint is not that of metrics.json")
     history = _history(folder / "history.csv", metrics)
     iterations = _iterations(folder / "iterations.csv", metrics)
-    return Record(cell, seed, folder, metrics, manifest, history, iterations)
+    trace = _table(folder / "trace.csv", TRACE)
+    return Record(cell, seed, folder, metrics, manifest, history, trace, iterations)
 
 
 def _broken(path: Path, why: str) -> FrugalError:
@@ -77,15 +79,20 @@ def _checked(schema: type[Checked], path: Path) -> Checked:
         raise _broken(path, one_line(error)) from error
 
 
-def _history(path: Path, metrics: Metrics) -> pd.DataFrame:
+def _table(path: Path, columns: list[str]) -> pd.DataFrame:
     _text(path)
     try:
-        history = pd.read_csv(path)
+        table = pd.read_csv(path)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise _broken(path, f"not a table ({error})") from error
-    missing = [column for column in HISTORY if column not in history]
+    missing = [column for column in columns if column not in table]
     if missing:
         raise _broken(path, f"column {missing[0]} is missing")
+    return table
+
+
+def _history(path: Path, metrics: Metrics) -> pd.DataFrame:
+    history = _table(path, HISTORY)
     wrong = [column for column in HISTORY if not pd.api.types.is_numeric_dtype(history[column])]
     if wrong:
         raise _broken(path, f"column {wrong[0]} holds something that is not a number")

@@ -15,6 +15,7 @@ HISTORY = [
     *("learning_rate", "train_seconds", "flops_executed", "bytes_read"),
 ]
 ITERATIONS = ["step", "epoch", "loss"]
+TRACE = ["epoch", "batch"]
 
 
 class Metrics(BaseModel):

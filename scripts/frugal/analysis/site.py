@@ -11,9 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
 from frugal.analysis.comparison import Comparison, comparisons
+from frugal.analysis.costs import COSTS
 from frugal.analysis.display import Picture
-from frugal.analysis.figures import tradeoff
-from frugal.analysis.findings import headline
+from frugal.analysis.findings import few_seeds, headline
+from frugal.analysis.tradeoff import tradeoff
 from frugal.errors import FrugalError
 from frugal.study import Cell, Study
 
@@ -56,15 +57,20 @@ def _section(study: Study, results: Path, link: Link) -> dict[str, Any]:
         **{"name": study.name, "title": study.title, "question": study.question},
         **{"strategies": study.strategies, "seeds": study.seeds, "count": len(runs)},
         "answers": [markdown2html_mistune(headline(one)) for one in compared],
-        "figure": Picture(
-            tradeoff, compared[0], "Test accuracy against the bytes read in training; means over seeds."
-        ).html(),
+        "warning": markdown2html_mistune(few_seeds(study)),
+        "figures": [Picture(tradeoff, one, _caption(one)).html() for one in compared],
+        "fidelity": any(one.fidelity_differs for one in compared),
         "report": link(reports / f"{study.name}.html"),
         "notebook": link(reports / f"{study.name}.ipynb"),
         "tables": [(f"{name}.csv", link(tables / f"{name}.csv")) for name in ("summary", "runs", "history", "audit")],
         "pairs": [{"name": f"{one.dataset}, {one.model}", "rows": _rows(one, results, link)} for one in compared],
         "provenance": provenance(runs),
     }
+
+
+def _caption(compared: Comparison) -> str:
+    where = f"{compared.dataset}, {compared.model}"
+    return f"{where}: test accuracy against {COSTS[compared.study.cost].axis}; means over seeds."
 
 
 def _rows(compared: Comparison, results: Path, link: Link) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from frugal.analysis.audit import audit
 from frugal.analysis.controls import against_controls
+from frugal.analysis.costs import spent_by_epoch
 from frugal.analysis.records import Record
 from frugal.analysis.schema import ITERATIONS, Metrics
 from frugal.analysis.statistics import BASELINE, intervals, paired, verdict
@@ -19,9 +20,9 @@ CELL = ["dataset", "model", "strategy"]
 ACCURACIES = ["test_accuracy", "test_accuracy_full_fidelity", "test_f1", "val_accuracy", "best_val_accuracy"]
 COSTS = [
     *("train_seconds", "inference_seconds", "flops_executed", "bytes_read", "peak_memory_bytes", "energy_joules"),
-    *("samples_forwarded", "samples_backpropagated", "live_parameters"),
+    *("samples_forwarded", "samples_backpropagated", "model_bytes", "live_parameters"),
 ]
-OTHERS = ["compression_ratio", "epochs_to_target", "seconds_to_target"]
+OTHERS = ["compression_ratio", "epochs_to_target", "seconds_to_target", "cost_to_target"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,12 @@ class Tables:
     summary: pd.DataFrame
     history: pd.DataFrame
     audit: pd.DataFrame
+    trace: pd.DataFrame
     iterations: list[str] = field(repr=False)
 
     def write(self, folder: Path) -> None:
         """Write every table as CSV, each whole or not at all."""
-        for name in ("runs", "summary", "history", "audit"):
+        for name in ("runs", "summary", "history", "audit", "trace"):
             text = io.StringIO()
             getattr(self, name).to_csv(text, index=False, lineterminator="\n")
             write_text(folder / f"{name}.csv", text.getvalue())
@@ -47,12 +49,16 @@ def tabulate(study: Study, records: list[Record]) -> Tables:
     """All tables of a study from the records of all its runs."""
     doubts = audit(study, records)
     runs = runs_table(study, records, doubts)
-    history = pd.concat([_history_of(record) for record in records], ignore_index=True)
-    return Tables(runs, summary_table(study, runs), history, doubts, _iterations_of(records))
+    history = pd.concat([_named(record, record.history) for record in records], ignore_index=True)
+    trace = pd.concat([_named(record, record.trace) for record in records], ignore_index=True)
+    return Tables(runs, summary_table(study, runs), history, doubts, trace, _iterations_of(records))
 
 
 def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.DataFrame:
-    """A row per run: metrics.json, then provenance, then the first epoch and second at the target accuracy (null if never)."""
+    """A row per run: metrics.json, provenance, and what it took to first reach the target accuracy (null if it never did).
+
+    epochs_to_target, seconds_to_target, and cost_to_target in the unit of the study's cost, null too where no history has it.
+    """
     doubted = {name for runs in doubts["runs"] for name in runs.split(", ")} if len(doubts) else set()
     rows = []
     for record in records:
@@ -63,6 +69,8 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
         reached = record.history[record.history["val_accuracy"] >= study.target_accuracy]
         row["epochs_to_target"] = reached["epoch"].iloc[0] if len(reached) else None
         row["seconds_to_target"] = reached["train_seconds"].iloc[0] if len(reached) else None
+        spent = spent_by_epoch(record.history, study.cost)
+        row["cost_to_target"] = spent[reached.index[0]] if len(reached) and spent is not None else None
         row |= {name: getattr(manifest.hardware, name) for name in ("cpu", "gpu", "cores", "threads")}
         row |= {
             "git_commit": manifest.git.commit,
@@ -107,22 +115,24 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     controls = against_controls(study, runs, CELL)
     parts = [counts, intervals(values.drop(columns="seed"), CELL), intervals(comparison, CELL), controls]
     summary = pd.concat(parts, axis=1)
+    is_baseline = summary.index.get_level_values("strategy") == study.baseline
+    verdicts = {}
     for accuracy, column in (("test_accuracy", "verdict"), ("test_accuracy_full_fidelity", "verdict_full_fidelity")):
         bounds = zip(summary[f"{accuracy}_difference_low"], summary[f"{accuracy}_difference_high"], strict=True)
         reached = [verdict(low, high, study.margin) for low, high in bounds]
-        is_baseline = summary.index.get_level_values("strategy") == study.baseline
-        summary[column] = np.where(is_baseline, BASELINE, [name for name, _ in reached])
-        summary[f"{column}_reason"] = np.where(
+        verdicts[column] = np.where(is_baseline, BASELINE, [name for name, _ in reached])
+        verdicts[f"{column}_reason"] = np.where(
             is_baseline, "what the others are compared with", [why for _, why in reached]
         )
-    return summary.reset_index()
+    return pd.concat([summary, pd.DataFrame(verdicts, index=summary.index)], axis=1).copy().reset_index()
 
 
-def _history_of(record: Record) -> pd.DataFrame:
-    history = record.history.copy()
+def _named(record: Record, table: pd.DataFrame) -> pd.DataFrame:
+    """A table of one run with columns that say which run."""
+    named = table.copy()
     for position, (name, value) in enumerate({**record.cell._asdict(), "seed": record.seed}.items()):
-        history.insert(position, name, value)
-    return history
+        named.insert(position, name, value)
+    return named
 
 
 def _iterations_of(records: list[Record]) -> list[str]:

@@ -1,41 +1,83 @@
 """One look for every figure: the same colour and marker per strategy, on white and on black, on a desk and on a phone."""
 
+import itertools
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Hue says the idea (after Okabe and Ito, safe for the colour-blind), lightness and marker the variant.
-COLOURS = {
-    "fixed-16": "#0072B2",
-    "fixed-8": "#3D9BE0",
-    "fixed-4": "#7CC0F4",
-    "median-8-16": "#E69F00",
-    "median-4-16": "#B97A00",
-    "threshold-4-16": "#D55E00",
-    "ema-4-16": "#009E73",
-    "ema-6-12": "#63BF5F",
-    "random-4-16": "#8C8C8C",
-    "fixed-16-spectral": "#6A6BD8",
-    "ema-4-16-spectral": "#B86BE0",
-    "ema-4-16-anneal": "#00807A",
-    "ema-8-16-spectral-anneal": "#CC5FA0",
+from frugal.study import Study
+
+Style = tuple[str, str]  # colour and marker
+
+# Chosen by hand: hue says the idea (after Okabe and Ito, safe for the colour-blind), lightness and marker the variant.
+CHOSEN: dict[str, Style] = {
+    "fixed-16": ("#0072B2", "o"),
+    "fixed-8": ("#3D9BE0", "o"),
+    "fixed-4": ("#7CC0F4", "o"),
+    "median-8-16": ("#E69F00", "o"),
+    "median-4-16": ("#B97A00", "o"),
+    "threshold-4-16": ("#D55E00", "o"),
+    "ema-4-16": ("#009E73", "o"),
+    "ema-6-12": ("#63BF5F", "o"),
+    "random-4-16": ("#8C8C8C", "X"),
+    "fixed-16-spectral": ("#6A6BD8", "s"),
+    "ema-4-16-spectral": ("#B86BE0", "s"),
+    "ema-4-16-anneal": ("#00807A", "^"),
+    "ema-8-16-spectral-anneal": ("#CC5FA0", "D"),
 }
-SPARE = ["#0072B2", "#E69F00", "#009E73", "#CC5FA0", "#D55E00", "#3D9BE0", "#6A6BD8", "#63BF5F"]
-FULL = "full"
+# Every other strategy takes the next of these, neighbours far apart; controls take greys and browns, and crosses.
+HUES = ["#0072B2", "#E69F00", "#009E73", "#CC5FA0", "#D55E00", "#56B4E9", "#7A5CD6", "#8CB83A", "#B8860B", "#00A3A3"]
+MARKS = ["o", "s", "^", "D", "v", "<", ">"]
+MUTED, CROSSES = ["#8C8C8C", "#A9825A", "#6F8196"], ["X", "P"]
+
+
+def styles(strategies: Sequence[str], baseline: str, controls: Sequence[str]) -> dict[str, Style]:
+    """A look for every strategy but the baseline, no two alike; it depends on the order of the study alone.
+
+    Hues repeat after ten and controls' after three, then with another marker.
+    """
+    given = {name: CHOSEN[name] for name in strategies if name in CHOSEN}
+    taken = set(given.values())
+    for name in strategies:
+        if name not in given and name != baseline:
+            hues, marks = (MUTED, CROSSES) if name in controls else (HUES, MARKS)
+            given[name] = next(style for style in _combined(hues, marks) if style not in taken)
+            taken.add(given[name])
+    return given
+
+
+def _combined(hues: Sequence[str], marks: Sequence[str]) -> Iterator[Style]:
+    """Every hue with the marker of its place, then every hue with the next marker, ..., then with a numeral as marker."""
+    for turn in itertools.count():
+        for place, hue in enumerate(hues):
+            if turn < len(marks):
+                yield hue, marks[(place + turn) % len(marks)]
+            else:
+                yield hue, f"${turn}$"
 
 
 @dataclass(frozen=True)
 class Look:
-    """Where a figure will be seen: a light or dark page, wide or on a phone."""
+    """Where a figure will be seen: a light or dark page, wide or on a phone; and, once `of` a study, its strategies."""
 
     dark: bool = False
     narrow: bool = False
+    study: Study | None = field(default=None, compare=False, repr=False)
+
+    def of(self, study: Study) -> "Look":
+        """This look, with the colours and markers of the study's strategies."""
+        return replace(self, study=study)
+
+    @cached_property
+    def _styles(self) -> dict[str, Style]:
+        return styles(self.study.strategies, self.study.baseline, self.study.controls)
 
     @property
     def ink(self) -> str:
@@ -63,19 +105,12 @@ class Look:
         return "#3FB27F" if self.dark else "#12855A"
 
     def colour(self, strategy: str) -> str:
-        """The colour of a strategy, the same in every figure of every study."""
-        if strategy == FULL:
-            return self.ink
-        return COLOURS.get(strategy) or SPARE[sum(map(ord, strategy)) % len(SPARE)]
+        """The colour of a strategy, the same in every figure of its study; the baseline has that of the text."""
+        return self.ink if strategy == self.study.baseline else self._styles[strategy][0]
 
     def marker(self, strategy: str) -> str:
-        """Variants of one idea share a hue and differ in their marker."""
-        if strategy == FULL:
-            return "*"
-        if strategy.startswith("random"):
-            return "X"
-        spectral, anneal = "spectral" in strategy, "anneal" in strategy
-        return "D" if spectral and anneal else "s" if spectral else "^" if anneal else "o"
+        """The marker of a strategy; the baseline is a star."""
+        return "*" if strategy == self.study.baseline else self._styles[strategy][1]
 
     def levels(self, levels: list[int]) -> dict[int, tuple]:
         """A colour per compression level, few coefficients pale and many deep, so that more ink means more bytes."""
@@ -111,7 +146,7 @@ class Look:
             **{"lines.linewidth": 1.6, "lines.solid_capstyle": "round", "legend.frameon": False},
             **{"figure.constrained_layout.use": True, "figure.dpi": 200, "savefig.dpi": 200},
             **{"figure.constrained_layout.w_pad": 0.08, "figure.constrained_layout.h_pad": 0.06},
-            "axes.prop_cycle": mpl.cycler(color=SPARE),
+            "axes.prop_cycle": mpl.cycler(color=HUES),
         }
         with mpl.rc_context(settings):
             yield
