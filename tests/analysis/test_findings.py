@@ -95,7 +95,7 @@ def test_reported_and_measured_stand_in_one_row_only_for_one_data_set_and_net(ma
     both = told[told[source].str.contains(r"\d") & told[ours].str.contains(r"\d")]
     assert set(both.index.get_level_values(0)) == {"cifar-10, resnet-18"}
     other = told[(told[source] == "–") & told[ours].str.contains(r"\d")]
-    assert set(other.index.get_level_values(0)) == {"digits, resnet-18<small>, not the source's</small>"}
+    assert set(other.index.get_level_values(0)) == {"digits, resnet-18<br><small>not the source's</small>"}
     assert both[source].str.replace("<small>", "").str.replace("</small>", "").tolist() == ["95.58", "95.37 (−0.21)"]
 
 

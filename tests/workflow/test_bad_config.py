@@ -13,7 +13,8 @@ DEMO = "studies/compression.yaml: scales.demo with the override"
 
 
 def plan(**changes):
-    return Plan({**yaml.safe_load((FOLDER / "config.yaml").read_text()), **changes}, FOLDER)
+    config = yaml.safe_load((FOLDER / "config.yaml").read_text())
+    return Plan({**config, "studies": ["compression"], **changes}, FOLDER)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def reported_and_measured(compared: list[Comparison], reported: pd.DataFrame) ->
                 reported_best += f"<small> ({points(given['best_test_accuracy'] - base['best_test_accuracy'])})</small>"
             rows.append(
                 {
-                    "data set, model": f"{dataset}, {model}" + ("" if known else "<small>, not the source's</small>"),
+                    "data set, model": f"{dataset}, {model}" + ("" if known else "<br><small>not the source's</small>"),
                     "strategy": f"<code>{strategy}</code>",
                     "reported: best epoch %": reported_best,
                     "measured: best epoch %": _measured(mine, "best"),
