@@ -130,12 +130,14 @@ class Plan:
                 raise FrugalError(f"{file} has no scale {self.scale!r}; {did_you_mean(self.scale, list(study.scales))}")
             return None
         section = _merged(content["scales"][self.scale], self.config.override)
+        if {"datasets", "models"} <= self.config.override.keys():
+            section.pop("tasks", None)
         where = f"{file}: scales.{self.scale}" + (" with the override" if self.config.override else "")
         scale: Scale = parse(Scale, section, where)
         strategies = scale.strategies or list(study.strategies)
         for wanted, known, what in (
-            (scale.datasets, list(self.datasets), "data set"),
-            (scale.models, list(self.models), "model"),
+            ([task.dataset for task in scale.pairs], list(self.datasets), "data set"),
+            ([task.model for task in scale.pairs], list(self.models), "model"),
             ([*strategies, study.baseline], list(study.strategies), "strategy"),
         ):
             for item in wanted:
@@ -161,14 +163,16 @@ class Plan:
             recipe=scale.recipe.model_dump(mode="json"),
             margin=scale.margin or study.margin,
             **study.model_dump(include={"title", "question", "source", "baseline", "cost", "groups"}),
-            **scale.model_dump(include={"datasets", "models", "target_accuracy"}),
+            datasets=list(dict.fromkeys(task.dataset for task in scale.pairs)),
+            models=list(dict.fromkeys(task.model for task in scale.pairs)),
+            **scale.model_dump(include={"tasks", "target_accuracy"}),
         )
         for model in planned.models:
             self._model(model)
-        for dataset in planned.datasets:
+        for dataset, model in planned.pairs:
             for strategy in strategies:
                 self._strategy(name, dataset, strategy)
-                self._recipe(name, strategy)
+                self._recipe(name, dataset, model, strategy)
         return planned
 
     @staticmethod
@@ -209,21 +213,24 @@ class Plan:
             scale=self.scale,
             dataset=self.datasets[dataset],
             model=self._model(model),
-            recipe=self._recipe(study, strategy),
+            recipe=self._recipe(study, dataset, model, strategy),
             strategy=self._strategy(study, dataset, strategy),
             seed=seed,
             devices=self.config.devices,
         )
 
     @cache  # noqa: B019
-    def _recipe(self, study: str, strategy: str) -> Recipe:
-        """The scale's recipe, with what the strategy replaces of it."""
+    def _recipe(self, study: str, dataset: str, model: str, strategy: str) -> Recipe:
+        """The scale's recipe, with what the task replaces of it, and then the strategy."""
         config, scale = self._sections[study]
-        own = config.strategies[strategy].recipe
-        if not own:
-            return scale.recipe
-        where = f"{self.files[study]}: strategies.{strategy}.recipe"
-        return parse(Recipe, _merged(scale.recipe.model_dump(mode="json"), own), where)
+        recipe, file = scale.recipe, self.files[study]
+        for place, own in (
+            (f"scales.{self.scale}.tasks.{dataset}/{model}", _task_recipe(scale, dataset, model)),
+            (f"strategies.{strategy}", config.strategies[strategy].recipe),
+        ):
+            if own:
+                recipe = parse(Recipe, _merged(recipe.model_dump(mode="json"), own), f"{file}: {place}.recipe")
+        return recipe
 
     @cache  # noqa: B019
     def _model(self, name: str) -> ModelSpec:
@@ -282,6 +289,11 @@ def _check_groups(study: StudyConfig, where: str) -> None:
             if strategy in seen:
                 raise FrugalError(f"{where}: groups.{title}: {strategy!r} is already in {seen[strategy]}; name it once")
             seen[strategy] = f"the group {title!r}"
+
+
+def _task_recipe(scale: Scale, dataset: str, model: str) -> dict[str, Any]:
+    """The keys of the recipe that a task replaces."""
+    return next((task.recipe for task in scale.pairs if (task.dataset, task.model) == (dataset, model)), {})
 
 
 def _check_writable(folder: Path) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from frugal.errors import FrugalError
 from frugal.registry import did_you_mean
@@ -141,11 +141,21 @@ class StrategyConfig(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Scale(Strict):
-    """A study at one size."""
+class Task(Strict):
+    """A data set with the model that is trained on it, and what its recipe has of its own."""
 
-    datasets: list[str] = Field(min_length=1)
-    models: list[str] = Field(min_length=1)
+    dataset: str
+    model: str
+    recipe: dict[str, Any] = Field({}, description="keys of the scale's recipe that it replaces")
+    target_accuracy: float | None = Field(None, gt=0, le=1, description="replaces the scale's")
+
+
+class Scale(Strict):
+    """A study at one size: every data set with every model, or the tasks it lists."""
+
+    datasets: list[str] = []
+    models: list[str] = []
+    tasks: list[Task] = Field([], description="in place of datasets and models, where not each fits each")
     seeds: int | list[int] = Field(description="how many (0, 1, ...), or which")
     recipe: Recipe
     strategies: list[str] | None = Field(None, description="a subset of the study's strategies; null for all")
@@ -154,6 +164,18 @@ class Scale(Strict):
     levels_for: int | None = Field(
         None, ge=1, description="levels are meant for images of this size: scaled by N/this, rounded up"
     )
+
+    @model_validator(mode="after")
+    def _either(self) -> "Scale":
+        if bool(self.tasks) == bool(self.datasets or self.models) or bool(self.datasets) != bool(self.models):
+            raise ValueError("a scale names datasets and models, or tasks in place of both")
+        return self
+
+    @property
+    def pairs(self) -> list[Task]:
+        """Every data set with its model."""
+        product = [Task(dataset=dataset, model=model) for dataset in self.datasets for model in self.models]
+        return self.tasks or product
 
 
 class StudyConfig(Strict):

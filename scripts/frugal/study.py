@@ -22,6 +22,17 @@ class Cell(NamedTuple):
     strategy: str
 
 
+class StudyTask(BaseModel):
+    """A data set with its model, and what it has of its own: keys of the recipe, a target accuracy."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    dataset: str
+    model: str
+    recipe: dict[str, Any] = {}
+    target_accuracy: float | None = None
+
+
 class Study(BaseModel):
     """A resolved study."""
 
@@ -45,6 +56,7 @@ class Study(BaseModel):
     labels: dict[str, str] = {}
     parameters: dict[str, dict[str, Any]] = Field({}, description="of each strategy, defaults filled in")
     recipe: dict[str, Any] = {}
+    tasks: list[StudyTask] = Field([], description="data set with model; by default every one with every other")
 
     @model_validator(mode="after")
     def _baseline_is_compared(self) -> "Study":
@@ -56,8 +68,18 @@ class Study(BaseModel):
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """Every data set with every model: what is compared lies within one of these."""
-        return list(itertools.product(self.datasets, self.models))
+        """Every data set with its model: what is compared lies within one of these."""
+        listed = [(task.dataset, task.model) for task in self.tasks]
+        return listed or list(itertools.product(self.datasets, self.models))
+
+    def task(self, dataset: str, model: str) -> StudyTask:
+        """What a data set and model have of their own."""
+        own = [task for task in self.tasks if (task.dataset, task.model) == (dataset, model)]
+        return own[0] if own else StudyTask(dataset=dataset, model=model)
+
+    def target(self, dataset: str, model: str) -> float:
+        """The validation accuracy whose first reaching is timed."""
+        return self.task(dataset, model).target_accuracy or self.target_accuracy
 
     @property
     def panels(self) -> dict[str, list[str]]:

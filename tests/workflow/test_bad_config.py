@@ -102,3 +102,12 @@ def test_snakemake_stops_before_any_job_and_says_why(fresh):
     assert "unknown scale 'huge'; there are: demo, cpu, standard, published" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not (fresh.folder / "results" / "huge").exists()
+
+
+def test_a_task_has_a_recipe_of_its_own(tmp_path):
+    plan = Plan({**yaml.safe_load((FOLDER / "config.yaml").read_text()), "scale": "cpu", "studies": ["ast"]}, FOLDER)
+    assert plan.studies["ast"].pairs == [("cifar-10", "resnet-8"), ("imagenette-64", "resnet-8")]
+    small, large = (plan.run("ast", name, "resnet-8", "full", 0).recipe for name in ("imagenette-64", "cifar-10"))
+    assert (small.epochs, small.augment.crop_padding, small.augment.flip) == (30, 8, True)
+    assert (large.epochs, large.augment.crop_padding) == (6, 4)
+    assert plan.studies["ast"].target("imagenette-64", "resnet-8") == 0.5

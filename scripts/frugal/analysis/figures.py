@@ -79,6 +79,7 @@ def differences(compared: Comparison, look: Look) -> Figure:
 
 def to_target(compared: Comparison, look: Look) -> Figure:
     """What it took until validation accuracy first reached the target; a dot per seed, a bar at their mean."""
+    target = compared.study.target(compared.dataset, compared.model)
     strategies = compared.summary["strategy"].tolist()
     kinds = [("epochs_to_target", "epochs", _plain), ("seconds_to_target", "seconds", _plain)]
     if compared.runs["cost_to_target"].notna().any() and compared.study.cost != "train_seconds":
@@ -107,9 +108,7 @@ def to_target(compared: Comparison, look: Look) -> Figure:
         axes.set_xlim(0, 1.4 * most)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=unit == "epochs"))
         axes.xaxis.set_major_formatter(lambda value, _, told_as=told_as: told_as(value))
-        axes.set_xlabel(
-            textwrap.fill(f"{unit} to {100 * compared.study.target_accuracy:g} % validation accuracy", wrap)
-        )
+        axes.set_xlabel(textwrap.fill(f"{unit} to {100 * target:g} % validation accuracy", wrap))
         axes.grid(False, axis="y")
     return figure
 

@@ -193,7 +193,7 @@ def clock(compared: Comparison) -> str:
 def reaching(compared: Comparison) -> str:
     """Who reaches the target accuracy, who first in epochs and who first in seconds."""
     study, summary = compared.study, compared.summary
-    target = f"{100 * study.target_accuracy:g} % validation accuracy"
+    target = f"{100 * study.target(compared.dataset, compared.model):g} % validation accuracy"
     always = summary[summary["seeds_at_target"] == summary["seeds"]]
     if always.empty:
         return f"No strategy reaches {target} with every seed."

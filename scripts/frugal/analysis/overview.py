@@ -75,6 +75,13 @@ def setting(study: Study, compared: list[Comparison]) -> pd.DataFrame:
         key: value for key, value in study.recipe.items() if value is not None and not isinstance(value, (dict, list))
     }
     recipe = ", ".join(key.replace("_", " ") + f" {value}" for key, value in plain.items())
+    own = [
+        f"{task.dataset}/{task.model}: "
+        + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in task.recipe.items())
+        for task in study.tasks
+        if task.recipe
+    ]
+    recipe = "; ".join([recipe, *own])
     commits = ", ".join(
         f"{str(commit)[:10]}{' (with uncommitted changes)' if str(dirty) == 'True' else ''}"
         for commit, dirty in runs[["git_commit", "git_dirty"]].drop_duplicates().itertuples(index=False)

@@ -66,7 +66,7 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
         row = {
             name: value for name, value in record.metrics.model_dump().items() if not isinstance(value, (dict, list))
         }
-        reached = record.history[record.history["val_accuracy"] >= study.target_accuracy]
+        reached = record.history[record.history["val_accuracy"] >= study.target(*record.cell[:2])]
         row["epochs_to_target"] = reached["epoch"].iloc[0] if len(reached) else None
         row["seconds_to_target"] = reached["train_seconds"].iloc[0] if len(reached) else None
         spent = spent_by_epoch(record.history, study.cost)
