@@ -1,7 +1,6 @@
 import json
 import re
 import shutil
-import time
 from pathlib import Path
 from typing import get_args
 
@@ -11,10 +10,7 @@ import pytest
 
 from analysis import factory
 from frugal.analysis.costs import COSTS
-from frugal.analysis.records import read_records
-from frugal.analysis.tables import tabulate
 from frugal.spec import Cost
-from frugal.study import study_of
 
 RUNS = {
     *("study", "dataset", "model", "strategy", "seed", "epochs", "test_accuracy", "test_f1", "val_accuracy"),
@@ -152,13 +148,3 @@ def test_unlike_conditions_within_a_comparison_are_flagged(make_tables, finding,
 
 def test_honest_records_raise_no_doubt(results):
     assert pd.read_csv(results / "tables/compression/audit.csv").empty
-
-
-def test_a_thousand_runs_take_seconds(tmp_path):
-    given = factory.study(seeds=list(range(200)))
-    factory.write_runs(tmp_path, given)
-    start = time.perf_counter()
-    tables = tabulate(study_of(given), read_records(study_of(given), tmp_path))
-    tables.write(tmp_path / "tables")
-    assert len(tables.runs) == 1000
-    assert time.perf_counter() - start < 10
