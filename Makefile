@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:  ## what each command does
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 	@echo
-	@echo "  variables: SCALE=demo|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
+	@echo "  variables: SCALE=demo|cpu|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
 
 setup: $(INSTALLED)  ## install the pinned packages into .venv (6.2 GB)
 
@@ -28,7 +28,7 @@ demo: setup  ## every study in small, on data that comes with the packages; ends
 	$(BIN)/snakemake --cores $(CORES) --config scale=demo
 	@echo "open results/demo/index.html"
 
-run: setup  ## every study at SCALE=standard or published
+run: setup  ## every study at SCALE=cpu, standard or published
 	$(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE)
 
 test: setup  ## the tests
