@@ -19,7 +19,7 @@ BLOCKS = (4, 8, 16, 32, 64)  # those an error message proposes
 
 @dataclass(frozen=True)
 class Pattern:
-    """block: side of a unit, 1 for single entries; of_four: two entries of every four in a row, which sparse tensor cores need."""
+    """block: side of a unit, 1 for single entries; of_four: two entries of every four, which sparse tensor cores need."""
 
     block: int = 1
     of_four: bool = False

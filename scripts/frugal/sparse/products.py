@@ -1,10 +1,23 @@
 """The forward and backward passes of a sparse layer, for torch.autograd: through the dense weight, or from the values alone."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+
+def in_given_precision(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """A backward pass in the precision of its tensors, also where it is called under autocast."""
+
+    @wraps(backward)
+    def run(ctx: Any, dy: Tensor) -> Any:
+        with torch.autocast(dy.device.type, enabled=False):
+            return backward(ctx, dy)
+
+    return run
 
 
 class Scattered(torch.autograd.Function):
@@ -19,6 +32,7 @@ class Scattered(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @in_given_precision
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         """dW is gathered at the kept units."""
         (x, values, index), layer, dx = ctx.saved_tensors, ctx.layer, None
@@ -50,6 +64,7 @@ class Columns(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @in_given_precision
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         """A dense gradient is computed only at the steps for which a dynamic strategy asked for one."""
         (x, values), layer, kernel = ctx.saved_tensors, ctx.layer, ctx.kernel

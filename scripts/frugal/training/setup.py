@@ -27,7 +27,9 @@ def make_strategy(spec: RunSpec) -> Strategy:
     strategy = found[0](**spec.strategy.parameters)
     model = registry.load("model", spec.model.use)
     build = partial(model.build, spec.dataset.shape, spec.dataset.classes)
-    strategy.blueprint = Blueprint(spec.model.use, build, spec.model.parameters, getattr(model, "WIDTHS", {}))
+    defaults = {name: p.default for name, p in registry.parameters("model", spec.model.use).items()}
+    parameters = defaults | spec.model.parameters
+    strategy.blueprint = Blueprint(spec.model.use, build, parameters, getattr(model, "WIDTHS", {}))
     return strategy
 
 
