@@ -7,7 +7,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-GROUPS = ("compression", "adaptive", "feeding", "workflow", "engine", "resnet")
+GROUPS = ("compression", "adaptive", "feeding", "workflow", "engine", "resnet", "sparsity")
 
 
 def main() -> int:

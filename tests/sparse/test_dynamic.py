@@ -101,7 +101,9 @@ def test_weights_move_when_due_and_the_count_stays(digits):
 def test_a_dense_gradient_computed_for_growing_is_counted(digits):
     runs = {}
     for until in (0.0, 0.9):
-        spec = tiny.spec("rigl", recipe={"epochs": 1, "batch_size": 30}, sparsity=0.5, every=4, until=until, kernel="sparse")
+        spec = tiny.spec(
+            "rigl", recipe={"epochs": 1, "batch_size": 30}, sparsity=0.5, every=4, until=until, kernel="sparse"
+        )
         runs[until] = tiny.trainer(digits, spec)
         runs[until].run()
     assert runs[0.0].ledger.flops_scoring == 0

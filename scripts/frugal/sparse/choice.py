@@ -11,6 +11,9 @@ from frugal.errors import FrugalError
 from frugal.measure.clock import synchronise
 
 ROUNDS = 3
+WORTH_ITS_INDEX = (
+    1.1  # times faster than `scatter` has to be what needs an index by columns too: 12 bytes per single weight
+)
 HOPELESS = 2.0  # times slower than the best one at the first try: not measured any further
 
 _measured: dict[tuple, "Choice"] = {}  # of this process, by what a time depends on
@@ -68,6 +71,8 @@ def _fastest(layer: Any, x: Tensor, names: list[str]) -> Choice:
             best[name] = min(best[name], _milliseconds(layer, name, x))
     layer._compressed = {}
     chosen = min(best, key=best.get)
+    if layer.pattern.block == 1 and best.get("scatter", float("inf")) <= WORTH_ITS_INDEX * best[chosen]:
+        chosen = "scatter"
     times = ", ".join(f"{name} {ms:.3g} ms" for name, ms in sorted(best.items(), key=lambda pair: pair[1]))
     return Choice(chosen, "; ".join([f"forward and backward of {tuple(x.shape)}: {times}", *failed]))
 
