@@ -39,8 +39,9 @@ class SparseLayer(nn.Module):
         self.weight_shape = tuple(weight.shape)
         self.shape = (weight.shape[0], weight[0].numel())
         index = index.to(weight.device)
+        rows = pattern.rows_of(index, self.shape)
         # Fewer inputs per output: scaled so that outputs keep the spread the dense initialisation gives them.
-        values = pattern.values(weight.reshape(self.shape), index) / math.sqrt(1 - sparsity)
+        values = pattern.values(weight.reshape(self.shape), rows) / math.sqrt(1 - sparsity)
         self.values = nn.Parameter(values.clone())
         self.bias = dense.bias
         self.register_buffer("index", index)
@@ -51,6 +52,7 @@ class SparseLayer(nn.Module):
         self.dense_gradient_flops = 0
         self.count_useful = False
         self._compressed: dict[str, Compressed] = {}
+        self._rows: Tensor | None = None
 
     @property
     def dense_weights(self) -> int:
@@ -60,7 +62,23 @@ class SparseLayer(nn.Module):
     def weight(self) -> Tensor:
         """The dense weight as the dense layer has it, with zeros; a copy."""
         with torch.no_grad():
-            return self.pattern.dense(self.values, self.index, self.shape).view(self.weight_shape)
+            return self.scattered(self.values).view(self.weight_shape)
+
+    def scattered(self, values: Tensor) -> Tensor:
+        """Values laid out densely, (outputs, inputs)."""
+        return self.pattern.dense(values, self.rows, self.shape)
+
+    def gathered(self, dense: Tensor) -> Tensor:
+        """What a dense matrix holds at the kept units."""
+        return self.pattern.values(dense, self.rows)
+
+    @property
+    def rows(self) -> Tensor:
+        """Where values lie densely, remade after a change of the kept units: for 4x4 blocks a byte per weight, for larger less."""
+        if self._rows is None:
+            with torch.inference_mode(False):  # made while evaluating, it must serve training too
+                self._rows = self.pattern.rows_of(self.index, self.shape)
+        return self._rows
 
     def compressed(self, kernel: str) -> Compressed:
         """The kernel made for the units now kept; remade after a change of them."""
@@ -71,7 +89,7 @@ class SparseLayer(nn.Module):
 
     def rewired(self) -> None:
         """To be called after `index` has changed in place."""
-        self._compressed = {}
+        self._compressed, self._rows = {}, None
 
     @torch.compiler.disable  # the choice of a kernel and the loops over blocks are Python's
     def forward(self, x: Tensor) -> Tensor:
@@ -96,7 +114,7 @@ class SparseLayer(nn.Module):
                 return Columns.apply(x, values, bias, self, self.compressed(kernel))
             if kernel == "semi-structured":
                 return SemiStructured.apply(x, values, bias, self)
-            return Scattered.apply(x, values, bias, self, self.index)
+            return Scattered.apply(x, values, bias, self)
 
     def note_gradient(self, dense: Tensor) -> None:
         """Remember the units outside the pattern whose gradient is largest; dense: (outputs, inputs) of this batch."""
@@ -108,7 +126,7 @@ class SparseLayer(nn.Module):
         self.candidates = (found.indices.to(self.index.dtype), found.values)
 
     def _apply(self, fn: object, recurse: bool = True) -> nn.Module:
-        self._compressed = {}
+        self.rewired()
         return super()._apply(fn, recurse)
 
     def _load_from_state_dict(self, state: dict, prefix: str, *others: object) -> None:

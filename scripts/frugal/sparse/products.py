@@ -24,25 +24,25 @@ class Scattered(torch.autograd.Function):
     """The dense weight is laid out anew in each pass; dense weight and dense gradient are never there at once."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, layer: Any, index: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, layer: Any) -> Tensor:
         """layer: a SparseLayer."""
-        ctx.save_for_backward(x, values, index)
+        ctx.save_for_backward(x, values)
         ctx.layer = layer
-        return layer.product(x, layer.pattern.dense(values, index, layer.shape), bias)
+        return layer.product(x, layer.scattered(values), bias)
 
     @staticmethod
     @once_differentiable
     @in_given_precision
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         """dW is gathered at the kept units."""
-        (x, values, index), layer, dx = ctx.saved_tensors, ctx.layer, None
+        (x, values), layer, dx = ctx.saved_tensors, ctx.layer, None
         if ctx.needs_input_grad[0]:
-            dx = layer.input_gradient(dy, x, layer.pattern.dense(values, index, layer.shape))
+            dx = layer.input_gradient(dy, x, layer.scattered(values))
         dense = layer.weight_gradient(dy, x)
-        dvalues = layer.pattern.values(dense, index)
+        dvalues = layer.gathered(dense)
         if layer.grow is not None:
             layer.note_gradient(dense)
-        return dx, dvalues, bias_gradient(dy, layer) if ctx.needs_input_grad[2] else None, None, None
+        return dx, dvalues, bias_gradient(dy, layer) if ctx.needs_input_grad[2] else None, None
 
 
 class Columns(torch.autograd.Function):
@@ -80,7 +80,7 @@ class Columns(torch.autograd.Function):
             if ctx.needs_input_grad[0]:
                 parts.append(layer.folded(kernel.transposed(values, dcolumns), x[part]))
         if dense is not None:
-            dvalues = layer.pattern.values(dense, layer.index)
+            dvalues = layer.gathered(dense)
             layer.note_gradient(dense)
         dx = None if not parts else like(x, parts[0] if len(parts) == 1 else torch.cat(parts))
         return dx, dvalues, bias_gradient(dy, layer) if ctx.needs_input_grad[2] else None, None, None

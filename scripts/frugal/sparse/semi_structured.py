@@ -22,13 +22,13 @@ class SemiStructured(torch.autograd.Function):
         """layer: a SparseLayer of pattern semi-structured-2-4 on a CUDA device."""
         if len(layer.weight_shape) != 2:
             raise NotImplementedError("torch has no 2:4 kernel for convolutions")
-        ctx.save_for_backward(x, values, layer.index)
+        ctx.save_for_backward(x, values)
         ctx.layer = layer
-        packed = torch.sparse.to_sparse_semi_structured(layer.pattern.dense(values, layer.index, layer.shape))
+        packed = torch.sparse.to_sparse_semi_structured(layer.scattered(values))
         return functional.linear(x.flatten(0, -2), packed, bias).view(layer.output_shape(x))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         """As with the dense weight."""
-        return Scattered.backward(ctx, dy)[:4]
+        return Scattered.backward(ctx, dy)
