@@ -47,7 +47,7 @@ def test_the_smallest_go_the_largest_gradients_come_and_survivors_keep_their_mom
     before = layer.index.clone()
     weight, sizes = layer.weight(), pattern.sizes_of(layer.values.detach())
     moments = {k: v.clone() for k, v in optimizer.state[layer.values].items() if v.shape == layer.values.shape}
-    spread = {k: pattern.dense(v, before, shape) for k, v in moments.items()}
+    spread = {k: pattern.dense(v, pattern.rows_of(before, shape), shape) for k, v in moments.items()}
     assert moments
     rewire(layer, optimizer)
 
@@ -59,13 +59,13 @@ def test_the_smallest_go_the_largest_gradients_come_and_survivors_keep_their_mom
     assert torch.equal(layer.index.long(), torch.cat([survivors.long(), grown]).sort().values)
     assert layer.index.dtype == before.dtype
 
-    stays = pattern.dense(torch.ones_like(layer.values), layer.index, shape)
-    stays[pattern.dense(torch.isin(layer.index, grown).float().view(-1, *[1] * (layer.values.dim() - 1))
-                        .expand_as(layer.values), layer.index, shape) > 0] = 0  # fmt: skip
+    stays = layer.scattered(torch.ones_like(layer.values.detach()))
+    new = torch.isin(layer.index, grown).view(-1, *[1] * (layer.values.dim() - 1)).expand_as(layer.values)
+    stays[layer.scattered(new.float()) > 0] = 0
     assert torch.equal(layer.weight(), weight * stays)
     for name, moment in optimizer.state[layer.values].items():
         if name in spread:
-            assert torch.equal(pattern.dense(moment, layer.index, shape), spread[name] * stays)
+            assert torch.equal(layer.scattered(moment), spread[name] * stays)
     x = torch.randn(3, shape[1])
     assert torch.allclose(layer(x), nn.functional.linear(x, layer.weight(), layer.bias), atol=1e-5)
 

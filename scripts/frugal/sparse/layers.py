@@ -74,7 +74,7 @@ class SparseLayer(nn.Module):
 
     @property
     def rows(self) -> Tensor:
-        """Where values lie densely, remade after a change of the kept units: for 4x4 blocks a byte per weight, for larger less."""
+        """Where values lie densely, remade after a change of the kept units; for 4x4 blocks a byte per weight, else less."""
         if self._rows is None:
             with torch.inference_mode(False):  # made while evaluating, it must serve training too
                 self._rows = self.pattern.rows_of(self.index, self.shape)
