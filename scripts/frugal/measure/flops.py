@@ -19,12 +19,17 @@ class PassFlops:
     backward: int
 
 
-def pass_flops(model: nn.Module, shape: tuple[int, ...], classes: int) -> PassFlops:
+def pass_flops(model: nn.Module, shape: tuple[int, ...], classes: int, useful: bool = False) -> PassFlops:
     """FLOPs of a forward and a backward pass of one sample of `shape` (C, H, W).
 
     Matrix products and convolutions are counted, elementwise work is not, as is usual. The model is copied, not touched.
+    useful: leave out multiplications with weights that are known to be zero, which some kernels of sparse layers execute;
+    a layer that tells the two apart has an attribute `count_useful`.
     """
     twin = _without_sync(copy.deepcopy(model)).to("meta").train()
+    for module in twin.modules():
+        if hasattr(module, "count_useful"):
+            module.count_useful = useful
     images = torch.empty(SAMPLES, *shape, device="meta")
     labels = torch.zeros(SAMPLES, dtype=torch.long, device="meta")
     with FlopCounterMode(display=False) as forward:

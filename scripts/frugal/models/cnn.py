@@ -6,6 +6,8 @@ same kind of net for a quarter of the elementwise work.
 
 from torch import nn
 
+WIDTHS = {"channels": 1}  # parameters that a narrower net shrinks, and what each must stay a multiple of
+
 
 def build(shape: tuple[int, int, int], classes: int, *, channels: list[int] = [16, 32, 64, 128]) -> nn.Module:  # noqa: B006
     """A net for images (b, C, H, W) -> logits (b, classes).

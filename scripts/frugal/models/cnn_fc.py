@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from frugal.errors import FrugalError
 
+WIDTHS = {"channels": 1, "hidden": 1}  # parameters that a narrower net shrinks, and what each must stay a multiple of
+
 
 def build(
     shape: tuple[int, int, int],

@@ -15,6 +15,8 @@ from frugal.errors import FrugalError
 from frugal.models.pretrained import MIRROR, TORCHVISION, load_weights, published
 from frugal.registry import File
 
+WIDTHS = {"width": 1}  # parameters that a narrower net shrinks, and what each must stay a multiple of
+
 # Blocks of each stage; every stage but the first halves the image and doubles the width. Depth 8 is the smallest of the
 # paper's CIFAR family (6n + 2 layers in three stages), with 1x1 convolutions where a shortcut changes its shape.
 DEPTHS = {8: (BasicBlock, [1, 1, 1]), 18: (BasicBlock, [2, 2, 2, 2]), 50: (Bottleneck, [3, 4, 6, 3])}

@@ -1,5 +1,6 @@
 """What a strategy can change in a training: a few hooks, each of which does nothing unless overridden."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -44,6 +45,20 @@ class Run:
         return torch.Generator().manual_seed((self.seed * 1_000_003 + mixed) % 2**63)
 
 
+@dataclass(frozen=True)
+class Blueprint:
+    """How the run's model is built, for a strategy that needs it in another size.
+
+    use: its name; build: parameters -> model; parameters: those of the run; widths: names of the parameters that are widths,
+    each with what it must stay a multiple of, a number or the name of another parameter
+    """
+
+    use: str
+    build: Callable[..., nn.Module]
+    parameters: dict[str, Any]
+    widths: dict[str, int | str]
+
+
 @dataclass
 class Strategy:
     """The baseline of every study is this class as it is: full data, full fidelity, the whole net.
@@ -55,6 +70,7 @@ class Strategy:
     reads: ClassVar[str] = "pixels"
     spectral: ClassVar[bool] = False
     single_device: ClassVar[bool] = False
+    blueprint: ClassVar[Blueprint | None] = None  # of the run's model, set on the object when it is made
 
     def start(self, run: Run) -> None:
         """Called once before training; `self.run` is there from then on."""
@@ -105,6 +121,11 @@ class Strategy:
     def trace(self) -> dict[str, Tensor]:
         """What the last planned epoch logged batch by batch: columns of trace.csv, (batches,) each."""
         return {}
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the record on what was decided in this run."""
+        return []
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue exactly: tensors, numbers and containers of them."""

@@ -1,5 +1,6 @@
 """What a trainer is put together from: strategy, model, and the forward pass in the precision that was chosen."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from torch import nn
 from frugal import registry
 from frugal.data.download import verify
 from frugal.spec import RunSpec
-from frugal.strategies.base import Strategy
+from frugal.strategies.base import Blueprint, Strategy
 from frugal.training.forward import Forward, compile_mode
 from frugal.training.precision import choose_precision
 
@@ -18,14 +19,20 @@ if TYPE_CHECKING:
 
 
 def make_strategy(spec: RunSpec) -> Strategy:
-    """The strategy object a spec names."""
+    """The strategy object a spec names, which is told how the run's model is built."""
     module = registry.load("strategy", spec.strategy.use)
     found = [
         c
         for c in vars(module).values()
         if isinstance(c, type) and issubclass(c, Strategy) and c.__module__ == module.__name__
     ]
-    return found[0](**spec.strategy.parameters)
+    strategy = found[0](**spec.strategy.parameters)
+    model = registry.load("model", spec.model.use)
+    build = partial(model.build, spec.dataset.shape, spec.dataset.classes)
+    defaults = {name: p.default for name, p in registry.parameters("model", spec.model.use).items()}
+    parameters = defaults | spec.model.parameters
+    strategy.blueprint = Blueprint(spec.model.use, build, parameters, getattr(model, "WIDTHS", {}))
+    return strategy
 
 
 def make_model(spec: RunSpec, device: torch.device) -> nn.Module:

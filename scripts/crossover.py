@@ -1,0 +1,58 @@
+"""The crossover map: time and memory of sparse linear layers over dense ones on this machine, written as CSV."""
+
+import argparse
+import csv
+import io
+import os
+import sys
+from pathlib import Path
+
+PATTERNS = ("block-4x4", "block-16x16", "block-32x32", "block-64x64", "random")
+SPARSITIES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+SHAPES = (
+    (512, 512),
+    (2048, 512),
+    (512, 2048),
+    (1024, 1024),
+)  # outputs, inputs: a transformer's projection and feed-forward
+QUICK = ((512, 512), (512, 2048))
+
+
+def main() -> int:
+    """Measure every cell; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", required=True, type=Path, help="CSV file")
+    parser.add_argument("--batch", type=int, default=256, help="rows of the input")
+    parser.add_argument("--quick", action="store_true", help="fewer shapes, sparsities and rounds: about a minute")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    import torch
+
+    from frugal.atomic import write_text
+    from frugal.bench.crossover import cells
+    from frugal.errors import FrugalError
+    from frugal.training.device import choose_device
+
+    if options.batch < 1:
+        raise FrugalError(f"--batch is {options.batch}; give at least 1")
+    torch.set_num_threads(options.threads)
+    device, _ = choose_device(options.device)
+    shapes, sparsities = (QUICK, SPARSITIES[::2]) if options.quick else (SHAPES, SPARSITIES)
+    rounds, rows = 3 if options.quick else 7, []
+    for row in cells(shapes, PATTERNS, sparsities, options.batch, rounds, device):
+        rows.append(row)
+        print("  ".join(f"{k} {v}" for k, v in row.items()), file=sys.stderr)
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(options.out, out.getvalue())
+    return 0
+
+
+if __name__ == "__main__":
+    from frugal.errors import exit_with_one_line
+
+    exit_with_one_line(main)

@@ -1,0 +1,1 @@
+"""Layers that hold, train and store only a part of their weights."""

@@ -1,0 +1,99 @@
+"""The forward and backward passes of a sparse layer, for torch.autograd: through the dense weight, or from the values alone."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def in_given_precision(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """A backward pass in the precision of its tensors, also where it is called under autocast."""
+
+    @wraps(backward)
+    def run(ctx: Any, dy: Tensor) -> Any:
+        with torch.autocast(dy.device.type, enabled=False):
+            return backward(ctx, dy)
+
+    return run
+
+
+class Scattered(torch.autograd.Function):
+    """The dense weight is laid out anew in each pass; dense weight and dense gradient are never there at once."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, layer: Any) -> Tensor:
+        """layer: a SparseLayer."""
+        ctx.save_for_backward(x, values)
+        ctx.layer = layer
+        return layer.product(x, layer.scattered(values), bias)
+
+    @staticmethod
+    @once_differentiable
+    @in_given_precision
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """dW is gathered at the kept units."""
+        (x, values), layer, dx = ctx.saved_tensors, ctx.layer, None
+        if ctx.needs_input_grad[0]:
+            dx = layer.input_gradient(dy, x, layer.scattered(values))
+        dense = layer.weight_gradient(dy, x)
+        dvalues = layer.gathered(dense)
+        if layer.grow is not None:
+            layer.note_gradient(dense)
+        return dx, dvalues, bias_gradient(dy, layer) if ctx.needs_input_grad[2] else None, None
+
+
+class Columns(torch.autograd.Function):
+    """Only kept values are multiplied; activations are laid out as columns, slice by slice, anew in each pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, layer: Any, kernel: Any) -> Tensor:
+        """layer: a SparseLayer; kernel: one of `frugal.sparse.kernels`."""
+        ctx.save_for_backward(x, values)
+        ctx.layer, ctx.kernel = layer, kernel
+        parts = []
+        for part in layer.slices(x):
+            y = kernel.product(values, layer.columns(x[part]))
+            if bias is not None:
+                y += bias[:, None]
+            parts.append(layer.output(y, layer.output_shape(x[part])))
+        y = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return like(x, y)
+
+    @staticmethod
+    @once_differentiable
+    @in_given_precision
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """A dense gradient is computed only at the steps for which a dynamic strategy asked for one."""
+        (x, values), layer, kernel = ctx.saved_tensors, ctx.layer, ctx.kernel
+        dvalues, dense, parts = torch.zeros_like(values), None, []
+        for part in layer.slices(x):
+            dcolumns, columns = layer.output_columns(dy[part]), layer.columns(x[part])
+            if layer.grow is None:
+                dvalues += kernel.sampled(dcolumns, columns)
+            else:
+                product = dcolumns @ columns.t()
+                dense = product if dense is None else dense.add_(product)
+                layer.dense_gradient_flops += 2 * (layer.dense_weights - values.numel()) * columns.shape[1]
+            if ctx.needs_input_grad[0]:
+                parts.append(layer.folded(kernel.transposed(values, dcolumns), x[part]))
+        if dense is not None:
+            dvalues = layer.gathered(dense)
+            layer.note_gradient(dense)
+        dx = None if not parts else like(x, parts[0] if len(parts) == 1 else torch.cat(parts))
+        return dx, dvalues, bias_gradient(dy, layer) if ctx.needs_input_grad[2] else None, None, None
+
+
+def bias_gradient(dy: Tensor, layer: Any) -> Tensor:
+    """(outputs,): the sum over all else; outputs are the second axis of images, the last of anything else."""
+    axis = 1 if len(layer.weight_shape) == 4 else dy.dim() - 1
+    return dy.sum([a for a in range(dy.dim()) if a != axis])
+
+
+def like(x: Tensor, y: Tensor) -> Tensor:
+    """y, channels last where x is, so that the layers around it go on in the layout they had."""
+    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        return y.contiguous(memory_format=torch.channels_last)
+    return y.contiguous()
