@@ -149,6 +149,7 @@ class Plan:
             )
         _check_groups(study, str(file))
         self._sections[name] = (study, scale)
+        unlike = self._unlike(scale, where)
         seeds = list(range(scale.seeds)) if isinstance(scale.seeds, int) else scale.seeds
         if not seeds:
             raise FrugalError(f"{where}: seeds is {scale.seeds!r}; give a number of at least 1 or a list")
@@ -162,6 +163,7 @@ class Plan:
             parameters={s: self._parameters(study, s, str(file)) for s in strategies},
             recipe=scale.recipe.model_dump(mode="json"),
             margin=scale.margin or study.margin,
+            unlike=unlike,
             **study.model_dump(include={"title", "question", "source", "baseline", "cost", "groups"}),
             datasets=list(dict.fromkeys(task.dataset for task in scale.pairs)),
             models=list(dict.fromkeys(task.model for task in scale.pairs)),
@@ -181,6 +183,18 @@ class Plan:
         config = study.strategies[name]
         return registry.check("strategy", config.use, config.parameters, f"{file}: strategies.{name}")
 
+    def _unlike(self, scale: Scale, where: str) -> list[tuple[str, str]]:
+        """Pairs of a data set and a model for another kind of data; each has to fit one at least. Raises FrugalError."""
+        kinds = {dataset: registry.data_kind("source", self.datasets[dataset].source) for dataset in scale.datasets}
+        takes = {model: registry.data_kind("model", self.models[model].use) for model in scale.models}
+        for dataset, kind in kinds.items():
+            if kind not in takes.values():
+                raise FrugalError(f"{where}: no model of the study takes {dataset}, which is {kind}; add one to `models`")
+        for model, kind in takes.items():
+            if kind not in kinds.values():
+                raise FrugalError(f"{where}: no data set of the study fits {model}, which takes {kind} data; add one")
+        return [(d, m) for d in scale.datasets for m in scale.models if kinds[d] != takes[m]]
+
     @cache  # noqa: B019  one plan lives as long as the process
     def _strategy(self, study: str, dataset: str, name: str) -> StrategySpec:
         """A strategy's parameters for one data set, levels scaled to its images."""
@@ -192,9 +206,14 @@ class Plan:
                 f"{where}: follows unknown strategy {config.follows!r}; {did_you_mean(config.follows, known)}"
             )
         parameters = self._parameters(self._sections[study][0], name, str(self.files[study]))
-        size = self.datasets[dataset].shape[-1]
+        size, kind = self.datasets[dataset].shape[-1], registry.data_kind("source", self.datasets[dataset].source)
         stored = (self.datasets[dataset].dct and self.datasets[dataset].dct.keep) or size
         for key, parameter in registry.parameters("strategy", config.use).items():
+            if parameter.is_level and kind != "image":
+                raise FrugalError(
+                    f"{where}: it reads DCT coefficients, which only images have, and {dataset} is {kind}; "
+                    "leave out the strategy or the data set"
+                )
             if parameter.is_level and parameters[key] is not None:
                 if scale.levels_for:
                     parameters[key] = -(-parameters[key] * size // scale.levels_for)
