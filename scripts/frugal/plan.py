@@ -189,7 +189,9 @@ class Plan:
         takes = {model: registry.data_kind("model", self.models[model].use) for model in scale.models}
         for dataset, kind in kinds.items():
             if kind not in takes.values():
-                raise FrugalError(f"{where}: no model of the study takes {dataset}, which is {kind}; add one to `models`")
+                raise FrugalError(
+                    f"{where}: no model of the study takes {dataset}, which is {kind}; add one to `models`"
+                )
         for model, kind in takes.items():
             if kind not in kinds.values():
                 raise FrugalError(f"{where}: no data set of the study fits {model}, which takes {kind} data; add one")

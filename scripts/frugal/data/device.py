@@ -58,7 +58,9 @@ class Split:
     kind: ClassVar[str]
     dtype: ClassVar[torch.dtype] = torch.float32
     evaluated_at_once: ClassVar[int] = 1000
-    level: int | None = None  # at which rows are decoded where nothing else is asked for; None for what isn't compressed
+    level: int | None = (
+        None  # at which rows are decoded where nothing else is asked for; None for what isn't compressed
+    )
 
     def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
         array = cache.array(f"{split}_{self.kind}")

@@ -32,7 +32,9 @@ class Tokens:
         if vocabulary < SMALLEST:
             raise FrugalError(f"a vocabulary of {vocabulary} has no room for every byte; choose at least {SMALLEST}")
         if length < 3:
-            raise FrugalError(f"texts of length {length} have no room for a token between [CLS] and [SEP]; choose 3 or more")
+            raise FrugalError(
+                f"texts of length {length} have no room for a token between [CLS] and [SEP]; choose 3 or more"
+            )
         os.environ["RAYON_NUM_THREADS"] = str(threads)
         self.wanted, self.length, self.keep = vocabulary, length, keep
         self.facts: dict[str, Any] = {}

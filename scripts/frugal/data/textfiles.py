@@ -42,7 +42,9 @@ def class_folders(place: Path) -> list[str]:
     """Sorted names of the folders in a split's folder. Raises FrugalError where there are none."""
     found = sorted(entry.name for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not found:
-        raise FrugalError(f"{place} has no class folders; texts belong into one folder per class, {place}/<class>/*.txt")
+        raise FrugalError(
+            f"{place} has no class folders; texts belong into one folder per class, {place}/<class>/*.txt"
+        )
     return found
 
 
@@ -78,7 +80,9 @@ def from_archive(archive: Path, places: dict[str, str], classes: list[str]) -> d
         for _, name, label, content in sorted(files, key=lambda file: file[0]):
             read[split].add(name, label, content)
         if empty := set(classes) - {label for _, _, label, _ in files}:
-            raise FrugalError(f"{archive} has no {places[split]}/{min(empty)}/*.txt; replace it with the published archive")
+            raise FrugalError(
+                f"{archive} has no {places[split]}/{min(empty)}/*.txt; replace it with the published archive"
+            )
     return read
 
 

@@ -15,7 +15,10 @@ from torch.nn import functional
 from frugal.errors import FrugalError
 
 KIND = "text"
-WIDTHS = {"hidden": "heads", "feed_forward": 1}  # parameters that a narrower net shrinks, and what each stays a multiple of
+WIDTHS = {
+    "hidden": "heads",
+    "feed_forward": 1,
+}  # parameters that a narrower net shrinks, and what each stays a multiple of
 PADDING = 0  # the token where a text has ended
 
 

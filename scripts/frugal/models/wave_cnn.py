@@ -25,7 +25,9 @@ def build(
     for width in channels:
         first = before == 1 and not layers
         layers += [
-            nn.Conv1d(before, width, 80 if first else 3, stride=4 if first else 1, padding=38 if first else 1, bias=False),
+            nn.Conv1d(
+                before, width, 80 if first else 3, stride=4 if first else 1, padding=38 if first else 1, bias=False
+            ),
             nn.BatchNorm1d(width),
             nn.ReLU(),
             nn.MaxPool1d(4, ceil_mode=True),

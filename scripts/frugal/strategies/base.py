@@ -48,7 +48,8 @@ class Run:
 class Strategy:
     """The baseline of every study is this class as it is: full data, full fidelity, the whole net.
 
-    reads: "pixels" (whole samples, whatever they are) or "coefficients" (the DCT store); spectral: a k x k sample becomes k x k pixels;
+    reads: "pixels" (whole samples, whatever they are) or "coefficients" (the DCT store); spectral: a k x k sample becomes
+    k x k pixels;
     single_device: whether it can't be shared by several ranks
     """
 

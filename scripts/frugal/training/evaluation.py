@@ -19,9 +19,7 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(
-    model: nn.Module, data: Split, level: int | None, spectral: bool, autocast: torch.autocast
-) -> Evaluation:
+def evaluate(model: nn.Module, data: Split, level: int | None, spectral: bool, autocast: torch.autocast) -> Evaluation:
     """Run the model in evaluation mode over every sample, read at `level` (None: in full)."""
     was_training = model.training
     model.eval()

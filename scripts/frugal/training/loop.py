@@ -230,8 +230,9 @@ class Trainer:
         strategy.after_step(self)
 
     def augmented(self, images: Tensor, whole: int | None = None) -> Tensor:
-        """Random crops and flip, of images only; the padding shrinks with the image, so that a spectral sample moves as far as a whole one.
+        """Random crops and flip, of images only.
 
+        The padding shrinks with the image, so that a spectral sample moves as far as a whole one.
         whole: size of the batch of all ranks, where they share it
         """
         if not self.train_data.holds_images:

@@ -20,7 +20,6 @@ FOLDER, ARCHIVE = "aclImdb", "aclImdb_v1.tar.gz"
 MIRRORS = ["https://ai.stanford.edu/~amaas/data/sentiment"]
 SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
 CLASSES = ["neg", "pos"]  # `unsup`, the reviews without a label, is not read
-REVIEWS = 12_500  # of each class in each split
 
 
 def read(
@@ -32,15 +31,16 @@ def read(
     length: Annotated[int, Ge(3)] = 256,
     keep: Literal["start", "end"] = "start",
     damaged: Annotated[float, Ge(0), Le(1)] = 0.001,
-    reviews: Annotated[int, Ge(1)] = REVIEWS,
+    reviews: Annotated[int, Ge(1)] = 12_500,
     mirrors: list[str] | None = None,
-    sha256: str = SHA256,
+    sha256: str | None = None,
 ) -> Arrays:
     """Read `aclImdb/` or `aclImdb_v1.tar.gz` in the data folder, else download the archive.
 
     vocabulary, length, keep: of the tokens, as for source textfolder; damaged: share of the files that may be left out;
     reviews: of each class in each split, so that a part of the data is never taken for all; mirrors: addresses that the
-    archive's name is appended to (default: its authors'); sha256: of the archive
+    archive's name is appended to (default: its authors'); sha256: of the
+    archive, where it isn't theirs
     threads: that the tokenizer may use. Raises FrugalError where reviews are missing.
     """
     if folder and not folder.is_dir():
@@ -53,7 +53,7 @@ def read(
                     raise FrugalError(f"{home} has no {split}/{name}; unpack {ARCHIVE} there again")
         splits = {split: from_folder(home / split, CLASSES) for split in ("train", "test")}
     else:
-        archive = _archive(folder, downloads, MIRRORS if mirrors is None else mirrors, sha256)
+        archive = _archive(folder, downloads, MIRRORS if mirrors is None else mirrors, sha256 or SHA256)
         home, notes = archive, ()
         splits = from_archive(archive, {split: f"{FOLDER}/{split}" for split in ("train", "test")}, CLASSES)
     for split, files in splits.items():
