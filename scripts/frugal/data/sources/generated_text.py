@@ -2,9 +2,9 @@
 
     "honestly , the waiter at the corner was not rude but the soup we had was bland ."
 
-Each text has two clauses joined by "but" or "although", on two different things, each with a good or a bad word that "not"
-or "never" may turn round. The opinion is that of the main clause: the one after "but", the one before "although". Which
-words occur says little of the class; what stands beside what, and in which order, says all of it.
+Each text has two clauses joined by "but", on two different things, each with a good or a bad word that "not" or "never" may
+turn round. Its opinion is that of the clause after "but". Which words occur says little of it: a linear model on their
+counts gets 61 % of the test texts right, a small Transformer 99 %.
 """
 
 from pathlib import Path
@@ -76,11 +76,11 @@ def read(
     turned: Annotated[float, Ge(0), Le(1)] = 0.3,
     seed: int = 0,
     vocabulary: Annotated[int, Ge(261)] = 600,
-    length: Annotated[int, Ge(3)] = 48,
+    length: Annotated[int, Ge(3)] = 40,
 ) -> Arrays:
     """Write the texts; needs neither a folder nor a network.
 
-    classes: 2 for the opinion of the main clause (bad, good), 4 for that of both clauses; train_samples, test_samples: no
+    classes: 2 for the opinion of the clause after "but" (bad, good), 4 for that of both clauses; train_samples, test_samples: no
     text occurs twice; turned: share of the clauses with "not" or "never"; seed: of the texts; vocabulary, length: of tokens
     threads: that the tokenizer may use
     """
@@ -106,8 +106,7 @@ def read(
 def _text(draw: np.random.Generator, main_good: bool, other_good: bool, turned: float) -> str:
     first, second = draw.choice(len(THINGS), 2, replace=False)
     main, other = _clause(draw, THINGS[first], main_good, turned), _clause(draw, THINGS[second], other_good, turned)
-    opinion = f"{other} but {main}" if draw.random() < 0.5 else f"{main} although {other}"
-    return " ".join(f"{draw.choice(OPENINGS)} {opinion} {draw.choice(ASIDES)} .".split())
+    return " ".join(f"{draw.choice(OPENINGS)} {other} but {main} {draw.choice(ASIDES)} .".split())
 
 
 def _clause(draw: np.random.Generator, thing: str, good: bool, turned: float) -> str:

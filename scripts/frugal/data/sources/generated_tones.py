@@ -22,10 +22,10 @@ def read(
     folder: Path | None,
     downloads: Path,
     *,
-    length: Annotated[int, Ge(400)] = 4000,
+    length: Annotated[int, Ge(400)] = 2000,
     train_samples: Annotated[int, Ge(8)] = 1200,
     test_samples: Annotated[int, Ge(8)] = 300,
-    noise: Annotated[float, Ge(0)] = 0.5,
+    noise: Annotated[float, Ge(0)] = 0.3,
     seed: int = 0,
 ) -> Arrays:
     """Make the tones; needs neither a folder nor a network.
