@@ -149,7 +149,8 @@ class Plan:
             )
         _check_groups(study, str(file))
         self._sections[name] = (study, scale)
-        unlike = self._unlike(scale, where)
+        for task in scale.pairs:
+            self._check_kind(task.dataset, task.model, where)
         seeds = list(range(scale.seeds)) if isinstance(scale.seeds, int) else scale.seeds
         if not seeds:
             raise FrugalError(f"{where}: seeds is {scale.seeds!r}; give a number of at least 1 or a list")
@@ -163,7 +164,6 @@ class Plan:
             parameters={s: self._parameters(study, s, str(file)) for s in strategies},
             recipe=scale.recipe.model_dump(mode="json"),
             margin=scale.margin or study.margin,
-            unlike=unlike,
             **study.model_dump(include={"title", "question", "source", "baseline", "cost", "groups"}),
             datasets=list(dict.fromkeys(task.dataset for task in scale.pairs)),
             models=list(dict.fromkeys(task.model for task in scale.pairs)),
@@ -183,19 +183,15 @@ class Plan:
         config = study.strategies[name]
         return registry.check("strategy", config.use, config.parameters, f"{file}: strategies.{name}")
 
-    def _unlike(self, scale: Scale, where: str) -> list[tuple[str, str]]:
-        """Pairs of a data set and a model for another kind of data; each has to fit one at least. Raises FrugalError."""
-        kinds = {dataset: registry.data_kind("source", self.datasets[dataset].source) for dataset in scale.datasets}
-        takes = {model: registry.data_kind("model", self.models[model].use) for model in scale.models}
-        for dataset, kind in kinds.items():
-            if kind not in takes.values():
-                raise FrugalError(
-                    f"{where}: no model of the study takes {dataset}, which is {kind}; add one to `models`"
-                )
-        for model, kind in takes.items():
-            if kind not in kinds.values():
-                raise FrugalError(f"{where}: no data set of the study fits {model}, which takes {kind} data; add one")
-        return [(d, m) for d in scale.datasets for m in scale.models if kinds[d] != takes[m]]
+    def _check_kind(self, dataset: str, model: str, where: str) -> None:
+        """Raise FrugalError for a model of another kind of data: images into a net for text."""
+        kind = registry.data_kind("source", self.datasets[dataset].source)
+        takes = registry.data_kind("model", self.models[model].use)
+        if kind != takes:
+            raise FrugalError(
+                f"{where}: model {model} takes {takes} data, {dataset} is {kind}; choose another, or list each data set "
+                "with its model under `tasks`"
+            )
 
     @cache  # noqa: B019  one plan lives as long as the process
     def _strategy(self, study: str, dataset: str, name: str) -> StrategySpec:
