@@ -68,7 +68,6 @@ ASIDES = ["", "", "", "as usual", "to be fair", "i must say", "they told us", "o
 def read(
     folder: Path | None,
     downloads: Path,
-    threads: int = 1,
     *,
     classes: Literal[2, 4] = 2,
     train_samples: Annotated[int, Ge(8)] = 3000,
@@ -82,7 +81,6 @@ def read(
 
     classes: 2 for the opinion of the clause after "but" (bad, good), 4 for that of both clauses; train_samples, test_samples: no
     text occurs twice; turned: share of the clauses with "not" or "never"; seed: of the texts; vocabulary, length: of tokens
-    threads: that the tokenizer may use
     """
     draw = np.random.default_rng(seed)
     written: dict[str, int] = {}
@@ -99,7 +97,7 @@ def read(
         generated=True,
         notes=("written by a grammar, not collected",),
         kind=KIND,
-        encoder=Tokens(vocabulary, length, "start", threads),
+        encoder=Tokens(vocabulary, length),
     )
 
 
