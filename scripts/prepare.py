@@ -1,4 +1,4 @@
-"""Prepare one data set: read it, check it, split off validation, transform, and write the cache.
+"""Prepare one data set: read it, check it, split off validation, encode or transform, and write the cache.
 
 python scripts/prepare.py --out results/demo/data/digits/manifest.json --downloads downloads --dataset '
     {"name": "digits", "source": "digits", "shape": [1, 8, 8], "classes": 10, "validation": 180, "split_seed": 0,
@@ -22,13 +22,15 @@ from scipy import fft
 from frugal import registry
 from frugal.atomic import write_text
 from frugal.data import dct
-from frugal.data.arrays import Arrays, check
+from frugal.data.arrays import CONFIG, Arrays, check, check_inputs
 from frugal.data.cache import write_cache
+from frugal.data.kinds import KINDS
 from frugal.data.rows import Made, Rows, pieces, select
 from frugal.data.split import split_off
 from frugal.errors import FrugalError, exit_with_one_line
 
 KEYS = ("name", "source", "shape", "classes", "validation", "split_seed", "options", "dct")
+PARTS = ("train", "validation", "test")
 
 
 def main() -> None:
@@ -74,59 +76,88 @@ def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | 
     given = (threads,) if registry.uses_threads(dataset["source"]) else ()
     arrays = registry.load("source", dataset["source"]).read(folder, downloads / name, *given, **options)
     check(arrays, name, dataset["shape"], dataset["classes"])
-    splits = split(arrays, dataset)
-    train_images = splits["train_images"]
-    mean, std = statistics(train_images)
-    if 0 in std:
-        channel = std.index(0)
-        raise FrugalError(
-            f"data set {name}: channel {channel} of every training image is {mean[channel]:g}; check its files"
-        )
+    splits, facts, documents, notes = split(arrays, dataset), dict(arrays.facts), {}, list(arrays.notes)
+    if arrays.encoder:
+        encode(splits, arrays, dataset)
+        facts |= arrays.encoder.facts
+        documents, notes = arrays.encoder.documents, notes + arrays.encoder.notes
     about = {
         "dataset": name,
         "source": dataset["source"],
+        "kind": arrays.kind,
         "shape": dataset["shape"],
         "classes": dataset["classes"],
         "generated": arrays.generated,
-        "mean": mean,
-        "std": std,
-        "splits": {part: len(splits[f"{part}_labels"]) for part in ("train", "validation", "test")},
+        **normalisation(splits, arrays.kind, name),
+        **facts,
+        "splits": {part: len(splits[f"{part}_labels"]) for part in PARTS},
         "images": keeps_images,
         "dct": None,
-        "notes": list(arrays.notes),
+        "notes": notes,
     }
     if dataset["dct"]:
+        if arrays.kind != "image":
+            raise FrugalError(f"data set {name} is {arrays.kind} and has no DCT; set `dct: null` in {CONFIG}")
+        train_images = splits["train_images"]
         quantiser = dct.fit(train_images, **dataset["dct"])
         about["dct"] = dct.about(train_images, quantiser)
-        for part in ("train", "validation", "test"):
+        for part in PARTS:
             splits[f"{part}_coefficients"] = dct.encoded(splits[f"{part}_images"], quantiser)
             if not keeps_images:
                 del splits[f"{part}_images"]
         splits |= quantiser.arrays()
     list_skipped(arrays, out / "skipped.csv")
-    manifest = write_cache(out, splits, about)
+    manifest = write_cache(out, splits, about, documents)
     if arrays.leftovers:
         shutil.rmtree(arrays.leftovers)
     counts = ", ".join(f"{count:,} {part}" for part, count in about["splits"].items())
     megabytes = sum(array.nbytes for array in splits.values()) / 1e6
-    for note in arrays.notes:
+    for note in notes:
         print(f"{name}: {note}", file=sys.stderr)
     print(f"{name}: {counts}; {megabytes:.1f} MB in {time.perf_counter() - started:.1f} s: {manifest}", file=sys.stderr)
     return manifest
 
 
 def split(arrays: Arrays, dataset: dict[str, Any]) -> dict[str, np.ndarray | Rows | Made]:
-    """The cache's arrays of pixels and labels, with validation taken off the training set and test as it is."""
-    where = f"data set {dataset['name']}: validation"
+    """The cache's arrays of inputs and labels, with validation taken off the training set and test as it is."""
+    where, kept = f"data set {dataset['name']}: validation", KINDS[arrays.kind].array
     train, validation = split_off(arrays.train_labels, dataset["validation"], dataset["split_seed"], where)
     return {
-        "train_images": select(arrays.train_images, train),
+        f"train_{kept}": select(arrays.train_inputs, train),
         "train_labels": arrays.train_labels[train],
-        "validation_images": select(arrays.train_images, validation),
+        f"validation_{kept}": select(arrays.train_inputs, validation),
         "validation_labels": arrays.train_labels[validation],
-        "test_images": arrays.test_images,
+        f"test_{kept}": arrays.test_inputs,
         "test_labels": arrays.test_labels,
     }
+
+
+def encode(splits: dict[str, np.ndarray | Rows | Made], arrays: Arrays, dataset: dict[str, Any]) -> None:
+    """Replace texts or cells in `splits` by numbers, learnt from the training split alone, and check those."""
+    kept = KINDS[arrays.kind].array
+    arrays.encoder.fit(splits[f"train_{kept}"])
+    for part in PARTS:
+        splits[f"{part}_{kept}"] = arrays.encoder.encode(splits[f"{part}_{kept}"], part)
+        check_inputs(splits[f"{part}_{kept}"], arrays.kind, dataset["name"], part, dataset["shape"])
+
+
+def normalisation(splits: dict[str, np.ndarray | Rows | Made], kind: str, name: str) -> dict[str, list[float]]:
+    """Mean and standard deviation of the training split, of each channel of images and of all samples of waves.
+
+    Tokens are names, and features come normalised: nothing for these. Raises FrugalError for what never varies.
+    """
+    if kind not in ("image", "sound"):
+        return {}
+    if kind == "sound":
+        waves = splits["train_waves"]
+        mean, std = [float(waves.mean(dtype=np.float64))], [float(waves.std(dtype=np.float64))]
+        what = "every training recording"
+    else:
+        mean, std = statistics(splits["train_images"])
+        what = f"channel {std.index(0)} of every training image" if 0 in std else ""
+    if 0 in std:
+        raise FrugalError(f"data set {name}: {what} is {mean[std.index(0)]:g}; check its files")
+    return {"mean": mean, "std": std}
 
 
 def statistics(images: np.ndarray | Rows) -> tuple[list[float], list[float]]:

@@ -149,6 +149,8 @@ class Plan:
             )
         _check_groups(study, str(file))
         self._sections[name] = (study, scale)
+        for task in scale.pairs:
+            self._check_kind(task.dataset, task.model, where)
         seeds = list(range(scale.seeds)) if isinstance(scale.seeds, int) else scale.seeds
         if not seeds:
             raise FrugalError(f"{where}: seeds is {scale.seeds!r}; give a number of at least 1 or a list")
@@ -181,6 +183,16 @@ class Plan:
         config = study.strategies[name]
         return registry.check("strategy", config.use, config.parameters, f"{file}: strategies.{name}")
 
+    def _check_kind(self, dataset: str, model: str, where: str) -> None:
+        """Raise FrugalError for a model of another kind of data: images into a net for text."""
+        kind = registry.data_kind("source", self.datasets[dataset].source)
+        takes = registry.data_kind("model", self.models[model].use)
+        if kind != takes:
+            raise FrugalError(
+                f"{where}: model {model} takes {takes} data, {dataset} is {kind}; choose another, or list each data set "
+                "with its model under `tasks`"
+            )
+
     @cache  # noqa: B019  one plan lives as long as the process
     def _strategy(self, study: str, dataset: str, name: str) -> StrategySpec:
         """A strategy's parameters for one data set, levels scaled to its images."""
@@ -192,9 +204,14 @@ class Plan:
                 f"{where}: follows unknown strategy {config.follows!r}; {did_you_mean(config.follows, known)}"
             )
         parameters = self._parameters(self._sections[study][0], name, str(self.files[study]))
-        size = self.datasets[dataset].shape[-1]
+        size, kind = self.datasets[dataset].shape[-1], registry.data_kind("source", self.datasets[dataset].source)
         stored = (self.datasets[dataset].dct and self.datasets[dataset].dct.keep) or size
         for key, parameter in registry.parameters("strategy", config.use).items():
+            if parameter.is_level and kind != "image":
+                raise FrugalError(
+                    f"{where}: it reads DCT coefficients, which only images have, and {dataset} is {kind}; "
+                    "leave out the strategy or the data set"
+                )
             if parameter.is_level and parameters[key] is not None:
                 if scale.levels_for:
                     parameters[key] = -(-parameters[key] * size // scale.levels_for)

@@ -117,6 +117,15 @@ def _keywords(tree: ast.Module, module: str, function: str) -> list[Parameter]:
 
 
 @cache
+def data_kind(kind: str, use: str) -> str:
+    """Which kind of data a source gives or a model takes: the constant KIND of its file, "image" where there is none."""
+    module_name(kind, use)
+    tree = ast.parse((ROOM / KINDS[kind] / f"{use}.py").read_text())
+    found = [n.value for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "KIND"]
+    return ast.literal_eval(found[0]) if found else "image"
+
+
+@cache
 def uses_threads(source: str) -> bool:
     """Whether a source's `read` takes, after the two folders, the number of cores it may use."""
     module_name("source", source)

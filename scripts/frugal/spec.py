@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -40,15 +40,43 @@ class Dataset(Strict):
     """Where a data set comes from and what it must look like."""
 
     source: str = Field(description="a file name in scripts/frugal/data/sources")
-    shape: tuple[int, int, int] = Field(description="channels, height, width")
+    shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        min_length=1,
+        max_length=3,
+        description="of a sample: [channels, height, width] of images, [tokens], [features] or [samples of a wave]",
+    )
     classes: int = Field(ge=2, description="number of classes")
     validation: int = Field(ge=1, description="samples split off the training set for validation, stratified")
     split_seed: int = Field(0, description="seed of that split; the same for every run")
-    dct: Dct | None = Field(Dct(), description="the DCT store; null for data that has no use for it")
+    dct: Dct | None = Field(
+        Dct(), description="the DCT store of images; null for data that has no use for it, as for all other data"
+    )
     images: bool = Field(
         True, description="keep uncompressed images; false leaves the DCT store alone, from which they are decoded"
     )
     options: dict[str, Any] = Field({}, description="parameters of the source")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_images_have_a_dct(cls, content: Any) -> Any:
+        shape = content.get("shape") if isinstance(content, dict) else None
+        if isinstance(shape, list | tuple) and len(shape) < 3:
+            return {"dct": None, **content}
+        return content
+
+    @field_validator("shape")
+    @classmethod
+    def _one_axis_or_three(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) == 2:
+            raise ValueError("give three numbers for images, [channels, height, width], else one")
+        return shape
+
+    @field_validator("dct")
+    @classmethod
+    def _only_of_images(cls, dct: Dct | None, info: ValidationInfo) -> Dct | None:
+        if dct is not None and len(info.data.get("shape", (1, 1, 1))) < 3:
+            raise ValueError("only images have a DCT; set `dct: null` or leave it out")
+        return dct
 
     @field_validator("images")
     @classmethod

@@ -91,7 +91,7 @@ def ten(monkeypatch):
 
 
 def same(one: Arrays, other: Arrays):
-    parts = ("train_images", "train_labels", "test_images", "test_labels", "notes")
+    parts = ("train_inputs", "train_labels", "test_inputs", "test_labels", "notes")
     return all(np.array_equal(getattr(one, part), getattr(other, part)) for part in parts)
 
 
@@ -100,7 +100,7 @@ def test_records_become_planes_and_labels(published, tmp_path):
     content = np.concatenate([np.frombuffer(file, np.uint8) for file in published.files.values()])
     rows = content.reshape(-1, len(published.classes) + 3072)
     images, labels = (
-        np.concatenate([read.train_images, read.test_images]),
+        np.concatenate([read.train_inputs, read.test_inputs]),
         rows[:, -3073],
     )  # the label before the pixels
     assert images.shape == (len(rows), 3, 32, 32)
@@ -274,7 +274,7 @@ def test_cifar_10_is_the_published_one(tmp_path):
     assert read.train_labels[:5].tolist() == [6, 9, 9, 4, 1]
     assert read.test_labels[:5].tolist() == [3, 8, 8, 0, 6]
     for channel, (mean, deviation) in enumerate([(0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)]):
-        plane = read.train_images[:, channel]
+        plane = read.train_inputs[:, channel]
         assert round(plane.mean() / 255, 4) == mean  # the figures everyone uses
         assert round(plane.std() / 255, 4) == deviation
     assert all(note.startswith("test_batch.bin") for note in read.notes)  # the training files are exact

@@ -86,7 +86,7 @@ def test_every_image_is_there_once_with_its_class_in_sorted_order(pictures, tmp_
     assert arrays.train_labels.tolist() == [0] * 8 + [1] * 8 + [2] * 8
     assert arrays.test_labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     files = sorted((pictures / "train").rglob("*.*"))
-    for row, file in zip(arrays.train_images[:], files, strict=True):
+    for row, file in zip(arrays.train_inputs[:], files, strict=True):
         np.testing.assert_array_equal(row, picture(file.read_bytes(), 16, 16)[0])
 
 
@@ -228,7 +228,7 @@ def test_training_folders_in_several_parts_are_read_together(pictures, tmp_path)
     (pictures / "train.X2").mkdir()
     (pictures / "train.X1/cat").rename(pictures / "train.X2/cat")
     parts = read(pictures, tmp_path, train=["train", "train.X1", "train.X2"])
-    np.testing.assert_array_equal(parts.train_images[:], whole.train_images[:])
+    np.testing.assert_array_equal(parts.train_inputs[:], whole.train_inputs[:])
     assert parts.train_labels.tolist() == whole.train_labels.tolist()
 
 
@@ -296,8 +296,8 @@ def test_a_changed_image_is_read_again(pictures, tmp_path):
     assert again.leftovers == first.leftovers
     save(photograph(999), pictures / "train/ant/0.JPEG")
     changed = read(pictures, tmp_path)
-    assert not np.array_equal(changed.train_images[:1], again.train_images[:1])
-    np.testing.assert_array_equal(changed.train_images[1:24], again.train_images[1:24])
+    assert not np.array_equal(changed.train_inputs[:1], again.train_inputs[:1])
+    np.testing.assert_array_equal(changed.train_inputs[1:24], again.train_inputs[1:24])
     assert not first.leftovers.exists()
 
 
@@ -369,7 +369,8 @@ def test_what_is_left_out_of_the_store_is_in_its_error():
 
 
 def test_only_a_source_that_takes_threads_is_given_cores():
-    assert [name for name in registry.names("source") if registry.uses_threads(name)] == ["imagefolder"]
+    taking = [name for name in registry.names("source") if registry.uses_threads(name)]
+    assert taking == ["imagefolder", "imdb", "textfolder"]
 
 
 @pytest.mark.skipif(
@@ -380,6 +381,6 @@ def test_imagenette_is_read_whole(tmp_path):
     arrays = imagefolder.read(
         Path(os.environ["FRUGAL_DATA"]), tmp_path, 2, folders=["imagenette-224"], size=64, damaged=0.0
     )
-    assert (len(arrays.train_images), len(arrays.test_images)) == (1000, 300)
+    assert (len(arrays.train_inputs), len(arrays.test_inputs)) == (1000, 300)
     assert np.bincount(arrays.train_labels).tolist() == [100] * 10
     assert arrays.notes == ("24 images were grey-scale and are RGB now",)

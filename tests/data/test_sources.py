@@ -52,7 +52,7 @@ def checksums(files):
 def same(one: Arrays, other: Arrays):
     return all(
         np.array_equal(getattr(one, part), getattr(other, part))
-        for part in ("train_images", "train_labels", "test_images", "test_labels")
+        for part in ("train_inputs", "train_labels", "test_inputs", "test_labels")
     )
 
 
@@ -61,7 +61,7 @@ def test_digits_are_whole_and_split_the_same_way_every_time(tmp_path):
     assert same(read, digits.read(None, tmp_path))
     assert not same(read, digits.read(None, tmp_path, test_seed=1))
     assert (len(read.train_labels), len(read.test_labels)) == (1437, 360)
-    images = np.concatenate([read.train_images, read.test_images])
+    images = np.concatenate([read.train_inputs, read.test_inputs])
     assert images.shape == (1797, 1, 8, 8)
     assert len(np.unique(images)) == 17
     assert (images.min(), images.max()) == (0, 255)
@@ -80,12 +80,12 @@ def has_mnist(folder):
 )
 def test_mnist_is_the_published_one(tmp_path):
     read = mnist.read(Path(os.environ["FRUGAL_DATA"]), tmp_path, mirrors=[])
-    assert read.train_images.shape == (60000, 1, 28, 28)
-    assert read.test_images.shape == (10000, 1, 28, 28)
+    assert read.train_inputs.shape == (60000, 1, 28, 28)
+    assert read.test_inputs.shape == (10000, 1, 28, 28)
     assert read.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert read.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
-    assert round(read.train_images.mean() / 255, 4) == 0.1307  # the figures everyone uses
-    assert round(read.train_images.std() / 255, 4) == 0.3081
+    assert round(read.train_inputs.mean() / 255, 4) == 0.1307  # the figures everyone uses
+    assert round(read.train_inputs.std() / 255, 4) == 0.3081
     assert read.notes == ()
 
 
@@ -141,8 +141,8 @@ def test_preparation_splits_by_class_and_leaves_test_alone(published, tmp_path):
     assert cache.checksum != other.checksum
     for each in (cache, other):
         together = np.concatenate([each.array("train_images"), each.array("validation_images")])
-        assert sorted(image.tobytes() for image in together) == sorted(image.tobytes() for image in read.train_images)
-        np.testing.assert_array_equal(each.array("test_images"), read.test_images)
+        assert sorted(image.tobytes() for image in together) == sorted(image.tobytes() for image in read.train_inputs)
+        np.testing.assert_array_equal(each.array("test_images"), read.test_inputs)
         np.testing.assert_array_equal(each.array("test_labels"), read.test_labels)
     pixels = cache.array("train_images").astype(np.float64)  # validation and test have no say in these
     np.testing.assert_allclose([cache.manifest["mean"], cache.manifest["std"]], [[pixels.mean()], [pixels.std()]])

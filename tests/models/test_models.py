@@ -14,7 +14,12 @@ from frugal.measure.flops import pass_flops
 from frugal.models import cnn_fc, resnet
 
 MODELS = yaml.safe_load((Path(__file__).parents[2] / "config/models.yaml").read_text())
-FROM_SCRATCH = [name for name in MODELS if "pretrained" not in MODELS[name].get("parameters", {})]  # needs no download
+FROM_SCRATCH = [  # nets for images that need no download
+    name
+    for name in MODELS
+    if "pretrained" not in MODELS[name].get("parameters", {})
+    and registry.data_kind("model", MODELS[name]["use"]) == "image"
+]
 
 
 def built(name, shape=(3, 32, 32), classes=10, device="cpu"):

@@ -262,4 +262,4 @@ def test_a_weights_file_that_changed_since_the_plan_is_not_used(saved, tmp_path)
     model = {"name": "started", "use": "resnet", "parameters": parameters, "files": {str(path): "0" * 64}}
     spec = RunSpec.model_construct(model=ModelSpec.model_validate(model))
     with pytest.raises(FrugalError, match="sha256 expected 0000"):
-        make_model(spec, torch.device("cpu"))
+        make_model(spec, None, torch.device("cpu"))

@@ -68,8 +68,8 @@ def test_every_selected_sample_is_trained_on_once_in_full_batches(counts, size):
         number += 16
         batch = gathering.take(size)
         if batch is not None:
-            assert len(batch.images) == size
-            assert torch.equal(batch.images.flatten().long(), batch.indices)
+            assert len(batch.inputs) == size
+            assert torch.equal(batch.inputs.flatten().long(), batch.indices)
             assert torch.equal(batch.labels, batch.indices % 3)
             taken += batch.indices.tolist()
     selected = [16 * place + k for place, count in enumerate(counts) for k in range(count)]

@@ -1,6 +1,5 @@
 """A run that is stopped and started again ends with the same bits."""
 
-import io
 import json
 import os
 import random
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 import tiny
 from frugal.training.interrupt import Interrupted
 from frugal.training.record import metrics
+from memory import Memory
 
 TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
 RUNS = {
@@ -34,21 +34,6 @@ RUNS = {
     "adam": tiny.spec("full", recipe={"optimizer": "adamw", "learning_rate": 0.003}),
 }
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-class Memory:
-    """Checkpoints that are kept in memory, through the same serialisation."""
-
-    def __init__(self, content=None):
-        self.content = content
-
-    def save(self, steps, state):
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        self.content = buffer.getvalue()
-
-    def load(self):
-        return self.content and torch.load(io.BytesIO(self.content), weights_only=True)
 
 
 @pytest.mark.parametrize("name", RUNS)

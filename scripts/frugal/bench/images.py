@@ -89,7 +89,7 @@ def _store(folder: Path) -> list[Row]:
     real = (data / "imagenette-224").is_dir()
     if real:
         arrays = imagefolder.read(data, folder / "nette", folders=["imagenette-224"], size=SIZE)
-        pixels = arrays.train_images[::4]
+        pixels = arrays.train_inputs[::4]
     else:
         pixels = generated.images(256, (3, SIZE, SIZE))
     rows = [Row("images", f"{SIZE}x{SIZE} as pixels: bytes an image", pixels[0].nbytes / 1000, "kB")]

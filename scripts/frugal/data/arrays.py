@@ -1,55 +1,77 @@
 """What a source hands over, and whether it is what the configuration says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
+from frugal.data.kinds import KINDS
 from frugal.data.rows import Rows
 from frugal.errors import FrugalError
 
 CONFIG = "config/datasets.yaml"
 
 
+class Encoder(Protocol):
+    """Turns what a source read, texts or the cells of a table, into numbers, by what it learns from the training split.
+
+    facts: what becomes part of the manifest, e.g. how large the vocabulary is; documents: files that are kept beside the
+    arrays, content by name; notes: what a reader of the manifest should know
+    """
+
+    facts: dict[str, Any]
+    documents: dict[str, bytes]
+    notes: list[str]
+
+    def fit(self, inputs: np.ndarray) -> None:
+        """Learn from the training split, from which validation has been taken off."""
+
+    def encode(self, inputs: np.ndarray, split: str) -> np.ndarray:
+        """(n, ...) objects -> (n, ...) numbers. split: "train", "validation" or "test", for the notes."""
+
+
 @dataclass(frozen=True)
 class Arrays:
     """A data set as its publisher splits it.
 
-    images: (n, C, H, W) uint8; labels: (n,) int64, counted from 0; generated: made by a program, not collected;
-    notes: what a reader of the manifest should know, e.g. that a file's checksum is not known; skipped: (file, reason) of
-    files that could not be used; leftovers: a folder that may go once the cache is written. Images that don't fit into
-    memory come as Rows.
+    inputs: (n, ...) numbers as `kind` has them, see `frugal.data.kinds`, or objects for the encoder; labels: (n,) int64,
+    counted from 0; generated: made by a program, not collected; notes: what a reader of the manifest should know, e.g. that
+    a file's checksum is not known; skipped: (file, reason) of files that could not be used; leftovers: a folder that may go
+    once the cache is written; facts: further keys of the manifest. Images that don't fit into memory come as Rows.
     """
 
-    train_images: np.ndarray | Rows
+    train_inputs: np.ndarray | Rows
     train_labels: np.ndarray
-    test_images: np.ndarray | Rows
+    test_inputs: np.ndarray | Rows
     test_labels: np.ndarray
     generated: bool = False
     notes: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     leftovers: Path | None = None
+    kind: str = "image"
+    encoder: Encoder | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def check(arrays: Arrays, dataset: str, shape: list[int], classes: int) -> None:
-    """Hold what was read against the configured shape [C, H, W] and number of classes. Raises FrugalError."""
-    for split, images, labels in (
-        ("training", arrays.train_images, arrays.train_labels),
-        ("test", arrays.test_images, arrays.test_labels),
+    """Hold what was read against the configured shape and number of classes. Raises FrugalError.
+
+    What still has to be encoded has no shape yet; `check_inputs` follows when it has.
+    """
+    for split, inputs, labels in (
+        ("training", arrays.train_inputs, arrays.train_labels),
+        ("test", arrays.test_inputs, arrays.test_labels),
     ):
-        where = f"data set {dataset}: the {split} set"
-        if len(images) != len(labels):
+        where, name = f"data set {dataset}: the {split} set", KINDS[arrays.kind].array
+        if len(inputs) != len(labels):
             raise FrugalError(
-                f"{where} has {len(images)} images and {len(labels)} labels; its files don't belong together"
+                f"{where} has {len(inputs)} {name} and {len(labels)} labels; its files don't belong together"
             )
-        if not len(images):
+        if not len(inputs):
             raise FrugalError(f"{where} is empty; check the files it is read from")
-        if list(images.shape[1:]) != list(shape):
-            raise FrugalError(
-                f"{where} has images of shape {list(images.shape[1:])}, {CONFIG} says {list(shape)}; correct `shape`"
-            )
-        if images.dtype != np.uint8:
-            raise FrugalError(f"{where} has {images.dtype} images; the source has to return uint8 pixels, 0 to 255")
+        if arrays.encoder is None:
+            check_inputs(inputs, arrays.kind, dataset, split, shape)
         found = np.unique(labels)
         if found[0] < 0 or found[-1] >= classes:
             wrong = found[-1] if found[-1] >= classes else found[0]
@@ -61,3 +83,15 @@ def check(arrays: Arrays, dataset: str, shape: list[int], classes: int) -> None:
             raise FrugalError(
                 f"{where} has no sample of class {missing}, {CONFIG} says {classes} classes; correct that or the data"
             )
+
+
+def check_inputs(inputs: np.ndarray | Rows, kind: str, dataset: str, split: str, shape: list[int]) -> None:
+    """Hold numbers (n, ...) against the configured shape and against what their kind is stored as. Raises FrugalError."""
+    where, name = f"data set {dataset}: the {split} set", KINDS[kind].array
+    if list(inputs.shape[1:]) != list(shape):
+        raise FrugalError(
+            f"{where} has {name} of shape {list(inputs.shape[1:])}, {CONFIG} says {list(shape)}; correct `shape`"
+        )
+    if not KINDS[kind].allows(inputs.dtype):
+        wanted = "uint8 pixels, 0 to 255" if kind == "image" else " or ".join(KINDS[kind].dtypes)
+        raise FrugalError(f"{where} has {inputs.dtype} {name}; the source has to return {wanted}")

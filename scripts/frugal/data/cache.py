@@ -34,6 +34,11 @@ class Cache:
     arrays: dict[str, np.ndarray]
 
     @property
+    def kind(self) -> str:
+        """image, text, table or sound: see `frugal.data.kinds`."""
+        return self.manifest.get("kind", "image")
+
+    @property
     def checksum(self) -> str:
         """One sha256 for all of it: the same content has the same one on every machine."""
         return self.manifest["checksum"]
@@ -50,10 +55,16 @@ class Cache:
         return self.arrays[name]
 
 
-def write_cache(folder: Path, arrays: dict[str, np.ndarray | Rows | Made], about: dict[str, Any]) -> Path:
+def write_cache(
+    folder: Path,
+    arrays: dict[str, np.ndarray | Rows | Made],
+    about: dict[str, Any],
+    documents: dict[str, bytes] | None = None,
+) -> Path:
     """Write the arrays and their manifest, and return its path; an older cache stays until the new one is on the disk.
 
-    about: the rest of the manifest (dataset, source, shape, classes, mean, std, splits, dct, notes), as JSON has it.
+    about: the rest of the manifest (dataset, source, kind, shape, classes, splits, dct, notes ...), as JSON has it;
+    documents: other files that belong to the data, content by name, e.g. the tokenizer's.
     Raises FrugalError where the folder can't be written or the disk is full; an older cache is still there then.
     """
     folder = Path(folder)
@@ -71,13 +82,19 @@ def write_cache(folder: Path, arrays: dict[str, np.ndarray | Rows | Made], about
                 new_array = moves.enter_context(writing(folder / f"{name}.npy"))
                 files[f"{name}.npy"] = _save(new_array, array)
             content = {"schema": SCHEMA, **about, "files": files}
+            if documents:
+                content["documents"] = {}
+            for name, text in (documents or {}).items():
+                with _durably(moves.enter_context(writing(folder / name))) as stream:
+                    stream.write(text)
+                content["documents"][name] = {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)}
             content["checksum"] = _checksum(content)
             with _durably(new_manifest) as stream:
                 stream.write(json.dumps(content, indent=2, allow_nan=False).encode() + b"\n")
             manifest.unlink(missing_ok=True)
             _sync(folder)
-        for old in folder.glob("*.npy"):  # of a cache that had more
-            if old.name not in files:
+        for old in (*folder.glob("*.npy"), *folder.glob("*.json")):  # of a cache that had more
+            if old.name not in (*files, *(documents or {}), manifest.name):
                 old.unlink()
     return manifest
 
@@ -104,10 +121,12 @@ def open_cache(manifest: Path) -> Cache:
     for name, expected in content["files"].items():
         path = manifest.parent / name
         arrays[path.stem] = _open(path, expected, again)
+    for name, expected in content.get("documents", {}).items():
+        _verify(manifest.parent / name, expected, again)
     return Cache(content, arrays)
 
 
-def _open(path: Path, expected: dict[str, Any], again: str) -> np.ndarray:
+def _verify(path: Path, expected: dict[str, Any], again: str) -> None:
     try:
         if path.stat().st_size != expected["bytes"]:
             raise FrugalError(
@@ -115,9 +134,16 @@ def _open(path: Path, expected: dict[str, Any], again: str) -> np.ndarray:
             )
         if _sha256(path) != expected["sha256"]:
             raise FrugalError(f"{path} is damaged (its sha256 is not the manifest's); {again}")
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise FrugalError(f"{path} is missing; {again}") from None
+    except OSError as error:
+        raise FrugalError(f"{path} can't be read ({error.strerror}); {again}") from error
+
+
+def _open(path: Path, expected: dict[str, Any], again: str) -> np.ndarray:
+    _verify(path, expected, again)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise FrugalError(f"{path} can't be read ({error.strerror}); {again}") from error
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""A split of the cache as the training reads it: a batch is a gather of rows, and its bytes are counted there.
+"""A split of the cache as the training reads it: a batch is a gather of rows, and their bytes, as stored, are counted there.
 
 The rows lie on the device (`Resident`), or where they don't fit, in a file (`Streamed`); the samples are the same bits.
 """
@@ -49,20 +49,41 @@ class Resident:
 
 
 class Split:
-    """What both kinds of data share: labels on the device, a store of rows, and the count of bytes."""
+    """What all data shares: labels on the device, a store of rows, and the count of bytes.
+
+    kind: of the arrays in the cache; dtype: of what `read` gives the model; evaluated_at_once: samples, so that evaluation
+    takes less memory than training
+    """
 
     kind: ClassVar[str]
-    level: int | None = None  # at which rows are decoded where nothing else is asked for; None for pixels
+    dtype: ClassVar[torch.dtype] = torch.float32
+    evaluated_at_once: ClassVar[int] = 1000
+    level: int | None = (
+        None  # at which rows are decoded where nothing else is asked for; None for what isn't compressed
+    )
 
     def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
         array = cache.array(f"{split}_{self.kind}")
         self.store = Streamed(array, device) if streamed else Resident(array, device)
         self.labels = _resident(cache.array(f"{split}_labels"), device)
         self.shape = tuple(cache.manifest["shape"])
-        self.raw_bytes_per_sample = int(np.prod(self.shape))
+        self.raw_bytes_per_sample = int(np.prod(self.shape)) * array.itemsize
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether samples are (C, H, W), which can be augmented, scaled and compressed."""
+        return len(self.shape) == 3
+
+    def shape_at(self, size: int) -> tuple[int, ...]:
+        """Of one sample `size` long on its last axis: images are square, of all else the shape is fixed."""
+        return (self.shape[0], size, size) if self.holds_images else self.shape
+
+    def read(self, indices: Tensor, segments: list[Segment] | None = None, spectral: bool = False) -> Tensor:
+        """indices: (b,) -> what the model takes, (b, ...)."""
+        raise NotImplementedError
 
     def follow(
         self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
@@ -118,6 +139,7 @@ class Coefficients(Split):
                 f"data set {cache.manifest['dataset']} has no DCT store; set `dct: {{bits: 8}}` in config/datasets.yaml"
             )
         super().__init__(cache, split, device, streamed)
+        self.raw_bytes_per_sample = int(np.prod(self.shape))  # of the pixels they stand for
         mean, std = (np.array(cache.manifest[key]) for key in ("mean", "std"))
         self.level = cache.manifest["dct"]["keep"]
         self.decoder = Decoder(cache.array("dct_step"), cache.array("dct_offset"), mean, std, device)
@@ -151,14 +173,57 @@ class Coefficients(Split):
         return [(self.shape[0] * level * level, start, stop) for level, start, stop in segments]
 
 
+class Tokens(Split):
+    """Texts: int16 or int32 (n, L), 0 where a text has ended."""
+
+    kind, dtype, evaluated_at_once = "tokens", torch.int64, 100
+
+    def read(self, indices: Tensor, segments: list[Segment] | None = None, spectral: bool = False) -> Tensor:
+        """indices: (b,) -> tokens (b, L) int64."""
+        return self.store.take(indices, None).to(torch.int64)
+
+
+class Features(Split):
+    """Rows of a table, encoded and normalised: float32 (n, d)."""
+
+    kind = "features"
+
+    def read(self, indices: Tensor, segments: list[Segment] | None = None, spectral: bool = False) -> Tensor:
+        """indices: (b,) -> features (b, d) float32."""
+        return self.store.take(indices, None)
+
+
+class Waves(Split):
+    """Recordings: int16 (n, T), normalised when read by the mean and deviation of all training samples."""
+
+    kind, evaluated_at_once = "waves", 100
+
+    def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
+        super().__init__(cache, split, device, streamed)
+        self.mean, self.std = cache.manifest["mean"][0], cache.manifest["std"][0]
+
+    def read(self, indices: Tensor, segments: list[Segment] | None = None, spectral: bool = False) -> Tensor:
+        """indices: (b,) -> normalised waves (b, T) float32."""
+        return self.store.take(indices, None).to(torch.float32).sub_(self.mean).div_(self.std)
+
+
 SOURCES = {"pixels": Pixels, "coefficients": Coefficients}
+OTHERS = {"text": Tokens, "table": Features, "sound": Waves}
 
 
 def source_of(cache: Cache, reads: str) -> type[Split]:
-    """What a strategy that reads "pixels" or "coefficients" is given.
+    """What a strategy that reads "pixels", which is to say whole samples, or "coefficients" is given.
 
-    A cache with `images: false` has no pixels: they are decoded from all of the coefficients that it stores.
+    A cache with `images: false` has no pixels: they are decoded from all of the coefficients that it stores. Raises
+    FrugalError for coefficients of data that isn't images.
     """
+    if cache.kind != "image":
+        if reads != "pixels":
+            raise FrugalError(
+                f"data set {cache.manifest['dataset']} is {cache.kind}, which has no DCT coefficients to read; choose images "
+                "or a strategy that leaves samples whole"
+            )
+        return OTHERS[cache.kind]
     return Coefficients if not cache.manifest.get("images", True) else SOURCES[reads]
 
 

@@ -19,8 +19,10 @@ class PassFlops:
     backward: int
 
 
-def pass_flops(model: nn.Module, shape: tuple[int, ...], classes: int, useful: bool = False) -> PassFlops:
-    """FLOPs of a forward and a backward pass of one sample of `shape` (C, H, W).
+def pass_flops(
+    model: nn.Module, shape: tuple[int, ...], classes: int, *, dtype: torch.dtype = torch.float32, useful: bool = False
+) -> PassFlops:
+    """FLOPs of a forward and a backward pass of one sample of `shape`: (C, H, W) of an image, (L,) of int64 tokens.
 
     Matrix products and convolutions are counted, elementwise work is not, as is usual. The model is copied, not touched.
     useful: leave out multiplications with weights that are known to be zero, which some kernels of sparse layers execute;
@@ -30,10 +32,10 @@ def pass_flops(model: nn.Module, shape: tuple[int, ...], classes: int, useful: b
     for module in twin.modules():
         if hasattr(module, "count_useful"):
             module.count_useful = useful
-    images = torch.empty(SAMPLES, *shape, device="meta")
+    inputs = torch.empty(SAMPLES, *shape, dtype=dtype, device="meta")
     labels = torch.zeros(SAMPLES, dtype=torch.long, device="meta")
     with FlopCounterMode(display=False) as forward:
-        loss = functional.cross_entropy(twin(images), labels)
+        loss = functional.cross_entropy(twin(inputs), labels)
     with FlopCounterMode(display=False) as backward:
         loss.backward()
     return PassFlops(forward.get_total_flops() // SAMPLES, backward.get_total_flops() // SAMPLES)

@@ -54,6 +54,10 @@ class AdaptiveSparseTraining(Strategy):
         self.scores = torch.full((run.samples,), float("inf"), device=run.device)
         self.log: list[Tensor] = []  # per batch of candidates in this epoch: rate, threshold
 
+    def needs_images(self) -> str | None:
+        """Half the resolution is half of an image's."""
+        return "scoring half shrinks them" if self.scoring == "half" else None
+
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """Everything in the warm-up; then what is left to be selected batch by batch, or is selected by memory here."""
         self.sparse, self.log = epoch >= self.warmup_epochs, []

@@ -63,7 +63,8 @@ class Blueprint:
 class Strategy:
     """The baseline of every study is this class as it is: full data, full fidelity, the whole net.
 
-    reads: "pixels" (uint8 images) or "coefficients" (the DCT store); spectral: a k x k sample becomes k x k pixels;
+    reads: "pixels" (whole samples, whatever they are) or "coefficients" (the DCT store); spectral: a k x k sample becomes
+    k x k pixels;
     single_device: whether it can't be shared by several ranks
     """
 
@@ -75,6 +76,10 @@ class Strategy:
     def start(self, run: Run) -> None:
         """Called once before training; `self.run` is there from then on."""
         self.run = run
+
+    def needs_images(self) -> str | None:
+        """Why this strategy makes sense for images only; None where it takes any data."""
+        return "it reads DCT coefficients" if self.reads == "coefficients" else None
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """Change the model before the optimizer is made."""

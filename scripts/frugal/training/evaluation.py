@@ -6,9 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frugal.data.device import Coefficients, Pixels
-
-BATCH = 1000
+from frugal.data.device import Split
 
 
 @dataclass
@@ -21,15 +19,13 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(
-    model: nn.Module, data: Pixels | Coefficients, level: int | None, spectral: bool, autocast: torch.autocast
-) -> Evaluation:
+def evaluate(model: nn.Module, data: Split, level: int | None, spectral: bool, autocast: torch.autocast) -> Evaluation:
     """Run the model in evaluation mode over every sample, read at `level` (None: in full)."""
     was_training = model.training
     model.eval()
     losses, predictions = [], []
     indices = torch.arange(len(data), device=data.labels.device)
-    for part in indices.split(BATCH):
+    for part in indices.split(data.evaluated_at_once):
         segments = None if level is None else [(level, 0, len(part))]
         with autocast:
             logits = model(data.read(part, segments, spectral)).float()

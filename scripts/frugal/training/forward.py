@@ -24,8 +24,13 @@ def compile_mode(wanted: str | bool, device: torch.device, steps: int) -> str | 
     return "default" if wanted else None
 
 
+def laid_out(inputs: Tensor) -> Tensor:
+    """Images with their channels last, which convolutions like; anything else as it is."""
+    return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
+
+
 class Forward:
-    """Images -> logits. Only shapes that were warmed up run compiled, so a ragged last batch never compiles anything.
+    """Inputs -> logits. Only shapes that were warmed up run compiled, so a ragged last batch never compiles anything.
 
     mode: of torch.compile, or None; the model itself stays as it is, for evaluation, checkpoints and counting
     """
@@ -37,16 +42,19 @@ class Forward:
         self.graphs = mode == "reduce-overhead"
         self.shapes: set[tuple[int, ...]] = set()
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """images: (b, C, H, W) -> logits (b, classes)."""
-        net = self.compiled if tuple(images.shape) in self.shapes else self.model
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """inputs: (b, ...), images (b, C, H, W) or whatever the model takes -> logits (b, classes)."""
+        net = self.compiled if tuple(inputs.shape) in self.shapes else self.model
         if self.graphs:
             torch.compiler.cudagraph_mark_step_begin()  # what the last step's graph gave may be overwritten
         with self.autocast:
-            return net(images.contiguous(memory_format=torch.channels_last))
+            return net(laid_out(inputs))
 
-    def warm_up(self, shapes: list[tuple[int, ...]]) -> None:
-        """Compile for these shapes (b, C, H, W), by one pass each that leaves weights, statistics and random state alone."""
+    def warm_up(self, shapes: list[tuple[int, ...]], dtype: torch.dtype = torch.float32) -> None:
+        """Compile for inputs of these shapes (b, ...), by one pass each.
+
+        It leaves weights, statistics and random state alone.
+        """
         new = [] if self.compiled is None else [shape for shape in shapes if shape not in self.shapes]
         if not new:
             return
@@ -54,7 +62,7 @@ class Forward:
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             for shape in new:
                 self.shapes.add(shape)
-                logits = self(torch.zeros(shape, device=self.device))
+                logits = self(torch.ones(shape, dtype=dtype, device=self.device))  # token 0 would be no text
                 labels = torch.zeros(shape[0], dtype=torch.long, device=self.device)
                 functional.cross_entropy(logits.float(), labels).backward()
         self.model.zero_grad(set_to_none=True)

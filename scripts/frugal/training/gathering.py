@@ -6,21 +6,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frugal.training.forward import Forward
+from frugal.training.forward import Forward, laid_out
 
 
 @dataclass
 class Batch:
-    """images (b, C, H, W), labels (b,), indices (b,) of the samples, weight (b,) or None."""
+    """inputs (b, ...), labels (b,), indices (b,) of the samples, weight (b,) or None."""
 
-    images: Tensor
+    inputs: Tensor
     labels: Tensor
     indices: Tensor
     weight: Tensor | None = None
 
     def parts(self) -> list[Tensor]:
         """Its tensors, without the weight where there is none."""
-        return [t for t in (self.images, self.labels, self.indices, self.weight) if t is not None]
+        return [t for t in (self.inputs, self.labels, self.indices, self.weight) if t is not None]
 
 
 @dataclass
@@ -46,17 +46,17 @@ class Gathering:
 
 
 @torch.no_grad()
-def score(forward: Forward, images: Tensor, scale: float) -> Tensor:
-    """Logits (b, classes) of images (b, C, H, W), at half their size where `scale` is 0.5.
+def score(forward: Forward, inputs: Tensor, scale: float) -> Tensor:
+    """Logits (b, classes) of inputs (b, ...); images (b, C, H, W) at half their size where `scale` is 0.5.
 
     In evaluation mode: batch normalisation uses its running statistics and doesn't update them, dropout is off.
     """
     model: nn.Module = forward.model
     if scale == 0.5:
-        images = functional.avg_pool2d(images, 2, ceil_mode=True)
+        inputs = functional.avg_pool2d(inputs, 2, ceil_mode=True)
     model.eval()
     with forward.autocast:
-        logits = model(images.contiguous(memory_format=torch.channels_last))
+        logits = model(laid_out(inputs))
     model.train()
     return logits
 

@@ -36,7 +36,7 @@ from frugal.training.parallel import Team
 from frugal.training.progress import Progress
 from frugal.training.residency import choose_residency
 from frugal.training.schedule import rate_at
-from frugal.training.setup import make_forward, make_model, make_strategy
+from frugal.training.setup import make_forward, make_model, make_strategy, notes_on_data
 from frugal.training.state import restore, state_of
 from frugal.training.sums import EpochSums
 
@@ -64,20 +64,25 @@ class Trainer:
         self.team = team or Team()
         set_determinism(self.recipe.deterministic)
         torch.manual_seed(spec.seed)
-        self.strategy = make_strategy(spec)
+        self.strategy = make_strategy(spec, cache)
         if self.strategy.single_device and self.team.size > 1:
             raise FrugalError(
                 f"strategy {spec.strategy.name} can't be shared by {self.team.size} devices; set devices: 1"
             )
+        if cache.kind != "image" and (why := self.strategy.needs_images()):
+            raise FrugalError(
+                f"strategy {spec.strategy.name} works on images only ({why}) and {spec.dataset.name} is {cache.kind}; "
+                "choose another strategy or data set"
+            )
         self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device)
-        self.notes = [note]
+        self.notes = [note, *notes_on_data(spec, cache)]
         self.train_data, self.validation_data = self.open("train"), self.open("validation")
         self.test_data = self.open("test") if self.recipe.test_curve else None
         run = Run(len(self.train_data), self.recipe.epochs, spec.seed, device, followed, self.recipe.batch_size)
         self.strategy.start(run)
         self.sampler = run.generator("batches")
         self.augmenter = torch.Generator(device).manual_seed(spec.seed)
-        model, note = self.team.prepare(self.strategy.prepare_model(make_model(spec, device)), device)
+        model, note = self.team.prepare(self.strategy.prepare_model(make_model(spec, cache, device)), device)
         self.notes += [note] if note else []
         self.model = model.train()
         self.optimizer = make_optimizer(self.model, self.recipe)
@@ -182,24 +187,24 @@ class Trainer:
         start, stop = share.bounds[self.step]
         indices, segments = share.order[start:stop], share.segments and share.segments[self.step]
         self._set_rate((self.epoch + self.step / len(self.batches)) / self.recipe.epochs)
-        images = self.augmented(self.train_data.read(indices, segments, strategy.spectral), len(whole))
+        inputs = self.augmented(self.train_data.read(indices, segments, strategy.spectral), len(whole))
         labels = self.train_data.labels.index_select(0, indices)
         weight = None if share.weight is None else share.weight[start:stop]
-        self._count_read(len(whole), images.shape[-1], self.batches.segments and self.batches.segments[self.step])
-        batch = Batch(images, labels, whole, weight)
+        self._count_read(len(whole), inputs.shape[-1], self.batches.segments and self.batches.segments[self.step])
+        batch = Batch(inputs, labels, whole, weight)
         self.step += 1
         scale = strategy.scoring_scale()
         if scale is not None:
-            self._count_scoring(len(images), scored_size(images.shape[-1], scale))
-            self.gathering.add(batch, strategy.select(score(self.forward, images, scale), labels))
+            self._count_scoring(len(inputs), scored_size(inputs.shape[-1], scale))
+            self.gathering.add(batch, strategy.select(score(self.forward, inputs, scale), labels))
             batch = self.gathering.take(self.recipe.batch_size)
         if batch is not None:
             self._optimize(batch)
 
     def _optimize(self, batch: Batch) -> None:
-        """Forward and back-propagate a batch, and step. Its indices are those of all ranks, images and labels this rank's."""
+        """Forward and back-propagate a batch, and step. Its indices are those of all ranks, inputs and labels this rank's."""
         strategy, count = self.strategy, len(batch.indices)
-        logits = self.forward(batch.images)
+        logits = self.forward(batch.inputs)
         losses = functional.cross_entropy(
             logits.float(), batch.labels, reduction="none", label_smoothing=self.recipe.label_smoothing
         )
@@ -216,7 +221,7 @@ class Trainer:
 
         self.losses.index_copy_(0, batch.indices, seen)
         self.sums.add(seen, correct)
-        flops, ledger = self.flops_at(batch.images.shape[-1]), self.ledger
+        flops, ledger = self.flops_at(batch.inputs.shape[-1]), self.ledger
         ledger.steps += 1
         ledger.flops_forward += count * flops.forward
         ledger.flops_backward += count * flops.backward
@@ -225,10 +230,13 @@ class Trainer:
         strategy.after_step(self)
 
     def augmented(self, images: Tensor, whole: int | None = None) -> Tensor:
-        """Random crops and flip; the padding shrinks with the image, so that a spectral sample moves as far as a whole one.
+        """Random crops and flip, of images only.
 
+        The padding shrinks with the image, so that a spectral sample moves as far as a whole one.
         whole: size of the batch of all ranks, where they share it
         """
+        if not self.train_data.holds_images:
+            return images
         wanted = self.recipe.augment
         padding = round(wanted.crop_padding * images.shape[-1] / self.train_data.shape[-1])
         share = (self.team.rank, self.team.size, whole or len(images))
@@ -257,10 +265,10 @@ class Trainer:
         self.ledger.samples_forwarded += samples
 
     def flops_at(self, pixels: int) -> PassFlops:
-        """FLOPs of one sample of that many pixels per side; counted at first use."""
+        """FLOPs of one sample: an image of that many pixels per side, or anything else as long as it is; counted at first use."""
         if pixels not in self._flops:
-            channels = self.train_data.shape[0]
-            self._flops[pixels] = pass_flops(self.model, (channels, pixels, pixels), self.spec.dataset.classes)
+            data, classes = self.train_data, self.spec.dataset.classes
+            self._flops[pixels] = pass_flops(self.model, data.shape_at(pixels), classes, dtype=data.dtype)
         return self._flops[pixels]
 
     def _close_epoch(self, validation: Evaluation, test: Evaluation | None = None) -> None:

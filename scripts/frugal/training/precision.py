@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from frugal.measure.clock import synchronise
+from frugal.training.forward import laid_out
 
 ROUNDS = 5
 PAYS = 1.1  # times faster; less may be chance, and float32 is the more exact
@@ -30,8 +31,10 @@ def computes_bfloat16(device: torch.device) -> bool:
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
 
 
-def choose_precision(model: nn.Module, shape: tuple[int, ...], classes: int, device: torch.device) -> tuple[str, str]:
-    """ "float32" or "bfloat16", and a sentence for the record. shape: (b, C, H, W) of a training batch.
+def choose_precision(
+    model: nn.Module, shape: tuple[int, ...], classes: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> tuple[str, str]:
+    """ "float32" or "bfloat16", and a sentence for the record. shape, dtype: of a training batch, (b, ...).
 
     Leaves the model, its statistics and the random state as they were.
     """
@@ -40,11 +43,12 @@ def choose_precision(model: nn.Module, shape: tuple[int, ...], classes: int, dev
     times = {"float32": float("inf"), "bfloat16": float("inf")}
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         twin = copy.deepcopy(model).train()
-        images = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
+        drawn = torch.randn(shape, device=device)
+        inputs = laid_out(drawn) if dtype.is_floating_point else torch.ones_like(drawn, dtype=dtype)
         labels = torch.arange(shape[0], device=device) % classes
         for turn in range(ROUNDS + 1):
             for precision, best in times.items():
-                seconds = _step(twin, images, labels, precision)
+                seconds = _step(twin, inputs, labels, precision)
                 if turn:  # the first one allocates and plans
                     times[precision] = min(best, seconds)
     gain = times["float32"] / times["bfloat16"]
@@ -52,13 +56,13 @@ def choose_precision(model: nn.Module, shape: tuple[int, ...], classes: int, dev
     return chosen, f"precision auto: {chosen}, a step in bfloat16 took 1/{gain:.2f} of one in float32 on this device"
 
 
-def _step(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, precision: str) -> float:
+def _step(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, precision: str) -> float:
     """Seconds of a forward and a backward pass."""
-    device = images.device
+    device = inputs.device
     synchronise(device)
     start = time.perf_counter()
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        logits = model(images)
+        logits = model(inputs)
     functional.cross_entropy(logits.float(), labels).backward()
     synchronise(device)
     model.zero_grad()

@@ -1,0 +1,36 @@
+"""Titanic: 891 of its passengers, 342 of whom survived; who did (the training table of the well-known exercise)."""
+
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge
+
+from frugal.data.arrays import Arrays
+from frugal.data.sources import csvtable
+
+KIND = "table"
+
+
+def read(
+    folder: Path | None,
+    downloads: Path,
+    *,
+    path: str = "titanic/titanic.csv",
+    test_samples: Annotated[int, Ge(2)] = 179,
+    test_seed: int = 0,
+) -> Arrays:
+    """Read the passengers from the data folder; nothing is downloaded, since nobody publishes them under a fixed address.
+
+    path: of the file in the data folder; test_samples: size of the test set, a fifth; test_seed: chooses which
+    """
+    return csvtable.read(
+        folder,
+        downloads,
+        path=path,
+        target="Survived",
+        numeric=["Age", "SibSp", "Parch", "Fare"],
+        categorical=["Pclass", "Sex", "Embarked"],
+        drop=["PassengerId", "Name", "Ticket", "Cabin"],  # names of single passengers; three in four have no cabin
+        test_samples=test_samples,
+        test_seed=test_seed,
+    )

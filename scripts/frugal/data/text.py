@@ -1,0 +1,88 @@
+"""Texts as rows of tokens: a byte-level BPE tokenizer, trained on the training split alone, and rows of one length.
+
+Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", ACL 2016, on bytes as GPT-2 has it: no text
+of any language has an unknown token. By the `tokenizers` library, in parallel. Its WordPiece trainer would be BERT's own,
+but gives another vocabulary on each run of the same texts (tokenizers 0.23); BPE gives the same one.
+
+    [CLS] the film was not bad [SEP] 0 0 0 0
+"""
+
+import os
+from typing import Any, Literal
+
+import numpy as np
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from frugal.errors import FrugalError
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # their numbers are their places: padding is 0
+START, END = SPECIAL.index("[CLS]"), SPECIAL.index("[SEP]")
+SMALLEST = 256 + len(SPECIAL)  # every byte has a token
+AT_ONCE = 1000  # texts whose tokens are in memory as objects
+
+
+class Tokens:
+    """An encoder (see `frugal.data.arrays`) from texts to tokens.
+
+    vocabulary: tokens at most; length: of a row, [CLS] and [SEP] included; keep: which end of a longer text stays; threads:
+    that the library may use, as far as it has not started yet in this process
+    """
+
+    def __init__(self, vocabulary: int, length: int, keep: Literal["start", "end"] = "start", threads: int = 1):
+        if vocabulary < SMALLEST:
+            raise FrugalError(f"a vocabulary of {vocabulary} has no room for every byte; choose at least {SMALLEST}")
+        if length < 3:
+            raise FrugalError(
+                f"texts of length {length} have no room for a token between [CLS] and [SEP]; choose 3 or more"
+            )
+        os.environ["RAYON_NUM_THREADS"] = str(threads)
+        self.wanted, self.length, self.keep = vocabulary, length, keep
+        self.facts: dict[str, Any] = {}
+        self.documents: dict[str, bytes] = {}
+        self.notes: list[str] = []
+
+    def fit(self, inputs: np.ndarray) -> None:
+        """Train the tokenizer. inputs: (n,) texts."""
+        tokenizer = Tokenizer(models.BPE())
+        # Reviews on the web carry line breaks as <br />; capitals double the words and rarely say anything of a class.
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Replace(Regex(r"<br\s*/?>"), " "), normalizers.NFC(), normalizers.Lowercase()]
+        )
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=self.wanted,
+            min_frequency=2,
+            special_tokens=list(SPECIAL),
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(iter(inputs), trainer, length=len(inputs))
+        self.tokenizer = tokenizer
+        self.facts = {"vocabulary": tokenizer.get_vocab_size(), "padding": 0, "keep": self.keep}
+        self.documents = {"tokenizer.json": tokenizer.to_str().encode()}
+
+    def encode(self, inputs: np.ndarray, split: str) -> np.ndarray:
+        """(n,) texts -> (n, length) int16, or int32 for a vocabulary that needs it; says in a note what was cut."""
+        rows = np.zeros((len(inputs), self.length), np.int16 if self.facts["vocabulary"] <= 2**15 else np.int32)
+        room, cut_texts, cut_tokens, tokens = self.length - 2, 0, 0, 0
+        for start in range(0, len(inputs), AT_ONCE):
+            texts = list(inputs[start : start + AT_ONCE])
+            encoded = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            for row, encoding in zip(rows[start : start + AT_ONCE], encoded, strict=True):
+                ids = encoding.ids
+                tokens += len(ids)
+                if len(ids) > room:
+                    cut_texts, cut_tokens = cut_texts + 1, cut_tokens + len(ids) - room
+                    ids = ids[:room] if self.keep == "start" else ids[-room:]
+                row[: len(ids) + 2] = [START, *ids, END]
+        self.notes.append(
+            f"{split}: {tokens:,} tokens; {cut_tokens:,} of them cut off, from {cut_texts:,} of {len(inputs):,} texts that are "
+            f"longer than {room}, the {self.keep} was kept"
+        )
+        return rows
+
+
+def tokenizer_of(text: bytes) -> Tokenizer:
+    """The tokenizer that a cache keeps as tokenizer.json, e.g. to read its rows again."""
+    return Tokenizer.from_str(text.decode())
