@@ -7,7 +7,18 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-GROUPS = ("compression", "selection", "adaptive", "sparsity", "images", "feeding", "workflow", "engine", "resnet")
+GROUPS = (
+    "compression",
+    "selection",
+    "adaptive",
+    "sparsity",
+    "pruning",
+    "images",
+    "feeding",
+    "workflow",
+    "engine",
+    "resnet",
+)
 
 
 def main() -> int:

@@ -39,6 +39,7 @@ class Forward:
         self.model, self.device = model, device
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
         self.compiled = torch.compile(model, dynamic=False, mode=mode) if mode else None
+        self.mode = mode
         self.graphs = mode == "reduce-overhead"
         self.shapes: set[tuple[int, ...]] = set()
 
@@ -50,11 +51,19 @@ class Forward:
         with self.autocast:
             return net(laid_out(inputs))
 
+    def renew(self) -> None:
+        """Compile the model anew for the same shapes of inputs, after its weights changed theirs."""
+        shapes, self.shapes = sorted(self.shapes), set()
+        torch.compiler.reset()  # the old code is never called again; kept, it would count towards torch's limit of recompiles
+        self.compiled = torch.compile(self.model, dynamic=False, mode=self.mode)
+        self.warm_up(shapes, self.dtype)
+
     def warm_up(self, shapes: list[tuple[int, ...]], dtype: torch.dtype = torch.float32) -> None:
         """Compile for inputs of these shapes (b, ...), by one pass each.
 
         It leaves weights, statistics and random state alone.
         """
+        self.dtype = dtype
         new = [] if self.compiled is None else [shape for shape in shapes if shape not in self.shapes]
         if not new:
             return
