@@ -102,6 +102,12 @@ class Recipe(Strict):
     warmup: float = Field(
         0.25, ge=0, lt=1, description="share of the training in which the rate rises, for one_cycle and cosine"
     )
+    early_stopping: int | None = Field(
+        None,
+        ge=1,
+        description="end when the validation loss has had no new minimum for that many epochs; where a strategy removes "
+        "neurons, counted after the last removal",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     augment: Augment = Augment()
     test_curve: bool = Field(

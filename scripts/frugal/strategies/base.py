@@ -28,7 +28,7 @@ class Run:
 
     samples: number of training samples; epochs: planned; seed: of the run; device: where per-sample tensors live;
     followed: for a control, the history of the run it repeats, one dict of counts per epoch, else None;
-    batch_size: of a training step
+    batch_size: of a training step; example: two empty samples, such as the model takes, for tracing it
     """
 
     samples: int
@@ -37,6 +37,7 @@ class Run:
     device: torch.device
     followed: list[dict[str, float]] | None = None
     batch_size: int = 1
+    example: Any = None
 
     def generator(self, stream: str) -> torch.Generator:
         """A random generator of this run's own for one purpose, so that strategies never disturb each other's draws."""
@@ -84,11 +85,34 @@ class Strategy:
         """The rate of the next step. scheduled: what the recipe says."""
         return scheduled
 
+    def before_step(self, trainer: Any) -> None:
+        """Called before each optimizer step, when the gradients of all ranks are there and not yet clipped."""
+
     def after_step(self, trainer: Any) -> None:
         """Called after each optimizer step."""
 
     def after_epoch(self, trainer: Any) -> None:
         """Called after each epoch, before it is evaluated."""
+
+    def settled_since(self) -> int | None:
+        """The number of epochs after which this strategy left the net's shape alone, None while it may change again.
+
+        Early stopping looks at the epochs after that.
+        """
+        return 0
+
+    def finish(self, trainer: Any) -> bool:
+        """Called when training has ended, also where it is continued from there: whether the net was changed once more."""
+        return False
+
+    def left_out(self) -> tuple[int, int]:
+        """Weights that were removed from the model, and weights still in it that are held at zero."""
+        return 0, 0
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the record on what was decided in this run."""
+        return []
 
     def test_level(self) -> int | None:
         """DCT coefficients per axis the finished net is used with; None for uncompressed images."""
@@ -109,6 +133,9 @@ class Strategy:
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue exactly: tensors, numbers and containers of them."""
         return {}
+
+    def rebuild(self, trainer: Any, state: dict[str, Any]) -> None:
+        """Bring a fresh model and its optimizer to the shapes of a saved one, before their weights are loaded."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The counterpart of `state_dict`."""

@@ -34,6 +34,7 @@ class Forward:
         self.model, self.device = model, device
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
         self.compiled = torch.compile(model, dynamic=False, mode=mode) if mode else None
+        self.mode = mode
         self.graphs = mode == "reduce-overhead"
         self.shapes: set[tuple[int, ...]] = set()
 
@@ -44,6 +45,13 @@ class Forward:
             torch.compiler.cudagraph_mark_step_begin()  # what the last step's graph gave may be overwritten
         with self.autocast:
             return net(images.contiguous(memory_format=torch.channels_last))
+
+    def renew(self) -> None:
+        """Compile the model anew for the same shapes of images, after its weights changed theirs."""
+        shapes, self.shapes = sorted(self.shapes), set()
+        torch.compiler.reset()  # the old code is never called again; kept, it would count towards torch's limit of recompiles
+        self.compiled = torch.compile(self.model, dynamic=False, mode=self.mode)
+        self.warm_up(shapes)
 
     def warm_up(self, shapes: list[tuple[int, ...]]) -> None:
         """Compile for these shapes (b, C, H, W), by one pass each that leaves weights, statistics and random state alone."""

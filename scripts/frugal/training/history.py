@@ -23,15 +23,28 @@ def row_of(trainer: "Trainer", validation: Evaluation, test: Evaluation | None) 
         "samples": sums.samples,
         "train_loss": sums.loss.item() / sums.samples,
         "train_accuracy": sums.correct.item() / sums.samples,
-        "val_loss": validation.loss,
-        "val_accuracy": validation.accuracy,
-        **({"test_loss": test.loss, "test_accuracy": test.accuracy} if test else {}),
+        **evaluated(validation, test),
         "learning_rate": trainer.rate,
         "train_seconds": trainer.clock.seconds["train"],
         "flops_executed": ledger.flops_executed,
         "bytes_read": ledger.bytes_read - sums.started["bytes_read"],
         **trainer.strategy.evidence(),
     }
+
+
+def evaluated(validation: Evaluation, test: Evaluation | None) -> dict[str, float | None]:
+    """The columns that an evaluation fills."""
+    columns = {"val_loss": validation.loss, "val_accuracy": validation.accuracy}
+    return columns | ({"test_loss": test.loss, "test_accuracy": test.accuracy} if test else {})
+
+
+def stalled(history: list[dict[str, float | None]], since: int | None, patience: int) -> bool:
+    """Whether the validation loss has had no new minimum for `patience` epochs, looking at those after the first `since`.
+
+    Never where that is None. It is asked of the history alone, which comes back with a checkpoint.
+    """
+    losses = [] if since is None else [row["val_loss"] for row in history[since:]]
+    return len(losses) > 0 and len(losses) - 1 - losses.index(min(losses)) >= patience
 
 
 def check_finite(trainer: "Trainer") -> None:

@@ -29,7 +29,7 @@ from frugal.training.determinism import set_determinism
 from frugal.training.evaluation import Evaluation, evaluate
 from frugal.training.forward import Forward
 from frugal.training.gathering import Batch, Gathering, score, scored_size
-from frugal.training.history import check_finite, row_of
+from frugal.training.history import check_finite, evaluated, row_of, stalled
 from frugal.training.interrupt import Interrupt, Interrupted
 from frugal.training.optimizer import make_optimizer
 from frugal.training.parallel import Team
@@ -73,7 +73,10 @@ class Trainer:
         self.notes = [note]
         self.train_data, self.validation_data = self.open("train"), self.open("validation")
         self.test_data = self.open("test") if self.recipe.test_curve else None
-        run = Run(len(self.train_data), self.recipe.epochs, spec.seed, device, followed, self.recipe.batch_size)
+        example = torch.zeros(2, *self.train_data.shape)
+        run = Run(
+            len(self.train_data), self.recipe.epochs, spec.seed, device, followed, self.recipe.batch_size, example
+        )
         self.strategy.start(run)
         self.sampler = run.generator("batches")
         self.augmenter = torch.Generator(device).manual_seed(spec.seed)
@@ -114,7 +117,7 @@ class Trainer:
         shown = self.team.leads
         with Interrupt() as interrupt, Progress(self.recipe.epochs, self.epoch, shown) as progress, closing(self):
             self.get_ready()
-            while self.epoch < self.recipe.epochs:
+            while not self.done:
                 self.train_epoch(interrupt, progress)
                 with self.clock.stage("evaluate"):
                     self._close_epoch(
@@ -122,10 +125,34 @@ class Trainer:
                     )
                 progress.epoch_done(self.history[-1])
                 _, due = self.team.agree(None, self._save_due())
-                if self.epoch == self.recipe.epochs or due:
+                if self.done or due:
                     self.save()
+            self._finish()
         joules = self.team.gather(self.energy.joules)
         self.joules = None if joules[0] is None else sum(j or 0.0 for j in joules)
+
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are trained, or the validation loss has stalled for as many as the recipe allows."""
+        if self.epoch >= self.recipe.epochs or self.recipe.early_stopping is None:
+            return self.epoch >= self.recipe.epochs
+        since = self.strategy.settled_since()
+        return self.team.from_leader(stalled(self.history, since, self.recipe.early_stopping))
+
+    def _finish(self) -> None:
+        """Let the strategy change the trained net once more; the last row then tells of the net that came out."""
+        if not self.strategy.finish(self):
+            return
+        with self.clock.stage("evaluate"):
+            validation, test = self.evaluate(self.validation_data), self.test_data and self.evaluate(self.test_data)
+        self.history[-1] |= {**evaluated(validation, test), **self.strategy.evidence()}
+
+    def model_changed(self) -> None:
+        """For strategies that replace weights by smaller ones: FLOPs are counted anew, and what was compiled is compiled anew."""
+        self._flops.clear()
+        if self.forward is not None and self.forward.compiled is not None:
+            with self.clock.stage("compile"):
+                self.forward.renew()
 
     def close(self) -> None:
         """End what reads ahead; the trainer can go on being used."""
@@ -210,6 +237,7 @@ class Trainer:
         loss.backward()
         correct = logits.detach().argmax(1) == batch.labels
         seen, correct = self.team.combine(self.model.parameters(), losses.detach(), correct, count)
+        strategy.before_step(self)
         if self.recipe.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
         self.optimizer.step()
@@ -293,7 +321,7 @@ class Trainer:
         state = self.checkpoints.load() if self.checkpoints else None
         if state is not None:
             self.load_state_dict(state)
-            self.ledger.resumes += self.epoch < self.recipe.epochs
+            self.ledger.resumes += not self.done
             self.saved_steps = self.ledger.steps
 
     def state_dict(self) -> dict[str, Any]:

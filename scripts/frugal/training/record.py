@@ -31,7 +31,8 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
     sharp = test if trainer.strategy.test_level() is None else trainer.evaluate(trainer.open("test", "pixels"), True)
     seconds, state = trainer.clock.seconds, trainer.model.state_dict()
     memory, memory_source = peak_memory(trainer.device)
-    parameters = sum(p.numel() for p in trainer.model.parameters())
+    present = sum(p.numel() for p in trainer.model.parameters())
+    removed, masked = trainer.strategy.left_out()
     values = [row["val_accuracy"] for row in trainer.history]
     pixels = trainer.strategy.test_level() if trainer.strategy.spectral else spec.dataset.shape[-1]
     return {
@@ -58,8 +59,8 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "peak_memory_bytes": memory,
         "peak_memory_source": memory_source + (f", of the first of {spec.devices} ranks" if spec.devices > 1 else ""),
         "model_bytes": sum(t.numel() * t.element_size() for t in state.values()),
-        "parameters": parameters,
-        "live_parameters": parameters,
+        "parameters": present + removed,
+        "live_parameters": present - masked,
         "flops_forward_per_sample": trainer.flops_at(pixels).forward,
         "flops_executed": ledger.flops_executed,
         "flops_forward": ledger.flops_forward,
@@ -93,7 +94,7 @@ def manifest(
         "hardware": describe_hardware(trainer.device),
         **times,
         "resumes": trainer.ledger.resumes,
-        "notes": [*notes, *trainer.notes],
+        "notes": [*notes, *trainer.notes, *trainer.strategy.notes],
     }
 
 
@@ -126,7 +127,10 @@ def read_followed(history: Path) -> list[dict[str, float]]:
     with open(history, newline="") as file:
         rows = list(csv.DictReader(file))
     counts = ("epoch", "steps", "samples", "bytes_read")
-    return [{k: float(v) for k, v in row.items() if v and (k in counts or k.startswith("share_"))} for row in rows]
+    return [
+        {k: float(v) for k, v in row.items() if v and (k in counts or k.startswith(("share_", "width_")))}
+        for row in rows
+    ]
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

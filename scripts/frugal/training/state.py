@@ -47,6 +47,7 @@ def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
     """The counterpart of `state_of`."""
     device = trainer.device
     trainer.epoch, trainer.step = state["epoch"], state["step"]
+    trainer.strategy.rebuild(trainer, state["strategy"])  # shapes before weights
     trainer.model.load_state_dict(state["model"])
     trainer.optimizer.load_state_dict(state["optimizer"])
     trainer.strategy.load_state_dict(state["strategy"])

@@ -1,0 +1,109 @@
+"""The neurons of a net that are still there, and taking some of them away.
+
+What is left is told by the units that live, numbered as in the full model. So a checkpoint holds these numbers, and a fresh
+model is brought to the shapes of a pruned one by cutting each group once, whatever happened in between.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.flop_counter import FlopCounterMode
+
+from frugal.pruning.groups import Group, Member, call, find_groups, move
+from frugal.pruning.surgery import cut, describe_heads
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One dimension of a tensor, and the positions of it that stayed."""
+
+    module: str
+    tensor: str
+    dim: int
+    keep: Tensor
+
+
+class Neurons:
+    """The groups of a model, which units of each live, and where in the shrunken tensors they are."""
+
+    def __init__(self, groups: list[Group], model: nn.Module):
+        """model: the full one."""
+        self.groups = {group.name: group for group in groups}
+        self.live = {group.name: torch.arange(group.units) for group in groups}
+        # By dimension, its positions in the full model that are still there.
+        self._present = {
+            m.key: torch.arange(getattr(model.get_submodule(m.module), m.tensor).shape[m.dim])
+            for g in groups
+            for m in g.members
+        }
+        self._places: dict[tuple, Tensor | None] = {}  # known until the next cut
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Live units by group."""
+        return {name: len(live) for name, live in self.live.items()}
+
+    def places(self, group: Group, member: Member, device: torch.device) -> Tensor | None:
+        """(live units, n): where they are now along the member's dimension; None for one after the other and nothing else."""
+        key = (group.name, *member.key)
+        if key not in self._places:
+            present = self._present[member.key]
+            now = torch.searchsorted(present, member.places[self.live[group.name]])
+            plain = now.shape[1] == 1 and torch.equal(now[:, 0], torch.arange(len(present)))
+            self._places[key] = None if plain else now.to(device)
+        return self._places[key]
+
+    def keep(self, model: nn.Module, kept: dict[str, Tensor], optimizer: Optimizer | None = None) -> list[Cut]:
+        """Cut the model to these units. kept: by group, those that stay, numbered as in the full model and ascending."""
+        cuts = []
+        self._places.clear()
+        for name, units in kept.items():
+            group = self.groups[name]
+            gone = self.live[name][~torch.isin(self.live[name], units)]
+            if not len(gone):
+                continue
+            for member in group.members:
+                stays = ~torch.isin(self._present[member.key], member.places[gone].flatten())
+                self._present[member.key] = self._present[member.key][stays]
+                done = Cut(member.module, member.tensor, member.dim, stays.nonzero().squeeze(1))
+                cut(model, done.module, done.tensor, done.dim, done.keep, optimizer)
+                cuts.append(done)
+            self.live[name] = units.clone()
+            if group.attention is not None:
+                describe_heads(model.get_submodule(group.attention), len(units), group.size)
+        return cuts
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Live units by group."""
+        return dict(self.live)
+
+
+class Sizes:
+    """FLOPs and parameters of a model at any widths of its groups, counted on an empty copy."""
+
+    def __init__(self, model: nn.Module, example: Any):
+        self.groups = find_groups(model, example)
+        self.example = move(example, "meta")
+        self.blank = copy.deepcopy(model).to("meta").eval()
+        self._known: dict[tuple[int, ...], tuple[int, int]] = {}
+        self.full = self.at({group.name: group.units for group in self.groups})
+
+    def at(self, widths: dict[str, int]) -> tuple[int, int]:
+        """FLOPs of a forward pass of one sample (a multiplication and an addition are two), and the number of parameters."""
+        key = tuple(widths[group.name] for group in self.groups)
+        if key not in self._known:
+            twin = copy.deepcopy(self.blank)
+            Neurons(self.groups, twin).keep(twin, {name: torch.arange(width) for name, width in widths.items()})
+            with FlopCounterMode(display=False) as counter, torch.no_grad():
+                call(twin, self.example)
+            samples = len(next(iter(self.example.values())) if isinstance(self.example, dict) else self.example)
+            self._known[key] = (counter.get_total_flops() // samples, sum(p.numel() for p in twin.parameters()))
+        return self._known[key]
+
+    def share(self, widths: dict[str, int]) -> float:
+        """FLOPs at these widths as a share of the full model's."""
+        return self.at(widths)[0] / self.full[0]

@@ -1,0 +1,191 @@
+"""Dynamic pruning: neurons that don't matter are removed while the net trains, so that later epochs are cheaper.
+
+Source document 004. Importance is I_c = EMA of (sum of activation x gradient)^2 over a neuron's coupled group, divided by
+the layer's mean: Molchanov et al. 2019, groups by DepGraph (Fang et al. 2023). Removed means gone: smaller weights, BatchNorm
+statistics, gradients and moments of the optimizer (`frugal/pruning`).
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Ge, Gt, Le, Lt
+from torch import Tensor, nn
+
+from frugal.errors import FrugalError
+from frugal.pruning.choice import by_target, by_threshold, least_important
+from frugal.pruning.connections import Connections
+from frugal.pruning.events import Events
+from frugal.pruning.guards import Guards
+from frugal.pruning.importance import Importance
+from frugal.pruning.removal import Neurons, Sizes
+from frugal.strategies.base import Run, Strategy
+
+
+@dataclass
+class DynamicPruning(Strategy):
+    """Every `every` steps remove neurons whose relative importance was under `threshold` in `checks` checks running.
+
+    warmup, until: shares of the training between which that happens; step: share of a layer that may go per event; floor:
+    share of it that always stays; round_to: widths stay multiples of it; events: removals at most; decay: of the EMA, per
+    step; target_flops: share of the full net's FLOPs to come down to, evenly over the events, by whatever is least
+    important, in place of the threshold; connections: share of the weights to hold at zero at last, the smallest ones.
+    A layer at its floor is left as it is and counted in `layers_at_floor`.
+    """
+
+    single_device: ClassVar[bool] = True
+
+    threshold: Annotated[float, Ge(0)] = 0.01
+    every: Annotated[int, Ge(1)] = 50
+    checks: Annotated[int, Ge(1)] = 3
+    warmup: Annotated[float, Ge(0), Lt(1)] = 0.1
+    until: Annotated[float, Gt(0), Le(1)] = 0.7
+    step: Annotated[float, Gt(0), Lt(1)] = 0.05
+    floor: Annotated[float, Gt(0), Lt(1)] = 0.1
+    round_to: Annotated[int, Ge(1)] = 8
+    events: Annotated[int, Ge(1)] = 20
+    decay: Annotated[float, Ge(0), Lt(1)] = 0.95
+    target_flops: Annotated[float, Gt(0), Lt(1)] | None = None
+    connections: Annotated[float, Ge(0), Lt(1)] = 0.0
+
+    def start(self, run: Run) -> None:
+        """Raises FrugalError where `until` doesn't come after `warmup`."""
+        super().start(run)
+        self.calendar = Events(self.every, self.warmup, self.until, self.events)
+        self.done = 0  # events in which something was removed; with a target, those whose time has come
+        self.removals = 0
+        self.last_removal = 0  # epoch from which the net is as it is now
+        self.progress = 0.0
+        self.wires = Connections()
+        self.wired = 0.0  # share of the way to `connections`
+
+    def prepare_model(self, model: nn.Module) -> nn.Module:
+        """Find the groups; raises FrugalError where there are none, or no allowed width reaches the target."""
+        self.sizes = Sizes(model, self.run.example)
+        self.neurons = Neurons(self.sizes.groups, model)
+        self.importance = Importance(self.neurons, self.decay)
+        self.guards = Guards(self.step, self.floor, self.round_to, self.sizes.groups)
+        self.strikes = {name: torch.zeros(width, dtype=torch.int64) for name, width in self.neurons.widths.items()}
+        if self.target_flops is not None:
+            steps = self.run.epochs * max(1, round(self.run.samples / self.run.batch_size))
+            possible = self.calendar.possible(steps)
+            least = self.sizes.share(self.guards.reachable(possible))
+            if least > self.target_flops:
+                raise FrugalError(
+                    f"strategy dynamic_pruning: target_flops is {self.target_flops:g}, but with floor {self.floor:g}, step "
+                    f"{self.step:g}, round_to {self.round_to} and {possible} events no less than {least:.3f} of the FLOPs can "
+                    "be reached; raise target_flops, step or events, or lower floor or round_to"
+                )
+        return model
+
+    def before_step(self, trainer: Any) -> None:
+        """Take in this step's gradients."""
+        if self.progress < self.until:
+            self.importance.observe(trainer.model)
+
+    def after_step(self, trainer: Any) -> None:
+        """Hold masked weights at zero, and every so often check whether neurons go."""
+        self.wires.apply(trainer.model)
+        if trainer.ledger.steps % self.every == 0:
+            self.progress = (trainer.epoch + trainer.step / len(trainer.batches)) / self.run.epochs
+            self._check(trainer)
+
+    def _check(self, trainer: Any) -> None:
+        if self.progress < self.warmup:
+            return
+        due = self.calendar.due(self.progress)
+        if self._open() and (self.target_flops is None or due > self.done):
+            importance = self.importance.relative()
+            self.guards.save_up()
+            widths = self._under_threshold(importance) if self.target_flops is None else self._down_to(due, importance)
+            self._remove(trainer, least_important(importance, widths))
+        if self.connections and self.wired < 1:
+            self.wired = self.calendar.passed(self.progress)
+            self.wires.mask(trainer.model, self.connections * self.wired)
+
+    def _down_to(self, due: int, importance: dict[str, Tensor]) -> dict[str, int]:
+        """New widths with the FLOPs that the target wants after that many events."""
+        self.done = due
+        share = 1 - (1 - self.target_flops) * due / self.events
+        return by_target(self.neurons, self.guards, self.sizes, importance, share)
+
+    def _open(self) -> bool:
+        """Whether there may be another event."""
+        return self.done < self.events and (self.target_flops is not None or self.progress <= self.until)
+
+    def _under_threshold(self, importance: dict[str, Tensor]) -> dict[str, int]:
+        """New widths, after a strike for each unit that is under the threshold and none for the others."""
+        for name, values in importance.items():
+            self.strikes[name] = torch.where(values < self.threshold, self.strikes[name] + 1, 0)
+            importance[name] = torch.where(self.strikes[name] >= self.checks, values - self.threshold, values)
+        widths = by_threshold(self.neurons, self.guards, self.strikes, self.checks)
+        self.done += widths != self.neurons.widths
+        return widths
+
+    def _remove(self, trainer: Any, stays: dict[str, Tensor]) -> None:
+        gone = {name: int((~mask).sum()) for name, mask in stays.items()}
+        if not any(gone.values()):
+            return
+        kept = {name: self.neurons.live[name][mask] for name, mask in stays.items()}
+        self.wires.follow(self.neurons.keep(trainer.model, kept, trainer.optimizer))
+        self.importance.forget(stays)
+        for name, mask in stays.items():
+            self.strikes[name] = self.strikes[name][mask]
+            self.guards.spend(self.neurons.groups[name], gone[name])
+        self.removals += 1
+        self.last_removal = trainer.epoch + 1
+        trainer.model_changed()
+
+    def settled_since(self) -> int | None:
+        """The epoch of the last removal, once there will be no other."""
+        still_open = self._open() and self.progress < self.until
+        return None if still_open else self.last_removal
+
+    def left_out(self) -> tuple[int, int]:
+        """Weights that are gone, and weights held at zero."""
+        return self.sizes.full[1] - self.sizes.at(self.neurons.widths)[1], self.wires.masked
+
+    def evidence(self) -> dict[str, float | None]:
+        """Of the net as it is after this epoch; FLOPs are those of a forward pass of one sample."""
+        flops, weights = self.sizes.at(self.neurons.widths)
+        return {
+            "live_parameters": weights - self.wires.masked,
+            "flops_per_sample": flops,
+            "removals": self.removals,
+            "layers_at_floor": len(self.guards.at_floor(self.neurons.widths)),
+            **{f"width_{name}": width for name, width in self.neurons.widths.items()},
+        }
+
+    @property
+    def notes(self) -> list[str]:
+        """What the guards did, for the record."""
+        widths = self.neurons.widths
+        floored = [f"{name} ({widths[name]} wide)" for name in self.guards.at_floor(widths)]
+        notes = [f"pruning: left at their floor: {', '.join(floored)}"] if floored else []
+        if self.target_flops is not None:
+            share = self.sizes.share(widths)
+            notes += [f"pruning: {share:.4f} of the full net's FLOPs, target {self.target_flops:g}"]
+        return notes
+
+    def state_dict(self) -> dict[str, Any]:
+        """Live neurons, masks, what is known of their importance, and the calendar."""
+        return {
+            "live": self.neurons.state_dict(),
+            "wires": self.wires.state_dict(),
+            "importance": self.importance.state_dict(),
+            "strikes": self.strikes,
+            "saved": self.guards.saved,
+            "counts": [self.done, self.removals, self.last_removal, self.progress, self.wired],
+        }
+
+    def rebuild(self, trainer: Any, state: dict[str, Any]) -> None:
+        """Bring a fresh model to the widths of the saved one."""
+        self.neurons.keep(trainer.model, state["live"], trainer.optimizer)
+        trainer.model_changed()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The counterpart of `state_dict`, on a model that was rebuilt."""
+        self.wires.load_state_dict(state["wires"], self.run.device)
+        self.importance.load_state_dict(state["importance"], self.run.device)
+        self.strikes, self.guards.saved = state["strikes"], dict(state["saved"])
+        self.done, self.removals, self.last_removal, self.progress, self.wired = state["counts"]

@@ -1,0 +1,43 @@
+"""The control that asks whether pruning found anything: a net that is as narrow from the start, trained from scratch.
+
+Liu et al., "Rethinking the Value of Network Pruning", ICLR 2019: often the widths are all that pruning finds.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from frugal.pruning.groups import find_groups
+from frugal.pruning.removal import Neurons
+from frugal.pruning.widths import final_widths
+from frugal.strategies.base import Strategy
+
+
+@dataclass
+class NarrowAs(Strategy):
+    """Train a dense net with the widths that the run it `follows` has at its end.
+
+    Its weights are the first ones of the full net's initialisation, grown by sqrt(full / narrow) in each narrowed input, so
+    that outputs keep their variance however the model draws its weights.
+    """
+
+    def prepare_model(self, model: nn.Module) -> nn.Module:
+        """Narrow the model; raises FrugalError where no run is followed, or it pruned another model."""
+        groups = find_groups(model, self.run.example)
+        self.widths = final_widths("narrow_as", self.run.followed, groups)
+        inputs = {m.module: _inputs(model, m.module) for group in groups for m in group.readers}
+        Neurons(groups, model).keep(model, {name: torch.arange(width) for name, width in self.widths.items()})
+        with torch.no_grad():
+            for name, full in inputs.items():
+                model.get_submodule(name).weight.mul_((full / _inputs(model, name)) ** 0.5)
+        return model
+
+    def evidence(self) -> dict[str, float | None]:
+        """The widths, the same in every epoch."""
+        return {f"width_{name}": width for name, width in self.widths.items()}
+
+
+def _inputs(model: nn.Module, name: str) -> int:
+    """Numbers that one output of a layer is a sum of, up to the size of a convolution's window."""
+    return model.get_submodule(name).weight.shape[1]
