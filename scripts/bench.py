@@ -7,7 +7,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-GROUPS = ("compression", "selection", "adaptive", "images", "feeding", "workflow", "engine", "resnet")
+GROUPS = ("compression", "selection", "adaptive", "images", "feeding", "workflow", "engine", "resnet", "pruning")
 
 
 def main() -> int:

@@ -95,32 +95,36 @@ class DynamicPruning(Strategy):
             return
         due = self.calendar.due(self.progress)
         if self._open() and (self.target_flops is None or due > self.done):
-            importance = self.importance.relative()
-            self.guards.save_up()
-            widths = self._under_threshold(importance) if self.target_flops is None else self._down_to(due, importance)
-            self._remove(trainer, least_important(importance, widths))
+            if self.target_flops is None:
+                self._prune_by_threshold(trainer)
+            else:
+                self.done = due
+                self.prune_to(trainer, 1 - (1 - self.target_flops) * due / self.events)
         if self.connections and self.wired < 1:
             self.wired = self.calendar.passed(self.progress)
             self.wires.mask(trainer.model, self.connections * self.wired)
 
-    def _down_to(self, due: int, importance: dict[str, Tensor]) -> dict[str, int]:
-        """New widths with the FLOPs that the target wants after that many events."""
-        self.done = due
-        share = 1 - (1 - self.target_flops) * due / self.events
-        return by_target(self.neurons, self.guards, self.sizes, importance, share)
+    def prune_to(self, trainer: Any, share: float) -> None:
+        """An event that comes down to a share of the full net's FLOPs, or as near to it as the guards allow."""
+        importance = self.importance.relative()
+        self.guards.save_up()
+        widths = by_target(self.neurons, self.guards, self.sizes, importance, share)
+        self._remove(trainer, least_important(importance, widths))
 
     def _open(self) -> bool:
         """Whether there may be another event."""
         return self.done < self.events and (self.target_flops is not None or self.progress <= self.until)
 
-    def _under_threshold(self, importance: dict[str, Tensor]) -> dict[str, int]:
-        """New widths, after a strike for each unit that is under the threshold and none for the others."""
+    def _prune_by_threshold(self, trainer: Any) -> None:
+        """An event, where there are enough units that were under the threshold for long enough."""
+        importance = self.importance.relative()
+        self.guards.save_up()
         for name, values in importance.items():
             self.strikes[name] = torch.where(values < self.threshold, self.strikes[name] + 1, 0)
             importance[name] = torch.where(self.strikes[name] >= self.checks, values - self.threshold, values)
         widths = by_threshold(self.neurons, self.guards, self.strikes, self.checks)
         self.done += widths != self.neurons.widths
-        return widths
+        self._remove(trainer, least_important(importance, widths))
 
     def _remove(self, trainer: Any, stays: dict[str, Tensor]) -> None:
         gone = {name: int((~mask).sum()) for name, mask in stays.items()}
