@@ -45,7 +45,7 @@ def test_after_a_removal_the_optimizer_holds_exactly_the_live_parameters_and_the
         held = [p for group in optimizer.param_groups for p in group["params"]]
         assert [id(p) for p in held] == [id(p) for p in model.parameters()]
         assert set(optimizer.state) <= set(held)
-        assert all(state["step"] == 1 for state in optimizer.state.values()) or kind == "sgd"
+        assert kind == "sgd" or all(state["step"] == 1 for state in optimizer.state.values())
         for key, parameter in model.named_parameters():
             state = optimizer.state.get(parameter, {})
             moments = [v for v in state.values() if torch.is_tensor(v) and v.dim()]
