@@ -17,16 +17,25 @@ class Energy:
 
     def __init__(self, device: torch.device, host: bool = True):
         self.joules: float | None = None
+        self.open = False
         self.monitor, self.source = _monitor(device, host)
 
     def start(self) -> None:
         """Open a window."""
         if self.monitor:
             self.monitor.begin_window("training")
+            self.open = True
+
+    def pause(self) -> bool:
+        """Close the window if one is open, for what is measured so far to be saved; returns whether to start again."""
+        was_open = self.open
+        self.stop()
+        return was_open
 
     def stop(self) -> None:
-        """Close the window and add its joules."""
-        if self.monitor:
+        """Close the window, where one is open, and add its joules."""
+        if self.open:
+            self.open = False
             window = self.monitor.end_window("training")
             parts = [*(window.gpu_energy or {}).values(), *(window.cpu_energy or {}).values()]
             self.joules = (self.joules or 0.0) + float(sum(parts))

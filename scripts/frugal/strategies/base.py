@@ -151,11 +151,6 @@ class Strategy:
         """What the last planned epoch logged batch by batch: columns of trace.csv, (batches,) each."""
         return {}
 
-    @property
-    def notes(self) -> list[str]:
-        """Sentences for the record on what was decided in this run."""
-        return []
-
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue exactly: tensors, numbers and containers of them."""
         return {}

@@ -320,9 +320,12 @@ class Trainer:
         if self.sums is not None:
             check_finite(self)
         with self.clock.stage("checkpoint"):
+            metered = self.energy.pause()
             state = self.state_dict()
             if self.team.leads:
                 self.checkpoints.save(self.ledger.steps, state)
+            if metered:
+                self.energy.start()
         self._saved_at, self.saved_steps = time.monotonic(), self.ledger.steps
 
     def _resume(self) -> None:
