@@ -78,7 +78,7 @@ class Trainer:
         self.notes = [note, *notes_on_data(spec, cache)]
         self.train_data, self.validation_data = self.open("train"), self.open("validation")
         self.test_data = self.open("test") if self.recipe.test_curve else None
-        example = torch.zeros(2, *self.train_data.shape)
+        example = torch.ones(2, *self.train_data.shape, dtype=self.train_data.dtype)  # token 0 would be no text
         run = Run(
             len(self.train_data), self.recipe.epochs, spec.seed, device, followed, self.recipe.batch_size, example
         )
@@ -103,7 +103,7 @@ class Trainer:
         self.traces: list[dict[str, Tensor]] = []  # of the strategy, per epoch
         self.gathering = Gathering()
         self.joules: float | None = None  # of all ranks, once the run is done
-        self._flops: dict[int, PassFlops] = {}
+        self._flops: dict[tuple[int, bool], PassFlops] = {}
         self._saved_at = time.monotonic()
         self.saved_steps: int | None = None
         if self.team.size > 1:  # after all that must be equal on every rank
@@ -292,12 +292,17 @@ class Trainer:
         self.ledger.flops_scoring += samples * self.flops_at(pixels).forward
         self.ledger.samples_forwarded += samples
 
-    def flops_at(self, pixels: int) -> PassFlops:
-        """FLOPs of one sample: an image of that many pixels per side, or anything else as long as it is; counted at first use."""
-        if pixels not in self._flops:
+    def flops_at(self, pixels: int, useful: bool = False) -> PassFlops:
+        """FLOPs of one sample: an image of that many pixels per side, or anything else as long as it is; counted at first use.
+
+        useful: without multiplications by weights that are known to be zero
+        """
+        key = (pixels, useful)
+        if key not in self._flops:
             data, classes = self.train_data, self.spec.dataset.classes
-            self._flops[pixels] = pass_flops(self.model, data.shape_at(pixels), classes, dtype=data.dtype)
-        return self._flops[pixels]
+            shape = data.shape_at(pixels)
+            self._flops[key] = pass_flops(self.model, shape, classes, dtype=data.dtype, useful=useful)
+        return self._flops[key]
 
     def _close_epoch(self, validation: Evaluation, test: Evaluation | None = None) -> None:
         """Write the epoch's row, check its losses, and forget its batches."""

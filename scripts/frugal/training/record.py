@@ -14,6 +14,7 @@ import torch
 from frugal.atomic import write_json, write_text
 from frugal.measure.memory import peak_memory
 from frugal.measure.scores import macro_f1
+from frugal.measure.weights import weights_of
 from frugal.training.device import describe_hardware
 from frugal.training.loop import Trainer
 
@@ -29,9 +30,8 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
     with trainer.clock.stage("inference"):
         test = trainer.evaluate(test_data)
     sharp = test if trainer.strategy.test_level() is None else trainer.evaluate(trainer.open("test", "pixels"), True)
-    seconds, state = trainer.clock.seconds, trainer.model.state_dict()
+    seconds, weights = trainer.clock.seconds, weights_of(trainer.model)
     memory, memory_source = peak_memory(trainer.device)
-    present = sum(p.numel() for p in trainer.model.parameters())
     removed, masked = trainer.strategy.left_out()
     values = [row["val_accuracy"] for row in trainer.history]
     pixels = trainer.strategy.test_level() if trainer.strategy.spectral else spec.dataset.shape[-1]
@@ -58,10 +58,11 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "inference_seconds": seconds["inference"],
         "peak_memory_bytes": memory,
         "peak_memory_source": memory_source + (f", of the first of {spec.devices} ranks" if spec.devices > 1 else ""),
-        "model_bytes": sum(t.numel() * t.element_size() for t in state.values()),
-        "parameters": present + removed,
-        "live_parameters": present - masked,
+        "model_bytes": weights.bytes,
+        "parameters": weights.parameters + removed,
+        "live_parameters": weights.live - masked,
         "flops_forward_per_sample": trainer.flops_at(pixels).forward,
+        "flops_useful_per_sample": trainer.flops_at(pixels, useful=True).forward,
         "flops_executed": ledger.flops_executed,
         "flops_forward": ledger.flops_forward,
         "flops_backward": ledger.flops_backward,
