@@ -66,6 +66,7 @@ def test_a_stage_inside_another_is_not_counted_twice():
     with clock.stage("train"):
         time.sleep(0.02)
         with clock.stage("checkpoint"):
+            assert clock.seconds["train"] >= 0.02, "a checkpoint holds the time up to it"
             time.sleep(0.2)
     assert clock.seconds["checkpoint"] >= 0.2
     assert 0.02 <= clock.seconds["train"] < 0.2

@@ -95,23 +95,17 @@ def executed(compared: Comparison, look: Look) -> Figure:
     colours = [look.colour(strategy) for strategy in table["strategy"]]
     axes.barh(rows - 0.17, table["flops_mean"], height=0.32, color=colours)
     axes.barh(rows + 0.17, table["seconds_mean"], height=0.32, color=colours, alpha=0.45)
-    known = table["seconds_low"].notna()
-    whiskers = [
-        (table["seconds_mean"] - table["seconds_low"])[known],
-        (table["seconds_high"] - table["seconds_mean"])[known],
-    ]
-    axes.errorbar(
-        table["seconds_mean"][known], (rows + 0.17)[known], xerr=whiskers, fmt="none", ecolor=look.ink, elinewidth=0.9
-    )
-    axes.plot(
-        table["predicted_mean"], rows, linestyle="none", marker="|", markersize=24, color=look.ink, markeredgewidth=1.6
-    )
-    end = table[["flops_mean", "seconds_mean", "predicted_mean", "seconds_high"]].max(axis=1)
+    end = table[["flops_mean", "seconds_mean", "predicted_mean"]].max(axis=1)
+    limit = (1.5 if look.narrow else 1.25) * max(1, end.max())
+    for row, low, high in zip(rows + 0.17, table["seconds_low"], table["seconds_high"], strict=True):
+        # an interval of few seeds may be wider than the figure; the table has its numbers
+        axes.plot([max(0, low), min(limit, high)], [row, row], color=look.ink, linewidth=0.9, alpha=0.6)
+    axes.plot(table["predicted_mean"], rows, linestyle="none", marker="|", markersize=24, color=look.ink, mew=1.6)
     for row, (at, flops, seconds) in enumerate(zip(end, table["flops_mean"], table["seconds_mean"], strict=True)):
-        axes.text(at + 0.02, row, f"{flops:.2f}, {seconds:.2f}", va="center", fontsize="small", color=look.ink)
+        axes.text(at + 0.02, row - 0.17, f"{flops:.2f}, {seconds:.2f}", va="center", fontsize="small", color=look.ink)
     _names(axes, look, table["strategy"].tolist())
     axes.axvline(1, color=look.faint, linewidth=1)
-    axes.set_xlim(0, (1.35 if look.narrow else 1.15) * max(1, end.max()))
+    axes.set_xlim(0, limit)
     axes.set_xlabel(f"over an epoch of {compared.study.baseline}")
     remark(
         axes, look, "upper bar: FLOPs executed; lower, paler bar: seconds; stroke: the cost model at the measured rate"
