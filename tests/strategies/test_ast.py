@@ -24,7 +24,11 @@ CPU = torch.device("cpu")
 )
 def test_the_quantile_controller_holds_its_target_for_any_scale_of_the_losses(target, size, scale, seed):
     draw, control = torch.Generator().manual_seed(seed), Quantile(target, CPU)
-    selected = [control.select(scale * torch.rand(size, generator=draw)).sum().item() for _ in range(60)]
+    selected = []
+    for _ in range(60):
+        mask = control.select(scale * torch.rand(size, generator=draw))
+        assert torch.equal(control.positions(mask), mask.nonzero().squeeze(1))
+        selected.append(mask.sum().item())
     assert abs(sum(selected[:50]) / (50 * size) - target) <= 0.01
     assert abs(sum(selected) / (60 * size) - target) <= 0.01
 
@@ -63,8 +67,7 @@ def test_every_selected_sample_is_trained_on_once_in_full_batches(counts, size):
     gathering, taken, number = Gathering(), [], 0
     for count in counts:
         indices = torch.arange(number, number + 16)
-        mask = torch.arange(16) < count
-        gathering.add(Batch(indices.float().view(-1, 1, 1, 1), indices % 3, indices), mask)
+        gathering.add(Batch(indices.float().view(-1, 1, 1, 1), indices % 3, indices), torch.arange(count))
         number += 16
         batch = gathering.take(size)
         if batch is not None:

@@ -1,7 +1,7 @@
 """Which scores of a batch are high enough, such that a wanted share of all samples is.
 
 Two controllers. The one of source document 003 moves a threshold by proportion and integral of the error (PI); ours takes
-the quantile of the scores. A controller lives on the device of the scores and never asks anything back from it.
+the quantile of the scores. A controller lives on the device of the scores; what it logs is never asked back from it.
 """
 
 from math import ceil, floor
@@ -37,6 +37,10 @@ class ProportionalIntegral:
         self._update(mask.double().mean())
         return mask
 
+    def positions(self, mask: Tensor) -> Tensor:
+        """The selected positions (m,) of a mask. How many they are is asked from the device: only the scores decide it."""
+        return mask.nonzero().squeeze(1)
+
     def _update(self, rate: Tensor) -> None:
         self.ema = SMOOTHING * rate + (1 - SMOOTHING) * self.ema
         error = self.ema - self.target
@@ -66,20 +70,24 @@ class Quantile:
     """
 
     def __init__(self, target: float, device: torch.device):
-        self.target, self.seen, self.selected = target, 0, 0
+        self.target, self.seen, self.selected, self.count = target, 0, 0, 0
         self.threshold = torch.tensor(float("nan"), device=device, dtype=torch.float64)
 
     def select(self, scores: Tensor) -> Tensor:
         """scores (b,) -> mask (b,) of the highest; it may be empty where the target is below one sample of a batch."""
         self.seen += len(scores)
         count = min(len(scores), floor(round(self.target * self.seen, 6)) - self.selected)
-        self.selected += count
+        self.selected, self.count = self.selected + count, count
         top = scores.topk(count)
         if count:
             self.threshold = top.values[-1].double()
         mask = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
         mask[top.indices] = True
         return mask
+
+    def positions(self, mask: Tensor) -> Tensor:
+        """The selected positions (m,) of the mask that `select` gave last; their number is known, so nothing is asked."""
+        return mask.nonzero_static(size=self.count).squeeze(1)
 
     def state_dict(self) -> dict[str, Tensor | int]:
         """How many it has seen and selected."""

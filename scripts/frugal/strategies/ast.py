@@ -78,8 +78,8 @@ class AdaptiveSparseTraining(Strategy):
         return SCALES.get(self.scoring) if self.sparse else None
 
     def select(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """From a scoring pass: (b, classes), (b,) -> mask (b,)."""
-        return self._choose(significance(logits, labels))
+        """From a scoring pass: (b, classes), (b,) -> positions (m,) of the significant samples."""
+        return self.control.positions(self._choose(significance(logits, labels)))
 
     def after_forward(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
         """From a training pass: remember the scores, or mask the losses."""

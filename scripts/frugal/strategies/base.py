@@ -95,7 +95,7 @@ class Strategy:
         return None
 
     def select(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """After a scoring pass over candidates, (b, classes) and (b,): mask (b,) of those to train on."""
+        """After a scoring pass over candidates, (b, classes) and (b,): positions (m,) of those to train on."""
         raise NotImplementedError(f"{type(self).__name__} scores candidates and doesn't say how to select them")
 
     def after_forward(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:

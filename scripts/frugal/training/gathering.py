@@ -29,9 +29,8 @@ class Gathering:
 
     waiting: list[list[Tensor]] = field(default_factory=list)
 
-    def add(self, batch: Batch, mask: Tensor) -> None:
-        """Keep the samples of a batch that a mask (b,) selects. Their number is asked from the device, once."""
-        chosen = mask.nonzero().squeeze(1)
+    def add(self, batch: Batch, chosen: Tensor) -> None:
+        """Keep the samples of a batch at the chosen positions (m,)."""
         if len(chosen):
             self.waiting.append([part.index_select(0, chosen) for part in batch.parts()])
 
