@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
+import simplejpeg
 import torch
 from tqdm import tqdm
 
@@ -154,7 +155,7 @@ def _check(damaged: list[tuple[int, str]], most: float, images: list[Image]) -> 
 
 def _identity(images: list[Image], size: int) -> str:
     """Equal for equal files read in the same way."""
-    digest = hashlib.sha256(repr((FORMAT, size, PIL.__version__, torch.__version__)).encode())
+    digest = hashlib.sha256(repr((FORMAT, size, PIL.__version__, simplejpeg.__version__, torch.__version__)).encode())
     for image in images:
         try:
             status = image.path.stat()
