@@ -4,7 +4,7 @@ Every image of a cache has the same shape because it is memory-mapped: sample i 
 square is cut out first and then resampled (bilinear, antialiased), which leaves out the work that would be cropped away;
 it is what torchvision's Resize and CenterCrop show, to within a pixel at the border.
 
-JPEGs are decoded by libjpeg-turbo through simplejpeg, which leaves out Pillow's copies and takes about two thirds of its time; all
+JPEGs are decoded by libjpeg-turbo through simplejpeg, which leaves out Pillow's copies and takes two thirds of its time; all
 other files, and JPEGs for print (CMYK), by Pillow. As torchvision's ImageFolder does, this ignores EXIF orientation and colour
 profiles and drops transparency.
 """
