@@ -42,9 +42,9 @@ def prepared(folder: Path, folders: tuple[str, ...] = ("photos",), **changes: ob
     return open_cache(prepare(described | changes, folder / "cache", folder / "downloads", folder / "data", 1))
 
 
-def spec(use: str = "full", **parameters: object) -> RunSpec:
-    """Three epochs of four batches, augmented and with dropped samples where the strategy drops some."""
+def spec(use: str = "full", batch_size: int = 6, epochs: int = 3, **parameters: object) -> RunSpec:
+    """Three epochs of four batches, augmented."""
     augment = {"crop_padding": 1, "flip": True}
-    run = tiny.spec(use, recipe={"epochs": 3, "batch_size": 6, "augment": augment}, **parameters)
+    run = tiny.spec(use, recipe={"epochs": epochs, "batch_size": batch_size, "augment": augment}, **parameters)
     dataset = {"name": "photos", "source": "imagefolder", "shape": (3, 16, 16), "classes": 3, "validation": 6}
     return RunSpec.model_validate(run.model_dump() | {"dataset": dataset})

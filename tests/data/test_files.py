@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -18,6 +21,7 @@ from frugal.training.interrupt import Interrupted
 from frugal.training.record import metrics
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[2]
 COUNTED = ("bytes_read", "compression_ratio", "fingerprint")  # what of a record says how it was read
 
 
@@ -175,12 +179,32 @@ def test_files_that_decode_to_other_pixels_than_the_cache_holds_stop_the_run(cac
         trainer(cache)
 
 
-def test_a_worker_that_is_killed_stops_the_run(cache):
-    run = trainer(cache)
-    run.strategy.after_epoch = lambda _: [p.kill() for p in workers()]
+@pytest.mark.parametrize("hook", ["after_epoch", "after_step"])
+def test_a_worker_that_is_killed_stops_the_run(cache, hook):
+    run = trainer(cache, photos.spec(batch_size=2))
+    setattr(run.strategy, hook, lambda _: [process.kill() for process in workers()])
     with pytest.raises(FrugalError, match="a process that decodes images was killed.*lower `workers`"):
         run.run()
     assert gone(workers())
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+def test_a_run_that_ends_in_any_way_leaves_no_process(cache, tmp_path, number):
+    """A signal to the whole group, as a scheduler sends it, lets the trainer save first: its workers go on until it ends."""
+    run, manifest = photos.spec(epochs=10_000), tmp_path / "cache" / "manifest.json"
+    command = [sys.executable, "scripts/train.py", "--spec", run.model_dump_json(), "--cache", manifest]
+    command += ["--out", tmp_path / "run", "--device", "cpu", "--residency", "files", "--workers", "2"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        line = next(line for line in process.stderr if line.startswith("epoch "))
+        family = psutil.Process(process.pid).children(recursive=True)
+        if number == signal.SIGKILL:
+            process.kill()
+        else:
+            os.killpg(process.pid, number)
+        assert gone(family), line
+    assert len(family) >= 3
+    assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 128 + signal.SIGTERM)
+    assert bool(list((tmp_path / "run").rglob("checkpoints/*"))) == (number == signal.SIGTERM)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from frugal.data.pictures import Damaged, picture
 from frugal.data.streaming import Part, is_slice
 from frugal.errors import FrugalError
 
+T = TypeVar("T")
 File = tuple[str, int]  # path, and bytes when the cache was prepared
 PREFETCH = 2  # batches per worker that are decoded ahead
 COMPARED = 8  # files that are held against the cache before the first step
@@ -115,12 +117,12 @@ class Files:
         self.announced.samples, self.announced.bounds = order.cpu().numpy(), bounds[first:]
         if first < len(bounds):
             self._loader = self._loader or self._start()
-            self._batches = iter(self._loader)
+            self._batches = self._watched(lambda: iter(self._loader))
 
     def take(self, indices: Tensor, parts: list[Part] | None) -> Tensor:
         """Images (b, 3, size, size) uint8 on the device: decoded ahead if this batch was announced, else now."""
         if is_slice(indices, self._order, self._bounds, self._next):
-            pixels, read, wrong = self._decoded_ahead()
+            pixels, read, wrong = self._watched(lambda: next(self._batches))
             self._next += 1
         else:
             pixels, read, wrong = self.decoding.__getitems__([self.listing.file(sample) for sample in indices.tolist()])
@@ -152,9 +154,12 @@ class Files:
             generator=torch.Generator(),  # else it would draw from the generator that dropout draws from
         )
 
-    def _decoded_ahead(self) -> tuple[Tensor | None, int, str | None]:
+    def _watched(self, ask: Callable[[], T]) -> T:
+        """What the workers answer; raises FrugalError where one of them has died, which is noticed within seconds."""
         try:
-            return next(self._batches)
+            return ask()
+        except (ConnectionError, EOFError, FileNotFoundError):  # the tensor of a process that has just died
+            pass
         except RuntimeError as error:
             if "exited unexpectedly" not in str(error) and "is killed by signal" not in str(error):
                 raise
@@ -183,8 +188,8 @@ def _as_it_is(batch: tuple) -> tuple:
 
 def _start_worker(_: int) -> None:
     """A signal to the whole group is the trainer's, who saves before it stops; when the trainer ends, so does this."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # those that a run is stopped by
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
