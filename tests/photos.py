@@ -1,4 +1,4 @@
-"""A small folder of image files, two of them damaged or grey, as a prepared data set and as a run on it."""
+"""A small folder of image files, one damaged and one grey, as a prepared data set and as a run on it."""
 
 from pathlib import Path
 

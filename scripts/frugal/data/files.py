@@ -1,7 +1,7 @@
 """Training images decoded from their files in every epoch, by worker processes that read ahead, instead of from the cache.
 
-This is what most training does, and for data whose cache would not fit a disk. A sample is what the cache holds, bit for
-bit: it is decoded by the same function from a file that must be as it was when the cache was prepared.
+This is what most training does, and so what the cache is to be compared with. A sample is what the cache holds, bit for bit:
+it is decoded by the same function, from a file that must be as it was when the cache was prepared.
 
 The processes are those of torch's DataLoader. They come from a fork server, which has torch in memory once for all of them
 and no CUDA in it, and end when the trainer does, however that ends.
@@ -132,7 +132,7 @@ class Files:
         return pixels.to(self.device, non_blocking=True)
 
     def close(self) -> None:
-        """End the workers, or leave none that outlives what still refers to them; the next `follow` starts new ones."""
+        """End the workers, which nothing else refers to; the next `follow` starts new ones."""
         self._loader = self._batches = self._order = None
         self._bounds, self._next = [], 0
 
