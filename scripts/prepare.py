@@ -77,6 +77,8 @@ def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | 
     arrays = registry.load("source", dataset["source"]).read(folder, downloads / name, *given, **options)
     check(arrays, name, dataset["shape"], dataset["classes"])
     splits, facts, documents, notes = split(arrays, dataset), dict(arrays.facts), {}, list(arrays.notes)
+    if arrays.listing:
+        facts |= arrays.listing.facts()
     if arrays.encoder:
         encode(splits, arrays, dataset)
         facts |= arrays.encoder.facts
@@ -119,9 +121,10 @@ def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | 
 
 
 def split(arrays: Arrays, dataset: dict[str, Any]) -> dict[str, np.ndarray | Rows | Made]:
-    """The cache's arrays of inputs and labels, with validation taken off the training set and test as it is."""
+    """The cache's arrays, with validation taken off the training set and test as it is; files are listed if there are any."""
     where, kept = f"data set {dataset['name']}: validation", KINDS[arrays.kind].array
     train, validation = split_off(arrays.train_labels, dataset["validation"], dataset["split_seed"], where)
+    listing = arrays.listing.select(train).arrays() if arrays.listing else {}
     return {
         f"train_{kept}": select(arrays.train_inputs, train),
         "train_labels": arrays.train_labels[train],
@@ -129,6 +132,7 @@ def split(arrays: Arrays, dataset: dict[str, Any]) -> dict[str, np.ndarray | Row
         "validation_labels": arrays.train_labels[validation],
         f"test_{kept}": arrays.test_inputs,
         "test_labels": arrays.test_labels,
+        **listing,
     }
 
 

@@ -17,8 +17,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--follow", type=Path, help="history.csv of the run that this control repeats")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument(
-        "--residency", default="auto", choices=["auto", "device", "streamed"], help="where training data lies"
+        "--residency",
+        default="auto",
+        choices=["auto", "device", "streamed", "files"],
+        help="where training data lies, or that it is decoded from image files",
     )
+    parser.add_argument("--workers", type=int, default=8, help="processes that decode images, with --residency files")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of this job, shared by its ranks")
     parser.add_argument("--checkpoint-seconds", type=float, default=60, help="at most this much work is lost to a kill")
     return parser.parse_args()
@@ -59,9 +63,8 @@ def main() -> int:
     fingerprint = spec.fingerprint(cache.checksum, code, followed)
     checkpoints = Checkpoints(options.out / "checkpoints", fingerprint)
     try:
-        trainer = Trainer(
-            spec, cache, device, checkpoints, options.checkpoint_seconds, followed, team, options.residency
-        )
+        where = options.residency, options.workers
+        trainer = Trainer(spec, cache, device, checkpoints, options.checkpoint_seconds, followed, team, *where)
         trainer.run()
     except Interrupted as stop:
         if team.leads:

@@ -46,10 +46,12 @@ class Config(Strict):
         "auto", pattern="^(auto|cpu|cuda)$", description="auto takes a GPU where there is one and says so in the record"
     )
     devices: int = Field(1, ge=1, description="GPUs, or CPU processes, that share each run's batches; not their size")
-    residency: Literal["auto", "device", "streamed"] = Field(
+    residency: Literal["auto", "device", "streamed", "files"] = Field(
         "auto",
-        description="where training data lies; auto: on the device if it takes less than half of its free memory",
+        description="where training data lies; auto: on the device if it takes less than half of its free memory; "
+        "files: training images are decoded from their files in every epoch",
     )
+    workers: int = Field(8, ge=1, description="processes of each device that decode images, with residency: files")
     checkpoint_seconds: float = Field(60, ge=0, description="at most this much work is lost to a kill")
     override: dict[str, Any] = Field(
         {}, description="replaces keys of the studies' scale section, e.g. {seeds: 5, recipe: {epochs: 2}}"

@@ -38,4 +38,5 @@ rule train:
         "{params.launcher} {input.script:q} --spec {params.spec:q} --cache {input.cache:q} --out {params.out:q}"
         " {params.follow} --device {params.device:q} --threads {threads}"
         f" --checkpoint-seconds {PLAN.config.checkpoint_seconds} --residency {PLAN.config.residency}"
+        f" --workers {PLAN.config.workers}"
         " 2> {log:q}"

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from frugal.data.kinds import KINDS
+from frugal.data.listing import Listing
 from frugal.data.rows import Rows
 from frugal.errors import FrugalError
 
@@ -38,7 +39,8 @@ class Arrays:
     inputs: (n, ...) numbers as `kind` has them, see `frugal.data.kinds`, or objects for the encoder; labels: (n,) int64,
     counted from 0; generated: made by a program, not collected; notes: what a reader of the manifest should know, e.g. that
     a file's checksum is not known; skipped: (file, reason) of files that could not be used; leftovers: a folder that may go
-    once the cache is written; facts: further keys of the manifest. Images that don't fit into memory come as Rows.
+    once the cache is written; facts: further keys of the manifest; listing: the files that the training inputs are of, where each
+    has one. Images that don't fit into memory come as Rows.
     """
 
     train_inputs: np.ndarray | Rows
@@ -52,6 +54,7 @@ class Arrays:
     kind: str = "image"
     encoder: Encoder | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    listing: Listing | None = None
 
 
 def check(arrays: Arrays, dataset: str, shape: list[int], classes: int) -> None:

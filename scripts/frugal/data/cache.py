@@ -23,7 +23,7 @@ from frugal.data.rows import Made, Rows, pieces
 from frugal.errors import FrugalError
 
 SCHEMA = 1
-NOT_CONTENT = ("checksum", "notes")  # what the checksum of a cache leaves out
+NOT_CONTENT = ("checksum", "notes", "folder")  # what the checksum of a cache leaves out
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A split of the cache as the training reads it: a batch is a gather of rows, and their bytes, as stored, are counted there.
 
-The rows lie on the device (`Resident`), or where they don't fit, in a file (`Streamed`); the samples are the same bits.
+The rows lie on the device (`Resident`), or where they don't fit, in a file (`Streamed`), or they are decoded from image
+files anew (`frugal.data.files`); the samples are the same bits.
 """
 
 from typing import ClassVar
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from frugal.data.cache import Cache
 from frugal.data.decoder import Decoder
+from frugal.data.files import Files
 from frugal.data.streaming import Part, Streamed
 from frugal.errors import FrugalError
 
@@ -62,9 +64,11 @@ class Split:
         None  # at which rows are decoded where nothing else is asked for; None for what isn't compressed
     )
 
-    def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
+    def __init__(
+        self, cache: Cache, split: str, device: torch.device, streamed: bool = False, files: Files | None = None
+    ):
         array = cache.array(f"{split}_{self.kind}")
-        self.store = Streamed(array, device) if streamed else Resident(array, device)
+        self.store = files or (Streamed(array, device) if streamed else Resident(array, device))
         self.labels = _resident(cache.array(f"{split}_labels"), device)
         self.shape = tuple(cache.manifest["shape"])
         self.raw_bytes_per_sample = int(np.prod(self.shape)) * array.itemsize
@@ -111,8 +115,10 @@ class Pixels(Split):
 
     kind = "images"
 
-    def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
-        super().__init__(cache, split, device, streamed)
+    def __init__(
+        self, cache: Cache, split: str, device: torch.device, streamed: bool = False, files: Files | None = None
+    ):
+        super().__init__(cache, split, device, streamed, files)
         mean, std = (torch.tensor(cache.manifest[key], device=device).view(1, -1, 1, 1) for key in ("mean", "std"))
         self.inverse, self.shift = 1 / std, -mean / std
 

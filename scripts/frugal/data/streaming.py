@@ -52,6 +52,14 @@ def room(array: np.ndarray, count: int, parts: list[Part] | None) -> int:
     return count * (array[0].size if parts is None else max(length for length, _, _ in parts))
 
 
+def is_slice(indices: Tensor, order: Tensor | None, bounds: list[tuple[int, int]], number: int) -> bool:
+    """Whether `indices` is a batch's slice of the order itself; told by its address, which asks the device nothing."""
+    if number >= len(bounds):
+        return False
+    start, stop = bounds[number]
+    return len(indices) == stop - start and indices.data_ptr() == order[start:].data_ptr()
+
+
 class Reader:
     """Reads the batches of an epoch, from number `first` on, in a thread that ends with the last one or with `close`."""
 
@@ -74,11 +82,8 @@ class Reader:
         self.thread.start()
 
     def expects(self, indices: Tensor) -> bool:
-        """Whether `indices` is the next batch's slice of the order itself; told by its address, which asks the device nothing."""
-        if self.next >= len(self.bounds):
-            return False
-        start, stop = self.bounds[self.next]
-        return len(indices) == stop - start and indices.data_ptr() == self.order[start:].data_ptr()
+        """Whether `indices` is the next batch."""
+        return is_slice(indices, self.order, self.bounds, self.next)
 
     def take(self) -> Handed:
         """The next batch; raises what the thread raised. `done_with` follows when its rows have been used."""

@@ -16,6 +16,7 @@ from torch.nn import functional
 from frugal.data.augment import augment
 from frugal.data.cache import Cache
 from frugal.data.device import Split, source_of
+from frugal.data.files import Files
 from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
@@ -45,7 +46,8 @@ class Trainer:
     """One run from its spec and the cache of its data.
 
     followed: for a control, the history of the run it repeats; checkpoints: where to save and resume, or None;
-    checkpoint_seconds: the most work a kill may cost; team: the ranks that share the run; residency: see there
+    checkpoint_seconds: the most work a kill may cost; team: the ranks that share the run; residency: see there;
+    workers: processes per rank that decode images, where they are read from files
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Trainer:
         followed: list[dict[str, float]] | None = None,
         team: Team | None = None,
         residency: str = "auto",
+        workers: int = 8,
     ):
         self.spec, self.recipe, self.device, self.cache = spec, spec.recipe, device, cache
         self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
@@ -74,7 +77,9 @@ class Trainer:
                 f"strategy {spec.strategy.name} works on images only ({why}) and {spec.dataset.name} is {cache.kind}; "
                 "choose another strategy or data set"
             )
-        self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device)
+        self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device, workers)
+        self.files = Files(cache, device, workers) if residency == "files" else None
+        self.read_from = {"files" if self.files else "cache"}  # grows where a run is resumed in the other way
         self.notes = [note, *notes_on_data(spec, cache)]
         self.train_data, self.validation_data = self.open("train"), self.open("validation")
         self.test_data = self.open("test") if self.recipe.test_curve else None
@@ -111,7 +116,10 @@ class Trainer:
 
     def open(self, split: str, reads: str | None = None) -> Split:
         """A split as this run reads it; reads: another kind of data than the strategy's."""
-        return source_of(self.cache, reads or self.strategy.reads)(self.cache, split, self.device, self.streamed)
+        source = source_of(self.cache, reads or self.strategy.reads)
+        if self.files and split == "train":
+            return source(self.cache, split, self.device, files=self.files)
+        return source(self.cache, split, self.device, self.streamed)
 
     def run(self) -> None:
         """Train to the last epoch, from the newest checkpoint where there is one.

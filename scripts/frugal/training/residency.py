@@ -1,4 +1,4 @@
-"""Whether training data lies on the device or is streamed from its file."""
+"""Whether training data lies on the device, is streamed from its file, or decoded from image files anew."""
 
 from pathlib import Path
 
@@ -6,20 +6,42 @@ import torch
 
 from frugal.data.cache import Cache
 from frugal.data.device import source_of
+from frugal.errors import FrugalError
 
 SHARE = 0.5  # of the free memory that data may take: the rest is for the model and its activations
 
 
-def choose_residency(wanted: str, cache: Cache, reads: str, device: torch.device) -> tuple[bool, str]:
-    """Whether to stream, and a sentence for the record. wanted: "auto", "device" or "streamed"; reads: of the strategy."""
-    if wanted != "auto":
+def choose_residency(wanted: str, cache: Cache, reads: str, device: torch.device, workers: int = 8) -> tuple[bool, str]:
+    """Whether to stream what is read from the cache, and a sentence for the record.
+
+    wanted: "auto", "device", "streamed" or "files"; reads: of the strategy; workers: processes that decode files.
+    Raises FrugalError for "files" where the strategy doesn't read pixels or the cache doesn't hold them.
+    """
+    if wanted in ("device", "streamed"):
         return wanted == "streamed", f"residency {wanted}: as asked"
-    size, free = cache.array(f"train_{source_of(cache, reads).kind}").nbytes, free_memory(device)
+    kind = source_of(cache, reads).kind
+    if wanted == "files":
+        if cache.kind == "image" and kind != "images":
+            what = "the strategy reads them" if reads != "pixels" else "the cache holds nothing else (`images: false`)"
+            raise FrugalError(
+                f"residency: files decodes image files to pixels, not to DCT coefficients, and {what}; set residency: auto, "
+                "or choose strategies that read pixels"
+            )
+        size = sum(cache.array(f"{split}_{kind}").nbytes for split in ("validation", "test"))
+        streamed, where = _fits(size, device, "validation and test data")
+        return streamed, f"residency files: training images decoded from files by {workers} workers, the others {where}"
+    streamed, where = _fits(cache.array(f"train_{kind}").nbytes, device, "training data")
+    return streamed, f"residency auto: {where}"
+
+
+def _fits(size: int, device: torch.device, what: str) -> tuple[bool, str]:
+    """Whether so many bytes are too many to lie on the device, and where they lie and why."""
+    free = free_memory(device)
     if free is None:
-        return False, "residency auto: on the device, whose free memory this system does not tell"
+        return False, "on the device, whose free memory this system does not tell"
     streamed = size >= SHARE * free
     where = "streamed from its file" if streamed else "on the device"
-    return streamed, f"residency auto: {where}, {size:,} bytes of training data for {free:,} bytes of free memory"
+    return streamed, f"{where}, {size:,} bytes of {what} for {free:,} bytes of free memory"
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -37,6 +37,7 @@ def state_of(trainer: "Trainer") -> dict[str, Any]:
         "ledger": asdict(trainer.ledger),
         "seconds": trainer.clock.seconds,
         "precision": trainer.precision,
+        "read_from": sorted(trainer.read_from),
         "sampler": trainer.sampler.get_state(),
         "augmenter": trainer.augmenter.get_state(),
         "ranks": trainer.team.gather(own),  # what differs between them: dropout draws its own mask on each
@@ -62,6 +63,9 @@ def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
     trainer.ledger = Ledger(**state["ledger"])
     trainer.clock.seconds = dict(state["seconds"])
     trainer.precision = state["precision"]
+    trainer.read_from |= set(state["read_from"])
+    if len(trainer.read_from) > 1:
+        trainer.notes.append("bytes_read: of image files and of the cache, since residency changed within this run")
     trainer.sampler.set_state(state["sampler"])
     trainer.augmenter.set_state(state["augmenter"])
     own = state["ranks"][trainer.team.rank]

@@ -15,6 +15,7 @@ from annotated_types import Ge, Le
 
 from frugal.data import shards
 from frugal.data.arrays import Arrays
+from frugal.data.listing import Listing
 from frugal.data.pictures import SUFFIXES
 from frugal.data.shards import Image
 from frugal.errors import FrugalError
@@ -73,6 +74,7 @@ def read(
             trained = len(images)
     pictures = shards.read(images, size, downloads, threads, damaged)
     labels = np.array(labels, np.int64)[pictures.good]
+    kept = [image.path for image, good in zip(images[:trained], pictures.good, strict=False) if good]
     first, last = int(pictures.good[:trained].sum()), len(labels)
     notes = [f"{count:,} images were {kind} and are RGB now" for kind, count in sorted(pictures.converted.items())]
     if pictures.skipped:
@@ -85,6 +87,7 @@ def read(
         notes=tuple(notes),
         skipped=tuple(pictures.skipped),
         leftovers=pictures.folder,
+        listing=Listing.of(home, kept, resizes["train"], size),
     )
 
 
