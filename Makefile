@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint format bench lock schemas clean
+.PHONY: help setup demo run status test lint format bench compare lock schemas clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -31,6 +31,9 @@ demo: setup  ## every study in small, on data that comes with the packages; ends
 run: setup  ## every study at SCALE=cpu, standard or published
 	$(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE)
 
+status: setup  ## how far the runs of SCALE are: done, running (epoch, seconds left), failed (why, log), waiting
+	@$(BIN)/python scripts/status.py scale=$(SCALE)
+
 test: setup  ## the tests
 	$(BIN)/python -m pytest
 
@@ -47,6 +50,9 @@ format: setup  ## rewrite the code as `make lint` wants it
 
 bench: setup  ## measure this machine: ratios printed as a table, written under benchmarks/
 	$(BIN)/python scripts/bench.py
+
+compare: setup  ## differences beyond seed noise: make compare A=<results/scale> B=<results/scale>; fails on a regression
+	$(BIN)/python scripts/compare.py $(A) $(B)
 
 lock: setup  ## resolve pyproject.toml anew into requirements.lock
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command "make lock" \

@@ -15,16 +15,21 @@ SHAPES = (
     (512, 2048),
     (1024, 1024),
 )  # outputs, inputs: a transformer's projection and feed-forward
-QUICK = ((512, 512), (512, 2048))
+GRIDS = {  # shapes, sparsities, rows of the input, rounds
+    "small": (((256, 256), (256, 1024)), (0.5, 0.75, 0.9), 64, 7),  # seconds
+    "full": (SHAPES, SPARSITIES, 256, 7),  # minutes
+}
 
 
 def main() -> int:
     """Measure every cell; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, type=Path, help="CSV file")
-    parser.add_argument("--batch", type=int, default=256, help="rows of the input")
-    parser.add_argument("--quick", action="store_true", help="fewer shapes, sparsities and rounds: about a minute")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--grid", default="full", choices=list(GRIDS), help="small takes seconds, full minutes")
+    parser.add_argument(
+        "--batch", type=int, help="rows of the input; default 64 of the small grid, 256 of the full one"
+    )
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
@@ -35,13 +40,14 @@ def main() -> int:
     from frugal.errors import FrugalError
     from frugal.training.device import choose_device
 
-    if options.batch < 1:
-        raise FrugalError(f"--batch is {options.batch}; give at least 1")
+    shapes, sparsities, batch, rounds = GRIDS[options.grid]
+    batch = batch if options.batch is None else options.batch
+    if batch < 1:
+        raise FrugalError(f"--batch is {batch}; give at least 1")
     torch.set_num_threads(options.threads)
     device, _ = choose_device(options.device)
-    shapes, sparsities = (QUICK, SPARSITIES[::2]) if options.quick else (SHAPES, SPARSITIES)
-    rounds, rows = 3 if options.quick else 7, []
-    for row in cells(shapes, PATTERNS, sparsities, options.batch, rounds, device):
+    rows = []
+    for row in cells(shapes, PATTERNS, sparsities, batch, rounds, device):
         rows.append(row)
         print("  ".join(f"{k} {v}" for k, v in row.items()), file=sys.stderr)
     out = io.StringIO()

@@ -7,6 +7,7 @@ python scripts/prepare.py --out results/demo/data/digits/manifest.json --downloa
 
 import argparse
 import csv
+import hashlib
 import io
 import json
 import os
@@ -23,11 +24,14 @@ from frugal import registry
 from frugal.atomic import write_text
 from frugal.data import dct
 from frugal.data.arrays import CONFIG, Arrays, check, check_inputs
-from frugal.data.cache import write_cache
+from frugal.data.cache import open_cache, write_cache
 from frugal.data.kinds import KINDS
+from frugal.data.lock import alone
 from frugal.data.rows import Made, Rows, pieces, select
 from frugal.data.split import split_off
+from frugal.data.transcripts import Transcripts
 from frugal.errors import FrugalError, exit_with_one_line
+from frugal.imports import closure, digest
 
 KEYS = ("name", "source", "shape", "classes", "validation", "split_seed", "options", "dct")
 PARTS = ("train", "validation", "test")
@@ -58,7 +62,7 @@ def main() -> None:
 
 
 def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | None, threads: int = 1) -> Path:
-    """Write the cache of a data set into `out` and return its manifest.
+    """Write the cache of a data set into `out` and return its manifest; whoever waits for another finds it written.
 
     dataset: an entry of config/datasets.yaml with its name, as in the module's docstring; downloads: where data sets
     are downloaded to, each into a folder of its name; folder: the user's data; threads: cores that may be used.
@@ -66,6 +70,23 @@ def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | 
     """
     if missing := [key for key in KEYS if key not in dataset]:
         raise FrugalError(f"the data set's description has no {', '.join(missing)}; it needs {', '.join(KEYS)}")
+    with alone(out, "prepare") as waited:
+        request, manifest = _request(dataset), out / "manifest.json"
+        if waited and manifest.exists() and open_cache(manifest).manifest.get("request") == request:
+            print(f"{dataset['name']}: prepared meanwhile by another process: {manifest}", file=sys.stderr)
+            return manifest
+        return _prepare(dataset, request, out, downloads, folder, threads)
+
+
+def _request(dataset: dict[str, Any]) -> str:
+    """A checksum of what a cache is made from besides the data: its description and our code."""
+    code = digest(closure("prepare.py", registry.module_name("source", dataset["source"])))
+    return hashlib.sha256(json.dumps([dataset, code], sort_keys=True).encode()).hexdigest()
+
+
+def _prepare(
+    dataset: dict[str, Any], request: str, out: Path, downloads: Path, folder: Path | None, threads: int
+) -> Path:
     name, started = dataset["name"], time.perf_counter()
     options = registry.check("source", dataset["source"], dataset["options"], f"data set {name}")
     keeps_images = dataset.get("images", True)
@@ -83,10 +104,17 @@ def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | 
         encode(splits, arrays, dataset)
         facts |= arrays.encoder.facts
         documents, notes = arrays.encoder.documents, notes + arrays.encoder.notes
+    if arrays.task == "transcription":
+        transcripts = Transcripts(dataset["classes"], f"data set {name}")
+        transcripts.fit(splits["train_labels"])
+        for part in PARTS:
+            splits[f"{part}_labels"] = transcripts.encode(splits[f"{part}_labels"], part)
+        facts, notes = facts | transcripts.facts, notes + transcripts.notes
     about = {
         "dataset": name,
         "source": dataset["source"],
         "kind": arrays.kind,
+        **({"task": arrays.task} if arrays.task != "classification" else {}),
         "shape": dataset["shape"],
         "classes": dataset["classes"],
         "generated": arrays.generated,
@@ -96,6 +124,7 @@ def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | 
         "images": keeps_images,
         "dct": None,
         "notes": notes,
+        "request": request,
     }
     if dataset["dct"]:
         if arrays.kind != "image":
@@ -123,7 +152,8 @@ def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | 
 def split(arrays: Arrays, dataset: dict[str, Any]) -> dict[str, np.ndarray | Rows | Made]:
     """The cache's arrays, with validation taken off the training set and test as it is; files are listed if there are any."""
     where, kept = f"data set {dataset['name']}: validation", KINDS[arrays.kind].array
-    train, validation = split_off(arrays.train_labels, dataset["validation"], dataset["split_seed"], where)
+    classes = arrays.train_labels if arrays.task == "classification" else np.zeros(len(arrays.train_labels), np.int64)
+    train, validation = split_off(classes, dataset["validation"], dataset["split_seed"], where)
     listing = arrays.listing.select(train).arrays() if arrays.listing else {}
     return {
         f"train_{kept}": select(arrays.train_inputs, train),

@@ -19,6 +19,9 @@ def main() -> None:
     arguments.add_argument(
         "--reported", required=True, help="the author's figures, e.g. config/reported/compression.csv"
     )
+    arguments.add_argument(
+        "--measurements", help="folder with tables about this machine, for studies that ask for some"
+    )
     arguments.add_argument("--ipynb", required=True, type=Path, help="where the executed notebook goes")
     arguments.add_argument("--html", required=True, type=Path, help="where the web page goes")
     arguments.add_argument(
@@ -36,6 +39,8 @@ def main() -> None:
         "figures": str(given.figures),
         "reported": given.reported,
     }
+    if given.measurements:
+        parameters["measurements"] = given.measurements
     failed = given.failed or given.ipynb.with_suffix(".failed.ipynb")
     home = os.path.relpath(given.home or given.html.parent.parent / "index.html", given.html.parent)
     render(given.notebook, parameters, given.ipynb, given.html, given.figures, failed, study.title, home)

@@ -1,9 +1,10 @@
-"""Turn the records of a study's runs into its tables: runs, summary, history, iterations and audit, as CSV.
+"""Turn the records of a study's runs into its tables: runs, summary, history, iterations, trace, notes and audit, as CSV.
 
 Not named tabulate.py: scripts lie first on the path, and torch imports a package of that name.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from frugal.analysis.records import read_records
@@ -22,7 +23,10 @@ def main() -> None:
     )
     given = arguments.parse_args()
     study = read_study(given.study)
-    tables = tabulate(study, read_records(study, given.results))
+    found = read_records(study, given.results)
+    for run in found.left_out:
+        print(f"frugal: left out: {run.why}", file=sys.stderr)
+    tables = tabulate(study, found)
     tables.write(given.out)
     print(
         f"{study.name}: {len(tables.runs)} runs in {len(tables.summary)} cells; {len(tables.audit)} findings of the audit"

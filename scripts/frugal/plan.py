@@ -39,6 +39,10 @@ class Config(Strict):
     )
     studies: list[str] | str = Field("all", description="file names under config/studies, or all that have this scale")
     results: str = Field("results", description="where everything is written")
+    caches: str | None = Field(None, description="folder for prepared data sets; null: results/<scale>/data")
+    scratch: str | None = Field(
+        None, description="folder on a disk of each node, for copies of caches that its runs share, e.g. $TMPDIR"
+    )
     data: str | None = Field(
         None, description="folder with downloaded data sets; the variable FRUGAL_DATA does the same"
     )
@@ -52,6 +56,9 @@ class Config(Strict):
         "files: training images are decoded from their files in every epoch",
     )
     workers: int = Field(8, ge=1, description="processes of each device that decode images, with residency: files")
+    jobs_per_gpu: int = Field(
+        1, ge=1, description="runs that may use one GPU at a time; small models leave most of it idle"
+    )
     checkpoint_seconds: float = Field(60, ge=0, description="at most this much work is lost to a kill")
     override: dict[str, Any] = Field(
         {}, description="replaces keys of the studies' scale section, e.g. {seeds: 5, recipe: {epochs: 2}}"
@@ -87,7 +94,9 @@ class Plan:
             raise FrugalError(
                 f"{folder / 'config.yaml'}: unknown scale {self.scale!r}; {did_you_mean(self.scale, scales)}"
             )
-        _check_writable(Path(self.config.results))
+        _check_writable(Path(self.config.results), "results")
+        if self.config.caches:
+            _check_writable(Path(self.config.caches), "caches")
         self.datasets = self._named("datasets.yaml", Dataset, DatasetSpec, "source", "source", "options")
         self.models = self._named("models.yaml", Model, ModelSpec, "model", "use", "parameters")
         self.files = {path.stem: path for path in sorted((folder / "studies").glob("*.yaml"))}
@@ -100,6 +109,11 @@ class Plan:
     def results(self) -> str:
         """results/<scale>"""
         return f"{self.config.results}/{self.scale}"
+
+    @property
+    def caches(self) -> str:
+        """Where prepared data sets lie, each in a folder of its name."""
+        return f"{self.config.caches}/{self.scale}" if self.config.caches else f"{self.results}/data"
 
     def _chosen(self) -> list[str]:
         wanted = self.config.studies
@@ -153,9 +167,13 @@ class Plan:
         self._sections[name] = (study, scale)
         for task in scale.pairs:
             self._check_kind(task.dataset, task.model, where)
-        seeds = list(range(scale.seeds)) if isinstance(scale.seeds, int) else scale.seeds
-        if not seeds:
-            raise FrugalError(f"{where}: seeds is {scale.seeds!r}; give a number of at least 1 or a list")
+        seeds = _seeds(scale.seeds, where)
+        tasks = [
+            task.model_dump() | {"seeds": None if task.seeds is None else _seeds(task.seeds, where)}
+            for task in scale.tasks
+        ]
+        if scale.grouped and any(task.seeds for task in scale.pairs):
+            raise FrugalError(f"{where}: grouped trains the same seeds of every cell, so no task can have its own")
         planned = Study(
             name=name,
             scale=self.scale,
@@ -166,10 +184,11 @@ class Plan:
             parameters={s: self._parameters(study, s, str(file)) for s in strategies},
             recipe=scale.recipe.model_dump(mode="json"),
             margin=scale.margin or study.margin,
-            **study.model_dump(include={"title", "question", "source", "baseline", "cost", "groups"}),
+            **study.model_dump(include={"title", "question", "source", "baseline", "cost", "groups", "measurements"}),
             datasets=list(dict.fromkeys(task.dataset for task in scale.pairs)),
             models=list(dict.fromkeys(task.model for task in scale.pairs)),
-            **scale.model_dump(include={"tasks", "target_accuracy"}),
+            tasks=tasks,
+            target_accuracy=scale.target_accuracy,
         )
         for model in planned.models:
             self._model(model)
@@ -194,6 +213,11 @@ class Plan:
                 f"{where}: model {model} takes {takes} data, {dataset} is {kind}; choose another, or list each data set "
                 "with its model under `tasks`"
             )
+        task = registry.data_task(self.datasets[dataset].source)
+        if task != "classification" and not registry.takes_task(self.models[model].use):
+            raise FrugalError(
+                f"{where}: {dataset} asks for {task}, and model {model} can only classify; choose one that uses wav2vec2"
+            )
 
     @cache  # noqa: B019  one plan lives as long as the process
     def _strategy(self, study: str, dataset: str, name: str) -> StrategySpec:
@@ -206,9 +230,22 @@ class Plan:
                 f"{where}: follows unknown strategy {config.follows!r}; {did_you_mean(config.follows, known)}"
             )
         parameters = self._parameters(self._sections[study][0], name, str(self.files[study]))
+        parameters = self._with_levels(config.use, parameters, dataset, scale, where)
+        return StrategySpec(name=name, use=config.use, follows=config.follows, parameters=parameters)
+
+    def _with_levels(
+        self, use: str, parameters: dict[str, Any], dataset: str, scale: Scale, where: str
+    ) -> dict[str, Any]:
+        """The parameters with levels scaled to the data set's images, those of parts too; raises FrugalError beyond them."""
+        parameters = dict(parameters)
         size, kind = self.datasets[dataset].shape[-1], registry.data_kind("source", self.datasets[dataset].source)
         stored = (self.datasets[dataset].dct and self.datasets[dataset].dct.keep) or size
-        for key, parameter in registry.parameters("strategy", config.use).items():
+        for key, parameter in registry.parameters("strategy", use).items():
+            if parameter.is_parts:
+                parts = [registry.split(part) for part in parameters[key]]
+                parameters[key] = [
+                    {"use": use, **self._with_levels(use, own, dataset, scale, where)} for use, own in parts
+                ]
             if parameter.is_level and kind != "image":
                 raise FrugalError(
                     f"{where}: it reads DCT coefficients, which only images have, and {dataset} is {kind}; "
@@ -222,7 +259,7 @@ class Plan:
                     raise FrugalError(
                         f"{where}: {key} is {parameters[key]} coefficients per axis, but {has}; choose 1 to {stored}"
                     )
-        return StrategySpec(name=name, use=config.use, follows=config.follows, parameters=parameters)
+        return parameters
 
     @cache  # noqa: B019
     def run(self, study: str, dataset: str, model: str, strategy: str, seed: int) -> RunSpec:
@@ -257,6 +294,9 @@ class Plan:
         model: ModelSpec = self.models[name]
         files, known = {}, registry.parameters("model", model.use)
         for key, value in model.parameters.items():
+            if known[key].names_folder(value):
+                inside = sorted(path for path in Path(value).iterdir() if path.is_file())
+                files |= {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in inside}
             if known[key].names_file(value):
                 try:
                     files[value] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
@@ -269,13 +309,24 @@ class Plan:
 
     @cache  # noqa: B019
     def modules(self, study: str, model: str, strategy: str) -> tuple[str, ...]:
-        """The modules a run looks up by name: its strategy's and its model's."""
-        use = self._sections[study][0].strategies[strategy].use
-        return registry.module_name("strategy", use), registry.module_name("model", self.models[model].use)
+        """The modules a run looks up by name: those of its strategy and its model's."""
+        config, use = self._sections[study][0].strategies[strategy], self.models[model].use
+        return *registry.modules_of(config.use, config.parameters), registry.module_name("model", use)
 
     def follows(self, study: str, strategy: str) -> str | None:
         """The strategy whose counts this one repeats, or None."""
         return self._sections[study][0].strategies[strategy].follows
+
+    @property
+    def grouped(self) -> list[str]:
+        """The studies whose scale has one job train all seeds of a cell; none where devices share runs or seeds differ."""
+        return [
+            name
+            for name, study in self.studies.items()
+            if self._sections[name][1].grouped
+            and self.config.devices == 1
+            and not any(task.seeds for task in study.tasks)
+        ]
 
     def gpus_per_run(self) -> int:
         """As many as devices where runs use a GPU, seen by its device file so that nothing heavy is imported to look; else 0."""
@@ -297,6 +348,14 @@ class Plan:
         return json.dumps(self.datasets[dataset].model_dump(mode="json"))
 
 
+def _seeds(wanted: int | list[int], where: str) -> list[int]:
+    """A number of seeds as a list of them. Raises FrugalError for none."""
+    seeds = list(range(wanted)) if isinstance(wanted, int) else wanted
+    if not seeds:
+        raise FrugalError(f"{where}: seeds is {wanted!r}; give a number of at least 1 or a list")
+    return seeds
+
+
 def _check_groups(study: StudyConfig, where: str) -> None:
     """Raise FrugalError where a group of the figures names what isn't a strategy, the baseline, or a strategy twice."""
     seen: dict[str, str] = {study.baseline: "the baseline, which is in every panel"}
@@ -315,14 +374,12 @@ def _task_recipe(scale: Scale, dataset: str, model: str) -> dict[str, Any]:
     return next((task.recipe for task in scale.pairs if (task.dataset, task.model) == (dataset, model)), {})
 
 
-def _check_writable(folder: Path) -> None:
+def _check_writable(folder: Path, key: str) -> None:
     """Raise FrugalError where nothing can be written under a folder that may not be there yet."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     reason = "is a file" if not there.is_dir() else "can't be written" if not os.access(there, os.W_OK) else None
     if reason:
-        raise FrugalError(
-            f"results can't go to {folder}: {there} {reason}; choose another with --config results=<folder>"
-        )
+        raise FrugalError(f"{key} can't go to {folder}: {there} {reason}; choose another with --config {key}=<folder>")
 
 
 def _merged(section: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:

@@ -22,9 +22,12 @@ ROOM = Path(__file__).resolve().parent
 KINDS = {"strategy": "strategies", "model": "models", "source": "data/sources"}
 
 # What annotations of parameters may be made of. Level is a number of DCT coefficients per axis; a study may scale it. File is
-# the path of a file of the user's, whose content becomes part of a run's identity.
+# the path of a file of the user's, whose content becomes part of a run's identity. Hub is a name on the hub that `transformers`
+# reads, or the path of a folder of the user's, whose files' content does. Part is another strategy: `use` and its parameters.
 Level = Annotated[int, Ge(1)]
 File = Annotated[str, MinLen(1)]
+Hub = Annotated[str, MinLen(1)]
+Part = dict[str, Any]
 VOCABULARY = {
     "Annotated": Annotated,
     "Literal": Literal,
@@ -34,6 +37,8 @@ VOCABULARY = {
     "Lt": Lt,
     "Level": Level,
     "File": File,
+    "Hub": Hub,
+    "Part": Part,
 }
 
 
@@ -51,9 +56,18 @@ class Parameter:
         """Whether it counts DCT coefficients per axis."""
         return "Level" in self.annotation
 
+    @property
+    def is_parts(self) -> bool:
+        """Whether it is a list of strategies."""
+        return "Part" in self.annotation
+
     def names_file(self, value: Any) -> bool:
         """Whether a value of it is the path of a file, rather than one of the words it also takes."""
         return "File" in self.annotation and isinstance(value, str) and f"'{value}'" not in self.annotation
+
+    def names_folder(self, value: Any) -> bool:
+        """Whether a value of it is a folder of the user's, rather than a name on the hub or one of the words it also takes."""
+        return "Hub" in self.annotation and isinstance(value, str) and Path(value).is_dir()
 
 
 def names(kind: str) -> list[str]:
@@ -93,15 +107,38 @@ def parameters(kind: str, use: str) -> dict[str, Parameter]:
     return {parameter.name: parameter for parameter in found}
 
 
-def _fields(tree: ast.Module, module: str) -> list[Parameter]:
+def split(part: Part) -> tuple[str, dict[str, Any]]:
+    """The name of a part's strategy, and its parameters."""
+    return part["use"], {key: value for key, value in part.items() if key != "use"}
+
+
+def modules_of(use: str, given: dict[str, Any]) -> tuple[str, ...]:
+    """The modules of a strategy and of those it is made of, by its parameters."""
+    parts = [part for name, known in parameters("strategy", use).items() if known.is_parts for part in given[name]]
+    return tuple(dict.fromkeys(module_name("strategy", name) for name in (use, *(part["use"] for part in parts))))
+
+
+@cache
+def decides(use: str) -> tuple[str, ...]:
+    """What a strategy has the say in: the constant `decides` of its class, none where there is none."""
+    module = module_name("strategy", use)
+    body = _class(ast.parse((ROOM / KINDS["strategy"] / f"{use}.py").read_text()), module).body
+    found = [n.value for n in body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "decides"]
+    return ast.literal_eval(found[0]) if found else ()
+
+
+def _class(tree: ast.Module, module: str) -> ast.ClassDef:
     classes = [
         n for n in tree.body if isinstance(n, ast.ClassDef) and any(getattr(b, "id", "") == "Strategy" for b in n.bases)
     ]
     if len(classes) != 1:
         raise FrugalError(f"{module} must define exactly one class derived from Strategy, it has {len(classes)}")
-    fields = [
-        n for n in classes[0].body if isinstance(n, ast.AnnAssign) and "ClassVar" not in ast.unparse(n.annotation)
-    ]
+    return classes[0]
+
+
+def _fields(tree: ast.Module, module: str) -> list[Parameter]:
+    body = _class(tree, module).body
+    fields = [n for n in body if isinstance(n, ast.AnnAssign) and "ClassVar" not in ast.unparse(n.annotation)]
     return [
         Parameter(f.target.id, ast.unparse(f.annotation), f.value is None, f.value and ast.literal_eval(f.value))
         for f in fields
@@ -123,6 +160,24 @@ def data_kind(kind: str, use: str) -> str:
     tree = ast.parse((ROOM / KINDS[kind] / f"{use}.py").read_text())
     found = [n.value for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "KIND"]
     return ast.literal_eval(found[0]) if found else "image"
+
+
+@cache
+def data_task(source: str) -> str:
+    """What a source's samples are asked for: the constant TASK of its file, "classification" where there is none."""
+    module_name("source", source)
+    tree = ast.parse((ROOM / KINDS["source"] / f"{source}.py").read_text())
+    found = [n.value for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "TASK"]
+    return ast.literal_eval(found[0]) if found else "classification"
+
+
+@cache
+def takes_task(model: str) -> bool:
+    """Whether a model's `build` is told the task, and so can do others than classification."""
+    module_name("model", model)
+    tree = ast.parse((ROOM / KINDS["model"] / f"{model}.py").read_text())
+    builds = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "build")
+    return any(argument.arg == "task" for node in builds for argument in node.args.args)
 
 
 @cache
@@ -164,4 +219,29 @@ def check(kind: str, use: str, given: dict[str, Any], where: str) -> dict[str, A
             raise FrugalError(
                 f"{where}: {name} is {given[name]!r}; {problem[0].lower()}{problem[1:]} (declared {parameter.annotation})"
             ) from error
+        if parameter.is_parts:
+            checked[name] = _checked_parts(checked[name], f"{where}.{name}")
+    return checked
+
+
+def _checked_parts(parts: list[Part], where: str) -> list[Part]:
+    """Strategies to be combined, with their defaults; raises FrugalError where two of them decide the same."""
+    checked, taken = [], {}
+    for place, part in enumerate(parts):
+        use = part.get("use")
+        if use is None:
+            raise FrugalError(
+                f"{where}[{place}]: the key 'use' is missing; it names a file in scripts/frugal/strategies"
+            )
+        checked.append({"use": use, **check("strategy", *split(part), f"{where}[{place}]")})
+        if any(parameter.is_parts for parameter in parameters("strategy", use).values()):
+            raise FrugalError(f"{where}[{place}]: {use} is a combination itself; list its parts here instead")
+        for what in decides(use):
+            if what in taken:
+                raise FrugalError(
+                    f"{where}: {taken[what]} and {use} both decide which {what} are left out; keep one of them"
+                )
+            taken[what] = use
+    if len(checked) < 2:
+        raise FrugalError(f"{where}: a combination takes at least two parts, there are {len(checked)}")
     return checked

@@ -15,7 +15,7 @@ Name = Field(pattern=NAME)
 
 Cost = Literal[
     *("bytes_read", "samples_forwarded", "samples_backpropagated", "flops_executed", "train_seconds"),
-    *("energy_joules", "peak_memory_bytes", "model_bytes", "live_parameters"),
+    *("energy_joules", "peak_memory_bytes", "model_bytes", "optimizer_bytes", "live_parameters"),
 ]
 
 
@@ -182,6 +182,7 @@ class Task(Strict):
     model: str
     recipe: dict[str, Any] = Field({}, description="keys of the scale's recipe that it replaces")
     target_accuracy: float | None = Field(None, gt=0, le=1, description="replaces the scale's")
+    seeds: int | list[int] | None = Field(None, description="replaces the scale's")
 
 
 class Scale(Strict):
@@ -195,6 +196,11 @@ class Scale(Strict):
     strategies: list[str] | None = Field(None, description="a subset of the study's strategies; null for all")
     margin: float | None = Field(None, gt=0, lt=1, description="replaces the study's margin, for data too small for it")
     target_accuracy: float = Field(gt=0, le=1, description="for epochs and seconds to reach it on validation data")
+    grouped: bool = Field(
+        False,
+        description="one job trains all seeds of a cell, each in a fork of its own, so that Python and torch start once: "
+        "for runs of seconds",
+    )
     levels_for: int | None = Field(
         None, ge=1, description="levels are meant for images of this size: scaled by N/this, rounded up"
     )
@@ -223,6 +229,9 @@ class StudyConfig(Strict):
     cost: Cost = Field(
         "flops_executed",
         description="what the study is about saving; a control of equal cost is one that spends as much of it",
+    )
+    measurements: list[Literal["crossover"]] = Field(
+        [], description="tables about this machine that the report shows; crossover: time and memory of sparse layers"
     )
     groups: dict[str, list[str]] = Field(
         {}, description="strategies that share a panel of a figure, by its title; by default proposals and controls"

@@ -23,7 +23,7 @@ class Cell(NamedTuple):
 
 
 class StudyTask(BaseModel):
-    """A data set with its model, and what it has of its own: keys of the recipe, a target accuracy."""
+    """A data set with its model, and what it has of its own: keys of the recipe, a target accuracy, seeds."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -31,6 +31,7 @@ class StudyTask(BaseModel):
     model: str
     recipe: dict[str, Any] = {}
     target_accuracy: float | None = None
+    seeds: list[int] | None = None
 
 
 class Study(BaseModel):
@@ -46,6 +47,7 @@ class Study(BaseModel):
     baseline: str
     controls: list[str] = []
     cost: str = Field("flops_executed", description="the column of runs.csv that the study is about saving")
+    measurements: list[str] = Field([], description="tables about the machine that the report shows")
     groups: dict[str, list[str]] = Field({}, description="strategies that share a panel of a figure, by its title")
     margin: float = Field(ge=0, lt=1, description="an accuracy lower by at most this fraction counts as equal")
     target_accuracy: float = Field(gt=0, le=1, description="validation accuracy whose first reaching is timed")
@@ -81,6 +83,14 @@ class Study(BaseModel):
         """The validation accuracy whose first reaching is timed."""
         return self.task(dataset, model).target_accuracy or self.target_accuracy
 
+    def seeds_of(self, dataset: str, model: str) -> list[int]:
+        """The seeds of the runs on a data set and model."""
+        return self.task(dataset, model).seeds or self.seeds
+
+    def only(self, dataset: str, model: str) -> "Study":
+        """The study as it looks on one data set and model, with its seeds."""
+        return self.model_copy(update={"seeds": self.seeds_of(dataset, model)})
+
     @property
     def panels(self) -> dict[str, list[str]]:
         """Every strategy but the baseline once, in panels few enough to tell apart; by default proposals and controls."""
@@ -98,7 +108,7 @@ class Study(BaseModel):
         """Every run of the study, in display order."""
         for dataset, model in self.pairs:
             for strategy in self.strategies:
-                for seed in self.seeds:
+                for seed in self.seeds_of(dataset, model):
                     yield Cell(dataset, model, strategy), seed
 
     def folder(self, cell: Cell, seed: int) -> Path:
@@ -115,7 +125,7 @@ def one_line(error: ValidationError) -> str:
 
 
 def read_json(text_or_path: str, what: str) -> Any:
-    """JSON given on the command line, either as text or as the path of a file that holds it."""
+    """JSON given on the command line, either as text or as the path of a file that holds it; raises FrugalError for neither."""
     text, where = text_or_path, what
     if not text_or_path.lstrip().startswith(("{", "[")):
         where = f"{what} {text_or_path}"
@@ -130,7 +140,7 @@ def read_json(text_or_path: str, what: str) -> Any:
 
 
 def study_of(content: Any) -> Study:
-    """Check a study that was read from JSON; FrugalError names the key that is wrong."""
+    """Check a study that was read from JSON; raises a FrugalError that names the key that is wrong."""
     try:
         return Study.model_validate(content)
     except ValidationError as error:
@@ -143,7 +153,7 @@ def read_study(text_or_path: str) -> Study:
 
 
 def read_studies(text_or_path: str) -> list[Study]:
-    """The list of studies given as JSON or as the path of a JSON file."""
+    """The list of studies given as JSON or as the path of a JSON file; raises FrugalError where there is none."""
     content = read_json(text_or_path, "--studies")
     if not isinstance(content, list) or not content:
         raise FrugalError(

@@ -14,11 +14,13 @@ from analysis import factory
 NOTEBOOK = Path("notebooks/compression.ipynb")
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
 STUDIES = {"compression": factory.study(), "infobatch": factory.selection()}
+CROSS = factory.study(name="cross", title="All on the same ground", strategies=["full", "fixed-16"], seeds=[0, 1])
 EXTERNAL = re.compile(r"""(?:src|href|srcset|url\()\s*=?\s*["']?(?:https?:)?//""")
 
 
 def call(script: str, **options: object) -> subprocess.CompletedProcess:
-    named = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    several = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
+    named = [part for name, values in several.items() for part in (f"--{name}", *map(str, values))]
     return subprocess.run([sys.executable, f"scripts/{script}.py", *named], capture_output=True, text=True, check=False)
 
 
@@ -40,13 +42,18 @@ def render(root: Path, name: str = "compression", **changes: object) -> subproce
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory) -> Path:
-    """A results folder with records, tables, reports and front page of two studies, made by the scripts alone."""
+    """Records, tables, reports and front page made by the scripts alone: of two studies, and of one that only the overview
+    reports, which lacks a record and has a stranger's file among its runs."""
     root, steps = tmp_path_factory.mktemp("rendered"), []
-    for name, given in STUDIES.items():
+    for given in (*STUDIES.values(), CROSS):
         factory.write_runs(root, given)
+    (root / "runs/cross/digits/cnn-small/fixed-16/seed-1/metrics.json").write_text("{")
+    (root / "runs/cross/notes.txt").write_text("mine")
+    for name, given in {**STUDIES, "cross": CROSS}.items():
         steps.append(call("tabulate_runs", study=json.dumps(given), results=root, out=root / "tables" / name))
-        steps.append(render(root, name))
-    steps.append(call("index", studies=json.dumps(list(STUDIES.values())), results=root, out=root / "index.html"))
+    steps += [render(root, name) for name in STUDIES]
+    every = json.dumps([*STUDIES.values(), CROSS])
+    steps.append(call("index", studies=every, results=root, out=root / "index.html", reports=list(STUDIES)))
     for step in steps:
         assert step.returncode == 0, step.stderr
     return root
@@ -84,16 +91,47 @@ def test_report_is_one_page_that_needs_no_network(rendered, name, least):
 def test_only_the_declared_outputs_are_left(rendered):
     left = sorted(path.name for path in [*rendered.iterdir(), *(rendered / "reports").iterdir()])
     reports = [name + end for name in STUDIES for end in ("", ".html", ".ipynb")]
-    assert left == sorted([*reports, "index.html", "reports", "runs", "tables"])
+    assert left == sorted([*reports, "index.html", "overview", "overview.ipynb", "reports", "runs", "tables"])
 
 
 def test_every_link_of_the_front_page_leads_somewhere(rendered):
     page = (rendered / "index.html").read_text()
     links = re.findall(r'href="([^"]+)"', page)
-    local = [link for link in links if not link.startswith("data:")]
-    assert len(local) > 3 * (15 + 12), "the record of each of the 27 runs"
+    local = [link for link in links if not link.startswith(("data:", "#"))]
+    assert len(local) > 3 * (15 + 12), "the record of each run"
     assert all((rendered / link).is_file() for link in local)
+    assert all(f'id="{link[1:]}"' in page for link in links if link.startswith("#"))
     assert not EXTERNAL.search(page)
+
+
+def test_the_front_page_has_a_row_per_strategy_and_every_cost_of_a_study_without_a_report(rendered):
+    page = (rendered / "index.html").read_text()
+    board = page[page.index('<table class="sortable">') :].partition("</table>")[0]
+    assert board.count("<tr data-where=") == 5 + 4 + 2
+    drawn = {path.stem for path in (rendered / "reports/overview").glob("*.png")}
+    costs = ("flops-executed", "train-seconds", "bytes-read", "peak-memory-bytes")
+    of_cross = {f"digits-cnn-small-cross-{cost}" for cost in costs}
+    others = {"digits-cnn-small-compression-bytes-read", "digits-cnn-small-infobatch-samples-backpropagated"}
+    assert drawn == of_cross | others
+    assert "Not drawn: joules metered in training" in page
+    assert "Traceback" not in page
+    assert "Warning" not in page
+
+
+def test_what_was_left_out_is_named_on_the_front_page_and_the_rest_rendered(rendered):
+    page = (rendered / "index.html").read_text()
+    assert "<td>3 of 4</td>" in page
+    assert "fixed-16/seed-1/metrics.json is broken: not valid JSON" in page
+    assert "runs/cross/notes.txt is no run of this study" in page
+    assert "<td>left out</td>" in page
+
+
+def test_what_the_authors_reported_stands_beside_what_was_measured(rendered):
+    page = (rendered / "index.html").read_text()
+    table = page[page.index("<th>reported: saving</th>") :].partition("</table>")[0].replace("<br/>", "<br>")
+    assert "95.58<small> test</small><br><small>mnist</small>" in table
+    assert "2.3\N{NO-BREAK SPACE}% less time<br><small>than fixed-16</small>" in table
+    assert "36.4\N{NO-BREAK SPACE}% time" in table
 
 
 def test_failed_cell_leaves_the_earlier_report_alone(rendered, tmp_path):

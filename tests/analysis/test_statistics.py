@@ -1,11 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from frugal.analysis.statistics import BETTER, EQUAL, UNDECIDED, WORSE, intervals, paired, verdict
+from frugal.analysis.statistics import BETTER, EQUAL, UNDECIDED, WORSE, corrected, holm, intervals, paired, verdict
 
 shares = st.floats(-1, 1)
 
@@ -51,3 +51,34 @@ def test_one_seed_decides_nothing():
     name, reason = verdict(np.nan, np.nan, 0.01)
     assert name == UNDECIDED
     assert "one seed" in reason
+
+
+@given(st.lists(st.one_of(st.floats(0, 1), st.just(np.nan)), max_size=8))
+def test_holm_rejects_what_stepping_down_rejects(p):
+    """Holm's procedure by its definition: the k-th smallest of m against level / (m - k + 1), until one is not rejected."""
+    level, known = 0.05, sorted(value for value in p if not np.isnan(value))
+    rejected = 0
+    while rejected < len(known) and known[rejected] * (len(known) - rejected) <= level:
+        rejected += 1
+    adjusted = holm(pd.Series(p, dtype=float))
+    assert (adjusted <= level).sum() == rejected
+    assert adjusted.isna().tolist() == [bool(np.isnan(value)) for value in p]
+    assert (adjusted.dropna() >= pd.Series(p, dtype=float).dropna()).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=6), st.integers(1, 8))
+def test_correction_only_ever_takes_claims_away(differences, others):
+    """Alone a strategy has the verdict of its interval; among others it keeps it or loses certainty."""
+    assume(np.ptp(differences) > 1e-6)
+    rows = [("a", "x", value) for value in differences]
+    alone = pd.DataFrame(rows, columns=["data", "strategy", "accuracy"])
+    (low, high), margin = stats.ttest_1samp(differences, 0).confidence_interval(0.95), 0.01
+    assume(min(abs(low), abs(low + margin), abs(high + margin)) > 1e-9)
+    args = "accuracy", ["data", "strategy"], ["data"], margin
+    assert corrected(alone, *args)["verdict_corrected"].item() == verdict(low, high, margin)[0]
+    noise = [("a", f"other-{i}", sign * 0.1) for i in range(others) for sign in (-1, 1)]
+    among = corrected(pd.concat([alone, pd.DataFrame(noise, columns=alone.columns)]), *args)
+    weaker = {BETTER: (BETTER, EQUAL, UNDECIDED), EQUAL: (EQUAL, UNDECIDED), WORSE: (WORSE, UNDECIDED)}
+    now = among.loc[("a", "x"), "verdict_corrected"]
+    assert now in weaker.get(verdict(low, high, margin)[0], (UNDECIDED,))

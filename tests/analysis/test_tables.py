@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import factory
+from frugal.analysis.comparison import comparisons
 from frugal.analysis.costs import COSTS
 from frugal.spec import Cost
 
@@ -46,6 +47,8 @@ def test_summary_agrees_with_a_plain_computation(study, results):
     assert row["test_accuracy_difference_mean"] == pytest.approx((ours["test_accuracy"] - base["test_accuracy"]).mean())
     assert row["bytes_read_saved_mean"] == pytest.approx((1 - ours["bytes_read"] / base["bytes_read"]).mean())
     assert row["verdict"] == "worse"
+    assert row["verdict_corrected"] == "undecided", "eight tenths of a point, one of four comparisons, three seeds"
+    assert summary.loc["fixed-4", "verdict_corrected"] == "worse"
     assert summary.loc["fixed-16", "verdict"] == "equal within the margin"
     assert summary.loc["full", "verdict"] == "baseline"
     assert np.isnan(summary.loc["full", "test_accuracy_difference_mean"])
@@ -148,3 +151,70 @@ def test_unlike_conditions_within_a_comparison_are_flagged(make_tables, finding,
 
 def test_honest_records_raise_no_doubt(results):
     assert pd.read_csv(results / "tables/compression/audit.csv").empty
+
+
+def column(name: str, change):
+    """A spoiler of history.csv: `change` is given the column's values."""
+
+    def spoil(path: Path) -> None:
+        table = pd.read_csv(path)
+        table[name] = change(table[name])
+        table.to_csv(path, index=False)
+
+    return spoil
+
+
+def test_samples_and_bytes_that_do_not_add_up_are_flagged(make_tables):
+    spoil = column("samples", lambda values: values - 1)
+    _, tables, _ = make_tables(lambda root: spoil(seed_folder(root, "fixed-4", 2) / "history.csv"))
+    assert tables.audit["finding"].tolist() == ["evidence contradicts the ledger"]
+    assert tables.audit["runs"].tolist() == ["fixed-4/seed-2"]
+
+
+def test_a_saving_that_no_evidence_bears_is_flagged(make_tables):
+    def spoil(root):
+        path = seed_folder(root, "fixed-4", 2) / "history.csv"
+        table = pd.read_csv(path)
+        table.drop(columns=[name for name in table if name.startswith(("share_", "flip", "threshold"))]).to_csv(
+            path, index=False
+        )
+
+    _, tables, _ = make_tables(spoil)
+    (finding,) = tables.audit.itertuples()
+    assert finding.finding == "saving without evidence"
+    assert finding.runs == "fixed-4/seed-2"
+    assert finding.detail.startswith("bytes_read")
+
+
+def test_seconds_saved_while_all_the_work_was_done_are_flagged(make_tables):
+    def spoil(root):
+        for seed in range(3):
+            edit(
+                seed_folder(root, "fixed-16", seed) / "metrics.json", lambda metrics: metrics.update(train_seconds=10.0)
+            )
+            edit(seed_folder(root, "fixed-16", seed) / "metrics.json", lambda m: m.update(bytes_read=54_000 * 784 * 3))
+            column("bytes_read", lambda values: 54_000 * 784)(seed_folder(root, "fixed-16", seed) / "history.csv")
+
+    _, tables, _ = make_tables(spoil)
+    (finding,) = tables.audit.itertuples()
+    assert finding.finding == "saving without evidence"
+    assert "train_seconds: every seed saves at least 6" in finding.detail
+
+
+def test_a_run_left_out_is_named_and_the_rest_compared(make_tables):
+    def spoil(root):
+        (seed_folder(root, "full", 0) / "metrics.json").write_text("{")
+        (seed_folder(root, "fixed-4", 2) / "manifest.json").unlink()
+        shutil.rmtree(root / "digits/cnn-small/random-4-16")
+
+    study, tables, folder = make_tables(spoil)
+    found = tables.audit.groupby("finding")["runs"].agg(list)
+    assert found["record left out"][:2] == ["full/seed-0", "fixed-4/seed-2"]
+    assert found["missing seeds"][:2] == ["full/seed-0", "fixed-4/seed-2"]
+    assert len(tables.runs) == 15 - 5
+    rows = tables.summary.set_index("strategy")
+    assert rows.loc["fixed-16", ["seeds", "seeds_compared"]].tolist() == [3, 2]
+    assert rows.loc["fixed-16", "test_accuracy_difference_low"] < 0.02
+    assert rows.loc["fixed-4", "verdict_reason"].startswith("fewer than two seeds that the baseline has too")
+    (compared,) = comparisons(study, folder)
+    assert compared.summary["strategy"].tolist() == ["full", "fixed-16", "fixed-4", "ema-4-16"]

@@ -207,7 +207,7 @@ def test_what_is_damaged_is_one_line_even_unverified(ten, tmp_path, form, spoil,
     with pytest.raises(FrugalError, match=says) as refused:
         prepare(config, tmp_path / "cache", tmp_path / "downloads", folder)
     assert "\n" not in str(refused.value)
-    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "cache" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize(

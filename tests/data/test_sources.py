@@ -222,7 +222,7 @@ def test_what_does_not_fit_is_one_line_and_no_cache(published, tmp_path, config,
     with pytest.raises(FrugalError, match=says) as refused:
         prepare(TINY | config, tmp_path / "cache", tmp_path / "downloads", put(published, tmp_path / "data"))
     assert "\n" not in str(refused.value)
-    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "cache" / "manifest.json").exists()
 
 
 def test_the_command_ends_with_one_line_and_a_status(tmp_path):
@@ -240,7 +240,7 @@ def test_the_command_ends_with_one_line_and_a_status(tmp_path):
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert f"frugal: the data folder {tmp_path}/nowhere does not exist" in ended.stderr
-    assert not any(tmp_path.iterdir())
+    assert not list(tmp_path.rglob("manifest.json"))
 
 
 def test_data_sets_of_the_config_have_known_sources_and_options():

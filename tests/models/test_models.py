@@ -66,7 +66,8 @@ def test_with_the_imagenet_stem_it_is_torchvisions_net(depth, original):
     torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=0, atol=0)  # names and initial weights
     images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
-        torch.testing.assert_close(ours(images), theirs(images), rtol=0, atol=0)
+        # Not to the bit: our shortcuts halve the image before their 1x1 convolution, theirs within it.
+        torch.testing.assert_close(ours(images), theirs(images), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", FROM_SCRATCH)
@@ -118,3 +119,13 @@ def test_dropout_is_there_when_asked_for_and_only_while_training():
 def test_parameters_are_checked_before_anything_runs(use, parameters, says):
     with pytest.raises(FrugalError, match=says):
         registry.check("model", use, parameters, "models.yaml: mine")
+
+
+@pytest.mark.parametrize("depth", [8, 18, 50])
+def test_a_shortcut_halves_the_image_before_its_convolution_not_in_it(depth):
+    """oneDNN's strided 1x1 convolution writes past its memory for widths that pruning leaves behind; see the model."""
+    net = resnet.build((3, 8, 8), 3, depth=depth, width=8)
+    pointwise = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (1, 1)]
+    assert len(pointwise) >= 2
+    assert {m.stride for m in pointwise} == {(1, 1)}
+    assert "layer2.0.downsample.0.weight" in net.state_dict()

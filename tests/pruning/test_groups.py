@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from frugal.errors import FrugalError
@@ -21,6 +23,16 @@ WIDTHS = {
     | {f"wav2vec2.encoder.layers.{i}.feed_forward.intermediate_dense": 24 for i in (0, 1)}
     | {"wav2vec2.feature_extractor.conv_layers.1.conv": 8},
 }
+
+
+@pytest.mark.parametrize("name", nets.NAMES)
+@settings(max_examples=3, deadline=None)
+@given(data=st.data())
+def test_flops_scaled_from_those_of_the_layers_are_the_counted_ones(name, data):
+    model, inputs = nets.make(name)
+    sizes = Sizes(model, inputs)
+    widths = {group.name: data.draw(st.integers(1, group.units)) for group in sizes.groups}
+    assert sizes.share(widths) == pytest.approx(sizes.at(widths)[0] / sizes.full[0], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", nets.NAMES)

@@ -80,6 +80,9 @@ def test_a_run_keeps_the_asked_share_says_what_is_dense_and_learns(digits, use):
     assert trainer.history[-1]["kept_weights"] == kept
     assert trainer.history[-1]["sparsity"] == 0.5
     assert weights_of(trainer.model).parameters - weights_of(trainer.model).live == kept
+    figures, weights = metrics(trainer, ""), weights_of(trainer.model)
+    assert figures["optimizer_bytes"] == 4 * weights.live, "momentum of the kept weights alone"
+    assert figures["model_bytes"] == weights.bytes
     assert trainer.strategy.notes[0].startswith("sparse: 4; dense: 0 (first-conv), 9 (head)")
     assert trainer.strategy.notes[1].startswith("4: kernel ")
     assert trainer.history[-1]["val_accuracy"] > 0.5

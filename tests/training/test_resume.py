@@ -1,4 +1,4 @@
-"""A run that is stopped and started again ends with the same bits."""
+"""A run that is stopped and started again ends with the same bits; every strategy at one step is in test_conformance.py."""
 
 import json
 import os
@@ -28,9 +28,6 @@ RUNS = {
     "ast": tiny.spec("ast", target=0.5, warmup=0.3, scoring="half"),
     "ast masked": tiny.spec("ast", target=0.5, warmup=0.3, scoring="masked"),
     "ast remembered": tiny.spec("ast", target=0.5, warmup=0.3, scoring="remembered", controller="quantile"),
-    "infobatch exact": tiny.spec("infobatch_exact", prune_ratio=0.6, delta=0.7),
-    "orderdp": tiny.spec("orderdp", pool=0.7, top=0.5),
-    "seta": tiny.spec("seta", prune_ratio=0.2, groups=3, window=0.7, delta=0.7),
     "adam": tiny.spec("full", recipe={"optimizer": "adamw", "learning_rate": 0.003}),
 }
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -58,10 +55,7 @@ def test_a_run_continued_from_any_step_is_the_undisturbed_run(digits, name, data
     assert tiny.outcome(metrics(continued, "")) == tiny.outcome(metrics(undisturbed, ""))
     assert continued.ledger == undisturbed.ledger
     assert torch.equal(torch.cat(continued.curve), torch.cat(undisturbed.curve))
-    timeless = [
-        [{k: v for k, v in row.items() if k != "train_seconds"} for row in t.history] for t in (continued, undisturbed)
-    ]
-    assert timeless[0] == timeless[1]
+    assert [tiny.outcome(row) for row in continued.history] == [tiny.outcome(row) for row in undisturbed.history]
 
 
 def start(cache, run, out, every="0"):

@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PARTS = ("workflow", "config", "scripts", "notebooks", "envs")
 STUDY = "studies=[compression]"
-SMALL = (STUDY, "override={strategies: [full, fixed-16, ema-4-16, random-4-16], seeds: 1, recipe: {epochs: 2}}")
+SMALL = (
+    STUDY,
+    "override={strategies: [full, fixed-16, ema-4-16, random-4-16], seeds: 1, recipe: {epochs: 2}, grouped: false}",
+)
 
 
 class Workflow:
@@ -39,6 +42,7 @@ class Workflow:
         assert done.returncode == 0, done.stderr
         text = done.stdout + done.stderr
         self.trained = set(re.findall(r"compression: (\S+) on digits/cnn-small, seed", text))
+        self.seeds = set(re.findall(r"digits/cnn-small, seeds? (.*)", text))
         stats = re.search(r"Job stats:\n(.*?)\n(?:\n|Reasons)", text, re.DOTALL)
         rows = re.findall(r"^(\w+)\s+(\d+)", stats[1], re.MULTILINE) if stats else []
         return Counter({rule: int(count) for rule, count in rows if rule not in ("job", "total", "all")})

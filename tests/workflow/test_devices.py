@@ -10,4 +10,4 @@ def test_several_devices_are_started_by_torchrun_and_one_is_not(fresh):
     ):
         done = fresh.snakemake("-n", "-p", config=(f"devices={devices}",))
         assert done.returncode == 0, done.stderr
-        assert re.search(f"Shell command: {launcher} --spec", done.stdout + done.stderr)
+        assert re.search(f"Shell command: exec {launcher} --spec", done.stdout + done.stderr)

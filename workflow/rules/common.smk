@@ -1,5 +1,6 @@
 # What the other files share: the plan made from the config, the paths, and what a rule may ask about a run.
 import os
+import re
 import shlex
 import sys
 from functools import cache
@@ -23,17 +24,34 @@ except FrugalError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = PLAN.results
-RUN = f"{RESULTS}/runs/{{study}}/{{dataset}}/{{model}}/{{strategy}}/seed-{{seed}}"
+CACHE = f"{PLAN.caches}/{{dataset}}/manifest.json"
+CELL = f"{RESULTS}/runs/{{study}}/{{dataset}}/{{model}}/{{strategy}}"
+RUN = f"{CELL}/seed-{{seed}}"
+RECORD = [
+    f"{RUN}/{name}"
+    for name in (
+        "metrics.json",
+        "history.csv",
+        "iterations.csv",
+        "trace.csv",
+        "manifest.json",
+    )
+]
 CELLS = {
     name: [(*cell, seed) for cell, seed in study.runs()]
     for name, study in PLAN.studies.items()
 }
 
 
+def one_of(names):
+    """A regular expression that matches these names, and nothing where there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 wildcard_constraints:
-    study="|".join(PLAN.studies),
-    dataset="|".join(PLAN.datasets),
-    model="|".join(PLAN.models),
+    study=one_of(PLAN.studies),
+    dataset=one_of(PLAN.datasets),
+    model=one_of(PLAN.models),
     strategy=r"[^/]+",
     seed=r"\d+",
 
@@ -81,30 +99,63 @@ def spec_of_run(wildcards):
         raise WorkflowError(str(error)) from None
 
 
+def spec_of_cell(wildcards):
+    """That of its first seed; train.py is told the others."""
+    return PLAN.run(
+        **wildcards, seed=PLAN.studies[wildcards.study].seeds[0]
+    ).model_dump_json()
+
+
 def spec_of_study(wildcards):
     return PLAN.studies[wildcards.study].model_dump_json()
+
+
+def shared_cache(wildcards):
+    """Where every node finds a cache's arrays; its manifest, as an input, a storage provider may bring to the job's own."""
+    return CACHE.format(**wildcards)
+
+
+def shared_folder(wildcards):
+    """Where every node finds the checkpoints of a run, or of a cell's runs: they are nobody's output."""
+    return (RUN if "seed" in wildcards.keys() else CELL).format(**wildcards)
 
 
 def history_followed(wildcards):
     """A control repeats the counts of another strategy's run with the same seed; everyone else waits for nobody."""
     followed = PLAN.follows(wildcards.study, wildcards.strategy)
+    seeds = {"seed": PLAN.studies[wildcards.study].seeds, **wildcards}
     return (
-        expand(f"{RUN}/history.csv", **{**wildcards, "strategy": followed})
+        expand(f"{RUN}/history.csv", **{**seeds, "strategy": followed})
         if followed
         else []
     )
 
 
+def folder_followed(wildcards, input):
+    """What of it a job is told: the history itself, or for all seeds of a cell the folder of theirs."""
+    if not input.follow:
+        return ""
+    if "seed" in wildcards.keys():
+        return shlex.join(["--follow", *input.follow])
+    return shlex.join(["--follow", os.path.dirname(os.path.dirname(input.follow[0]))])
+
+
 def records_of_study(wildcards):
-    """The record of every run the study lists."""
+    """The record of every run the study lists: of its files the one that is written last. All five would triple planning."""
     names = ("dataset", "model", "strategy", "seed")
     columns = dict(zip(names, zip(*CELLS[wildcards.study])))
     return expand(
-        rules.train.output,
+        RECORD[0],
         zip,
         study=[wildcards.study] * len(CELLS[wildcards.study]),
         **columns,
     )
+
+
+def measurements_of_study(wildcards):
+    """Tables about this machine that the study's report shows; most need none."""
+    names = PLAN.studies[wildcards.study].measurements
+    return [f"{RESULTS}/measurements/{name}.csv" for name in names]
 
 
 def gpus_of_run(wildcards):

@@ -3,18 +3,17 @@
 
 rule prepare:
     """One data set: read, split, DCT-encoded, cached."""
-    input:
-        script="scripts/prepare.py",
     output:
-        cache=f"{RESULTS}/data/{{dataset}}/manifest.json",
+        cache=CACHE,
     log:
-        f"{RESULTS}/data/{{dataset}}/prepare.log",
+        f"{PLAN.caches}/{{dataset}}/prepare.log",
     benchmark:
-        f"{RESULTS}/data/{{dataset}}/benchmark.tsv"
+        f"{PLAN.caches}/{{dataset}}/benchmark.tsv"
     conda:
         "../../envs/train.yaml"
     threads: threads_of_source
     params:
+        cache=shared_cache,
         code=code_of_source,
         dataset=spec_of_dataset,
         data=shlex.join(["--data", PLAN.config.data]) if PLAN.config.data else "",
@@ -22,5 +21,6 @@ rule prepare:
     message:
         "prepare {wildcards.dataset}"
     shell:
-        "python {input.script:q} --dataset {params.dataset:q} --out {output.cache:q}"
+        "python scripts/prepare.py --dataset {params.dataset:q} --out {params.cache:q}"
         " --downloads {params.downloads:q} --threads {threads} {params.data} 2> {log:q}"
+        "; [ {params.cache:q} -ef {output.cache:q} ] || cp {params.cache:q} {output.cache:q}"

@@ -4,7 +4,6 @@
 rule tabulate:
     """The runs of one study as tables: one row per run, per cell, per epoch, per iteration, per batch."""
     input:
-        script="scripts/tabulate_runs.py",
         records=records_of_study,
     output:
         runs=f"{RESULTS}/tables/{{study}}/runs.csv",
@@ -18,6 +17,7 @@ rule tabulate:
         iterations=f"{RESULTS}/tables/{{study}}/iterations.csv",
         audit=f"{RESULTS}/tables/{{study}}/audit.csv",
         trace=f"{RESULTS}/tables/{{study}}/trace.csv",
+        notes=f"{RESULTS}/tables/{{study}}/notes.csv",
     log:
         f"{RESULTS}/tables/{{study}}/tabulate.log",
     benchmark:
@@ -34,4 +34,4 @@ rule tabulate:
     message:
         "{wildcards.study}: tables"
     shell:
-        "python {input.script:q} --study {params.study:q} --results {params.results:q} --out {params.out:q} 2> {log:q}"
+        "python scripts/tabulate_runs.py --study {params.study:q} --results {params.results:q} --out {params.out:q} 2> {log:q}"

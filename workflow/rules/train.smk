@@ -1,23 +1,28 @@
-# Needs: the cache of a data set. Makes: the record of one run. Checkpoints lie beside it and are nobody's output, so that
-# Snakemake never deletes them.
+# Needs: the cache of a data set. Makes: the record of one run, or those of all seeds of a cell. Checkpoints lie beside it and
+# are nobody's output, so that Snakemake never deletes them. `exec`: a scheduler that ends a job sends SIGTERM to all of its
+# processes; a shell between Snakemake and the run would die of it, and the job with it, before the run has saved.
+
+HOW = (
+    f" --checkpoint-seconds {PLAN.config.checkpoint_seconds} --residency {PLAN.config.residency}"
+    f" --workers {PLAN.config.workers} --jobs-per-gpu {PLAN.config.jobs_per_gpu}"
+)
+if PLAN.config.scratch:
+    HOW += f" --scratch {shlex.quote(PLAN.config.scratch)}"
 
 
 rule train:
     """One run: one strategy on one data set and model, with one seed."""
     input:
-        script="scripts/train.py",
-        cache=f"{RESULTS}/data/{{dataset}}/manifest.json",
+        cache=CACHE,
         follow=history_followed,
     output:
-        metrics=f"{RUN}/metrics.json",
-        history=f"{RUN}/history.csv",
-        iterations=f"{RUN}/iterations.csv",
-        trace=f"{RUN}/trace.csv",
-        manifest=f"{RUN}/manifest.json",
+        RECORD,
     log:
         f"{RUN}/train.log",
     benchmark:
         f"{RUN}/benchmark.tsv"
+    wildcard_constraints:
+        study=one_of(set(PLAN.studies) - set(PLAN.grouped)),
     conda:
         "../../envs/train.yaml"
     threads: PLAN.config.devices
@@ -26,17 +31,52 @@ rule train:
     params:
         code=code_of_run,
         spec=spec_of_run,
-        out=lambda wildcards, output: os.path.dirname(output.metrics),
-        follow=lambda wildcards, input: (
-            shlex.join(["--follow", *input.follow]) if input.follow else ""
-        ),
+        out=lambda wildcards, output: os.path.dirname(output[0]),
+        checkpoints=shared_folder,
+        cache=shared_cache,
+        follow=folder_followed,
         device=PLAN.config.device,
         launcher=PLAN.launcher(),
     message:
         "{wildcards.study}: {wildcards.strategy} on {wildcards.dataset}/{wildcards.model}, seed {wildcards.seed}"
     shell:
-        "{params.launcher} {input.script:q} --spec {params.spec:q} --cache {input.cache:q} --out {params.out:q}"
-        " {params.follow} --device {params.device:q} --threads {threads}"
-        f" --checkpoint-seconds {PLAN.config.checkpoint_seconds} --residency {PLAN.config.residency}"
-        f" --workers {PLAN.config.workers}"
-        " 2> {log:q}"
+        "exec {params.launcher} scripts/train.py --spec {params.spec:q} --cache {params.cache:q} --out {params.out:q}"
+        f" --checkpoints {{params.checkpoints:q}} {{params.follow}} --device {{params.device:q}} --threads {{threads}} {HOW} 2> {{log:q}}"
+
+
+# Where runs are about as short as importing torch, one job trains all seeds of a cell and imports it once.
+for STUDY in PLAN.grouped:
+
+    rule:
+        name:
+            f"train_{STUDY}"
+        input:
+            cache=CACHE,
+            follow=history_followed,
+        output:
+            expand(RECORD, seed=PLAN.studies[STUDY].seeds, allow_missing=True),
+        log:
+            f"{CELL}/train.log",
+        benchmark:
+            f"{CELL}/benchmark.tsv"
+        wildcard_constraints:
+            study=STUDY,
+        conda:
+            "../../envs/train.yaml"
+        resources:
+            gpu=gpus_of_run,
+        params:
+            code=code_of_run,
+            spec=spec_of_cell,
+            seeds=PLAN.studies[STUDY].seeds,
+            out=lambda wildcards, output: os.path.dirname(os.path.dirname(output[0])),
+            checkpoints=shared_folder,
+            cache=shared_cache,
+            follow=folder_followed,
+            device=PLAN.config.device,
+        message:
+            "{wildcards.study}: {wildcards.strategy} on {wildcards.dataset}/{wildcards.model}, seeds {params.seeds}"
+        shell:
+            "exec python scripts/train.py --spec {params.spec:q} --seeds {params.seeds} --cache {params.cache:q}"
+            " --out {params.out:q} --checkpoints {params.checkpoints:q} {params.follow}"
+            f" --device {{params.device:q}} --threads {{threads}} {HOW} 2> {{log:q}}"

@@ -1,30 +1,65 @@
 """Doubts about a comparison, before anyone believes it.
 
 Two strategies with one training-loss curve did the same work under two names: that is how five published runs came to
-share one accuracy. And seconds are only comparable between runs of the same machine and the same code.
+share one accuracy. Seconds are only comparable between runs of the same machine and the same code. And a saving is believed
+where the run says what it left out (`evidence`), a mean where no seed is missing (`records`).
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import pandas as pd
 
-from frugal.analysis.records import Record
+from frugal.analysis.evidence import contradicted, unproven
+from frugal.analysis.records import LeftOut, Record
 from frugal.study import Study
 
 COLUMNS = ["finding", "dataset", "model", "runs", "detail"]
 IDENTICAL = "identical loss curves"
+LEFT_OUT = "record left out"
+MISSING = "missing seeds"
+FOREIGN = "not of this study"
 
 
-def audit(study: Study, records: list[Record]) -> pd.DataFrame:
-    """A row per finding, none if all is well; columns finding, dataset, model, runs (strategy/seed-N, ...), detail."""
+def audit(
+    study: Study, records: list[Record], left_out: Sequence[LeftOut] = (), foreign: Sequence[str] = ()
+) -> pd.DataFrame:
+    """A row per finding, none if all is well; columns finding, dataset, model, runs (strategy/seed-N, ...), detail.
+
+    left_out: runs whose records can't be used; foreign: paths that belong to no run: of no data set and model
+    """
     rows = []
     for dataset, model in study.pairs:
         compared = [record for record in records if record.cell[:2] == (dataset, model)]
-        for finding, runs, detail in [*_identical(compared), *_hardware(compared), *_code(compared), *_data(compared)]:
+        out = [run for run in left_out if run.cell[:2] == (dataset, model)]
+        doubts = [_identical(compared), _hardware(compared), _code(compared), _data(compared)]
+        own = study.only(dataset, model)
+        doubts += [unproven(own, compared), contradicted(compared), _left_out(out), _missing(own, compared)]
+        for finding, runs, detail in chain.from_iterable(doubts):
             rows.append((finding, dataset, model, runs, detail))
+    rows += [(FOREIGN, None, None, "", f"{path} is no run of this study, and left out") for path in foreign]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _left_out(out: list[LeftOut]) -> Iterable[tuple[str, str, str]]:
+    for run in out:
+        yield LEFT_OUT, f"{run.cell.strategy}/seed-{run.seed}", run.why
+
+
+def _missing(study: Study, compared: list[Record]) -> Iterable[tuple[str, str, str]]:
+    """Cells whose mean is one over fewer seeds than the study asks for."""
+    there = Counter(record.cell.strategy for record in compared)
+    for strategy in study.strategies:
+        if there[strategy] < len(study.seeds):
+            seeds = {record.seed for record in compared if record.cell.strategy == strategy}
+            names = ", ".join(f"{strategy}/seed-{seed}" for seed in study.seeds if seed not in seeds)
+            yield (
+                MISSING,
+                names,
+                f"{there[strategy]} of {len(study.seeds)} seeds: other runs are compared with other seeds",
+            )
 
 
 def _names(records: Iterable[Record]) -> str:
@@ -39,7 +74,8 @@ def _some(records: list[Record], most: int = 6) -> str:
 def _identical(compared: list[Record]) -> Iterable[tuple[str, str, str]]:
     curves = defaultdict(list)
     for record in compared:
-        curves[record.loss_curve].append(record)
+        # A net that was cut after its last step trained as the whole one did, and is another net all the same.
+        curves[record.loss_curve, record.metrics.live_parameters].append(record)
     for same in curves.values():
         if len(same) > 1:
             strategies = {record.cell.strategy for record in same}

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 
 from frugal.analysis.costs import spent_by_epoch
+from frugal.data.kinds import GENERATED
 from frugal.errors import FrugalError
 from frugal.study import Study
 
 TYPES = {"dataset": "category", "model": "category", "strategy": "category"}
 
 
-def _read(folder: Path, name: str, **options: object) -> pd.DataFrame:
+def read_table(folder: Path, name: str, **options: object) -> pd.DataFrame:
+    """A table of a folder. Raises FrugalError naming the file where it is missing or broken."""
     path = folder / f"{name}.csv"
     try:
         return pd.read_csv(path, **options)
@@ -25,10 +27,33 @@ def _read(folder: Path, name: str, **options: object) -> pd.DataFrame:
 
 
 def comparisons(study: Study, folder: str | Path) -> list["Comparison"]:
-    """One comparison per data set and model. Raises FrugalError naming a table that is missing or lacks a cell."""
+    """One comparison per data set and model that has runs of the baseline, each of the strategies and seeds that it has.
+
+    Raises FrugalError naming a table that is missing, or where no comparison is left.
+    """
     folder = Path(folder)
-    tables = {name: _read(folder, name) for name in ("runs", "summary", "history", "audit", "trace")}
-    return [Comparison(study, folder, dataset, model, tables) for dataset, model in study.pairs]
+    tables = {name: read_table(folder, name) for name in ("runs", "summary", "history", "audit", "trace", "notes")}
+    found = []
+    for dataset, model in study.pairs:
+        runs = _rows_of(tables["runs"], dataset, model)
+        if study.baseline in set(runs["strategy"]):
+            found.append(Comparison(_narrowed(study.only(dataset, model), runs), folder, dataset, model, tables))
+    if not found:
+        raise FrugalError(f"{folder / 'runs.csv'} has no run of the baseline {study.baseline}; remove it and run again")
+    return found
+
+
+def _rows_of(table: pd.DataFrame, dataset: str, model: str) -> pd.DataFrame:
+    return table[(table["dataset"] == dataset) & (table["model"] == model)].reset_index(drop=True)
+
+
+def _narrowed(study: Study, runs: pd.DataFrame) -> Study:
+    """The study without strategies and seeds of which no record could be used; the audit names these."""
+    there = {name: set(runs[name]) for name in ("strategy", "seed")}
+    strategies = [name for name in study.strategies if name in there["strategy"]]
+    controls = [name for name in study.controls if name in there["strategy"]]
+    seeds = [seed for seed in study.seeds if seed in there["seed"]]
+    return study.model_copy(update={"strategies": strategies, "controls": controls, "seeds": seeds})
 
 
 def _band(seeds: pd.DataFrame) -> pd.DataFrame:
@@ -53,12 +78,11 @@ class Comparison:
         return f"{self.dataset}-{self.model}"
 
     def _mine(self, table: pd.DataFrame) -> pd.DataFrame:
-        mine = table[(table["dataset"] == self.dataset) & (table["model"] == self.model)]
-        return mine.reset_index(drop=True)
+        return _rows_of(table, self.dataset, self.model)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """A row per strategy, in the study's order."""
+        """A row per strategy, in the study's order; raises FrugalError where the table lacks one that has runs."""
         summary = self._mine(self.tables["summary"]).set_index("strategy", drop=False)
         missing = [strategy for strategy in self.study.strategies if strategy not in summary.index]
         if missing:
@@ -87,6 +111,16 @@ class Comparison:
     def trace(self) -> pd.DataFrame:
         """A row per run and batch that a strategy logged; most strategies log none."""
         return self._mine(self.tables["trace"])
+
+    @cached_property
+    def notes(self) -> pd.DataFrame:
+        """A row per run and note of its manifest."""
+        return self._mine(self.tables["notes"])
+
+    @property
+    def generated(self) -> bool:
+        """Whether a program made the data; then every report says so."""
+        return bool((self.notes["note"] == GENERATED).any())
 
     @property
     def fidelity_differs(self) -> bool:
@@ -122,7 +156,7 @@ class Comparison:
     @cached_property
     def _iterations(self) -> pd.DataFrame:
         columns = [*TYPES, "seed", "step", "loss"]
-        return self._mine(_read(self.folder, "iterations", dtype=TYPES, usecols=columns))
+        return self._mine(read_table(self.folder, "iterations", dtype=TYPES, usecols=columns))
 
     @cached_property
     def loss_curves(self) -> tuple[dict[str, pd.DataFrame], int]:

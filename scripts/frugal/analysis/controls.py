@@ -22,7 +22,9 @@ def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFram
         *pair, strategy = key
         others = [name for name in study.controls if name in study.strategies and name != strategy]
         distances = {
-            name: abs(spent[(*pair, name)] / mine - 1) for name in others if mine and strategy != study.baseline
+            name: abs(spent[(*pair, name)] / mine - 1)
+            for name in others
+            if mine and strategy != study.baseline and (*pair, name) in spent.index
         }
         near = {name: distance for name, distance in distances.items() if distance <= NEAR}  # NaN is not near
         for control in sorted(near, key=near.get):

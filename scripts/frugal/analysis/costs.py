@@ -104,6 +104,13 @@ COSTS = {
         saving="is stored in {} fewer bytes",
         equally="is stored in as many bytes",
     ),
+    "optimizer_bytes": Cost(
+        saved="optimizer bytes saved",
+        axis="size of the optimizer's state",
+        unit="B",
+        saving="needs {} fewer bytes of optimizer state",
+        equally="needs as many bytes of optimizer state",
+    ),
     "live_parameters": Cost(
         saved="para&shy;meters saved",
         axis="live parameters at the end",

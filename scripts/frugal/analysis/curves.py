@@ -55,7 +55,10 @@ def epochs(compared: Comparison, look: Look) -> Figure:
         "train_accuracy": "training accuracy",
         f"{compared.curve}_accuracy": f"{told} accuracy",
     }
-    figure, panels = look.panels(4, height=2.2 if look.narrow else 2.7, sharex=True)
+    kinds = {
+        column: title for column, title in kinds.items() if compared.by_epoch(column)
+    }  # transcripts: no training accuracy
+    figure, panels = look.panels(len(kinds), height=2.2 if look.narrow else 2.7, sharex=True)
     for axes, (column, title) in zip(panels, kinds.items(), strict=True):
         bands = compared.by_epoch(column)
         for strategy, band in bands.items():

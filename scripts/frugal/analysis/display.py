@@ -36,10 +36,10 @@ def png(draw: Draw, compared: Comparison, look: Look) -> tuple[bytes, int]:
 class Picture:
     """A figure that fits the page: light or dark, wide or narrow. Notebook viewers without HTML show the light, wide one."""
 
-    def __init__(self, draw: Draw, compared: Comparison, caption: str = "") -> None:
-        """Draw all four looks. caption: markdown-free text under the figure."""
+    def __init__(self, draw: Draw, compared: Comparison, caption: str = "", about: str = "") -> None:
+        """Draw all four looks. caption: markdown-free text under the figure; about: what it shows, for who can't see it."""
         self.images = {look: png(draw, compared, look) for look in looks()}
-        self.alternative = (
+        self.alternative = about or (
             f"{(draw.__doc__ or caption).splitlines()[0]} Data set {compared.dataset}, model {compared.model}."
         )
         self.caption = caption

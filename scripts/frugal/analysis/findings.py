@@ -38,6 +38,8 @@ def listed(parts: list[str]) -> str:
 def _against(row: pd.Series, compared: Comparison, metric: str = "test_accuracy") -> str:
     """How far a strategy lies from the baseline, with its interval."""
     low, mean, high = (row[f"{metric}_difference_{part}"] for part in ("low", "mean", "high"))
+    if pd.isna(low):
+        return f"no interval of its difference to `{compared.study.baseline}`: {row['verdict_reason']}"
     return f"{points(mean)} points against `{compared.study.baseline}`, 95 % interval {points(low)} to {points(high)}"
 
 
@@ -63,7 +65,7 @@ def savings_at_no_loss(compared: Comparison) -> dict[str, pd.Series]:
 def headline(compared: Comparison) -> str:
     """The best saving at no loss, in two or three sentences; or that there is none to be shown."""
     study, best = compared.study, savings_at_no_loss(compared)
-    where = f"On `{compared.dataset}` with `{compared.model}`"
+    where = f"On {'generated data, ' * compared.generated}`{compared.dataset}` with `{compared.model}`"
     if len(study.seeds) < 2:
         return (
             f"{where}: one seed was run, so nothing can be said about gains and losses. Run at least two, better five."
@@ -85,11 +87,23 @@ def headline(compared: Comparison) -> str:
         for strategy, saved in parts.items()
     ]
     sentences = [f"{text} ({_against(rows[name], compared)})" for text, name in zip(sentences, parts, strict=True)]
-    return f"{where}, " + "; ".join(sentences) + "." + _by_control(compared, rows)
+    return f"{where}, " + "; ".join(sentences) + "." + _still(compared, rows) + _by_control(compared, rows)
 
 
 def _called(strategy: str, study: Study) -> str:
     return f"{'the control ' if strategy in study.controls else ''}`{strategy}`"
+
+
+def _still(compared: Comparison, praised: dict[str, pd.Series]) -> str:
+    """Whether the praised strategies keep their verdict once it is corrected for how many were compared."""
+    count = len(compared.summary) - 1
+    if count < 2:
+        return ""
+    lost = [name for name, row in praised.items() if row["verdict_corrected"] != row["verdict"]]
+    if not lost:
+        return f" Corrected for {count} comparisons (Holm), {'this' if len(praised) == 1 else 'all of this'} stands."
+    which = "this" if len(praised) == 1 else f"what is said of {code(lost)}"
+    return f" Corrected for {count} comparisons (Holm), {which} does not stand."
 
 
 def _by_control(compared: Comparison, praised: dict[str, pd.Series]) -> str:
@@ -112,7 +126,7 @@ def _closest(compared: Comparison) -> str:
     if undecided.empty:
         lost = "Every one that saves something loses more than the margin."
         return lost if saves.any() else "None of them saves anything."
-    row = undecided.loc[undecided["test_accuracy_difference_mean"].idxmax()]
+    row = undecided.sort_values("test_accuracy_difference_mean", ascending=False).iloc[0]
     saved = COSTS[cost].saving.format(percent(row[f"{cost}_saved_mean"]))
     closest = f"Closest is {_called(row['strategy'], compared.study)}, which {saved} and stays undecided"
     return f"{closest} ({_against(row, compared)})." + _by_control(compared, {row["strategy"]: row})
@@ -134,7 +148,26 @@ def verdicts(compared: Comparison) -> str:
     margin = f"{100 * compared.study.margin:g} points"
     fidelity = "At their own fidelity, against" if compared.fidelity_differs else "Against"
     opening = f"{fidelity} `{compared.study.baseline}` and with a margin of {margin}:"
-    return "\n\n".join(filter(None, [opening, "\n".join(f"- {line}" for line in said), few_seeds(compared.study)]))
+    parts = [opening, "\n".join(f"- {line}" for line in said), corrected(compared), few_seeds(compared.study)]
+    return "\n\n".join(filter(None, parts))
+
+
+def corrected(compared: Comparison) -> str:
+    """Which verdicts stand when they are corrected for the number of strategies; empty where one is compared, or none is sure."""
+    summary = compared.summary[compared.summary["strategy"] != compared.study.baseline]
+    sure = summary[summary["verdict"].isin([BETTER, EQUAL, WORSE])]
+    if len(summary) < 2 or sure.empty:
+        return ""
+    stand = sure[sure["verdict_corrected"] == sure["verdict"]]
+    opening = f"These verdicts are not corrected for there being {len(summary)} of them. After Holm's correction"
+    if len(stand) == len(sure):
+        return f"{opening} all of them stand."
+    said = [f"those on {code(stand['strategy'].tolist())} stand" if len(stand) else "none of them stands"]
+    for weaker in (EQUAL, UNDECIDED):
+        names = sure["strategy"][(sure["verdict_corrected"] == weaker) & (sure["verdict"] != weaker)].tolist()
+        if names:
+            said.append(f"{weaker} {'is' if len(names) == 1 else 'are'} then {code(names)}")
+    return f"{opening} {'; '.join(said)}."
 
 
 def few_seeds(study: Study) -> str:

@@ -1,7 +1,9 @@
-"""Read the records of a study's runs; a missing or broken one is named in one line."""
+"""Read the records of a study's runs; a missing or broken one is named in one line and left out."""
 
 import hashlib
+import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -9,11 +11,16 @@ from typing import TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from frugal.analysis.schema import HISTORY, ITERATIONS, TRACE, Manifest, Metrics
+from frugal.analysis.schema import HISTORY, ITERATIONS, SCHEMA, TRACE, Manifest, Metrics
 from frugal.errors import FrugalError
 from frugal.study import Cell, Study, one_line
 
 Checked = TypeVar("Checked", bound=BaseModel)
+OF_A_RUN = {  # what the rule `train` leaves in the folder of a run
+    *("metrics.json", "history.csv", "iterations.csv", "trace.csv", "manifest.json"),
+    *("train.log", "benchmark.tsv", "checkpoints", "progress.json"),
+}
+OF_A_CELL = {"train.log", "benchmark.tsv"}  # where one job trains all seeds of a cell
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,59 @@ class Record:
         return hashlib.sha256(self.iterations.encode()).hexdigest()[:16]
 
 
-def read_records(study: Study, results: Path) -> list[Record]:
-    """The records of exactly the runs the study lists, in its order. Raises FrugalError naming the first bad file."""
-    return [read_record(study, cell, seed, results) for cell, seed in study.runs()]
+@dataclass(frozen=True)
+class LeftOut:
+    """A run of the study whose record can't be used, and why, in one line."""
+
+    cell: Cell
+    seed: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies where a study's records belong: those that can be used, those that can't, and paths that aren't its own."""
+
+    records: list[Record]
+    left_out: list[LeftOut]
+    foreign: list[str]  # relative to the results folder
+
+
+def read_records(study: Study, results: Path) -> Found:
+    """The records of exactly the runs the study lists, in its order; what can't be used is named and left out.
+
+    Raises FrugalError naming the first bad file where no run of the baseline is left: there would be nothing to compare.
+    """
+    records, left_out = [], []
+    for cell, seed in study.runs():
+        try:
+            records.append(read_record(study, cell, seed, results))
+        except FrugalError as error:
+            left_out.append(LeftOut(cell, seed, str(error)))
+    if not any(record.cell.strategy == study.baseline for record in records):
+        raise FrugalError(next(run.why for run in left_out if run.cell.strategy == study.baseline))
+    return Found(records, left_out, foreign(study, results))
+
+
+def foreign(study: Study, results: Path) -> list[str]:
+    """Paths among the study's runs that belong to none of them, the topmost of each; runs of other settings are such too."""
+    top = results / "runs" / study.name
+    ours = {results / study.folder(cell, seed) for cell, seed in study.runs()}
+    on_the_way = {parent for folder in ours for parent in folder.parents}
+
+    def strangers(folder: Path) -> Iterator[str]:
+        for path in sorted(folder.iterdir()):
+            if path in on_the_way and path.is_dir():
+                yield from strangers(path)
+            elif path.name in OF_A_CELL:
+                continue
+            elif path not in ours or not path.is_dir():
+                yield path.relative_to(results).as_posix()
+            else:
+                inside = (inner for inner in sorted(path.iterdir()) if inner.name not in OF_A_RUN)
+                yield from (inner.relative_to(results).as_posix() for inner in inside)
+
+    return list(strangers(top)) if top.is_dir() else []
 
 
 def read_record(study: Study, cell: Cell, seed: int, results: Path) -> Record:
@@ -72,7 +129,10 @@ def _text(path: Path) -> str:
 def _checked(schema: type[Checked], path: Path) -> Checked:
     """A JSON file, checked; in the reading of the schema a number is a number, never a string that looks like one."""
     try:
-        return schema.model_validate(json.loads(_text(path)))
+        content = json.loads(_text(path))
+        if isinstance(content, dict) and content.get("schema") != SCHEMA:
+            raise _broken(path, f"its schema is {content.get('schema')}, this version reads {SCHEMA}")
+        return schema.model_validate(content)
     except json.JSONDecodeError as error:
         raise _broken(path, f"not valid JSON ({error})") from error
     except ValidationError as error:
@@ -80,9 +140,11 @@ def _checked(schema: type[Checked], path: Path) -> Checked:
 
 
 def _table(path: Path, columns: list[str]) -> pd.DataFrame:
-    _text(path)
+    text = _text(path)
+    if text == ",".join(columns) + "\n":  # most traces: parsing thousands of headers takes seconds
+        return pd.DataFrame(columns=columns)
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(io.StringIO(text))
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise _broken(path, f"not a table ({error})") from error
     missing = [column for column in columns if column not in table]

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -24,19 +25,19 @@ SCRIPTS = Path(__file__).parents[2]
 
 def render(
     notebook: Path,
-    parameters: Mapping[str, str],
+    parameters: Mapping[str, Any],
     ipynb: Path,
     page: Path,
     figures: Path,
     failed: Path,
     title: str,
-    home: str,
+    home: str | None = None,
 ) -> None:
     """Execute `notebook` with papermill and write the executed copy, its web page and its figures.
 
     parameters: handed to the cell tagged `parameters`; the notebook writes its figures into `figures`
     failed: where the copy of a notebook goes whose cell failed
-    home: address of the front page, relative to the page
+    home: address of the front page, relative to the page; None for the front page itself
     Raises FrugalError naming the cell; then earlier outputs are as they were.
     """
     if not notebook.is_file():
@@ -51,7 +52,7 @@ def render(
         write_text(ipynb, executed.read_text(encoding="utf-8"))
 
 
-def _execute(notebook: Path, parameters: Mapping[str, str], executed: Path, failed: Path) -> None:
+def _execute(notebook: Path, parameters: Mapping[str, Any], executed: Path, failed: Path) -> None:
     try:
         papermill.execute_notebook(
             str(notebook),
@@ -119,8 +120,8 @@ def _replacing(folder: Path) -> Iterator[None]:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def to_html(executed: Path, title: str, home: str, notebook: str) -> str:
-    """The executed notebook as one page that needs neither network nor scripts; home, notebook: what it links to."""
+def to_html(executed: Path, title: str, home: str | None, notebook: str) -> str:
+    """The executed notebook as one page that needs no network, nor scripts to be read; home, notebook: what it links to."""
     exporter = HTMLExporter(
         extra_template_basedirs=[str(TEMPLATES)], template_name="report", exclude_anchor_links=True, embed_images=True
     )

@@ -10,6 +10,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1)]
 
+SCHEMA = 1  # of a record: the same number as in frugal/training/record.py, which a test holds
 HISTORY = [
     *("epoch", "steps", "samples", "train_loss", "train_accuracy", "val_loss", "val_accuracy"),
     *("learning_rate", "train_seconds", "flops_executed", "bytes_read"),
@@ -33,7 +34,9 @@ class Metrics(BaseModel):
     steps: Count
     test_accuracy: Fraction
     test_accuracy_full_fidelity: Fraction
-    test_f1: Fraction
+    test_f1: Fraction | None
+    test_wer: Amount | None = None
+    test_cer: Amount | None = None
     test_loss: Amount | None
     val_accuracy: Fraction
     best_val_accuracy: Fraction
@@ -44,6 +47,7 @@ class Metrics(BaseModel):
     peak_memory_bytes: Count | None
     peak_memory_source: Name
     model_bytes: Count
+    optimizer_bytes: Count | None = None  # records of before it was counted lack it
     parameters: Count
     live_parameters: Count
     flops_forward_per_sample: Amount | None

@@ -46,7 +46,7 @@ def relative(compared: Comparison) -> pd.DataFrame:
     """
     stages = by_stage(compared)
     base = stages[stages["strategy"] == compared.study.baseline].set_index("seed")
-    sparse = stages[stages["sparse_epochs"] > 0]
+    sparse = stages[(stages["sparse_epochs"] > 0) & stages["seed"].isin(base.index)]
     if sparse.empty:
         return pd.DataFrame(columns=["strategy", "target", "predicted_mean", "rate_mean", "flops_mean", "seconds_mean"])
     history = compared.history[compared.history.get("sparse", pd.Series(0, index=compared.history.index)) == 1]

@@ -10,9 +10,9 @@ import pandas as pd
 from frugal.analysis.audit import audit
 from frugal.analysis.controls import against_controls
 from frugal.analysis.costs import spent_by_epoch
-from frugal.analysis.records import Record
+from frugal.analysis.records import Found, Record
 from frugal.analysis.schema import ITERATIONS, Metrics
-from frugal.analysis.statistics import BASELINE, intervals, paired, verdict
+from frugal.analysis.statistics import BASELINE, UNDECIDED, UNPAIRED, corrected, intervals, paired, verdict
 from frugal.atomic import write_text
 from frugal.study import Study
 
@@ -20,7 +20,7 @@ CELL = ["dataset", "model", "strategy"]
 ACCURACIES = ["test_accuracy", "test_accuracy_full_fidelity", "test_f1", "val_accuracy", "best_val_accuracy"]
 COSTS = [
     *("train_seconds", "inference_seconds", "flops_executed", "bytes_read", "peak_memory_bytes", "energy_joules"),
-    *("samples_forwarded", "samples_backpropagated", "model_bytes", "live_parameters"),
+    *("samples_forwarded", "samples_backpropagated", "model_bytes", "optimizer_bytes", "live_parameters"),
 ]
 OTHERS = ["compression_ratio", "epochs_to_target", "seconds_to_target", "cost_to_target"]
 
@@ -34,24 +34,27 @@ class Tables:
     history: pd.DataFrame
     audit: pd.DataFrame
     trace: pd.DataFrame
+    notes: pd.DataFrame
     iterations: list[str] = field(repr=False)
 
     def write(self, folder: Path) -> None:
         """Write every table as CSV, each whole or not at all."""
-        for name in ("runs", "summary", "history", "audit", "trace"):
+        for name in ("runs", "summary", "history", "audit", "trace", "notes"):
             text = io.StringIO()
             getattr(self, name).to_csv(text, index=False, lineterminator="\n")
             write_text(folder / f"{name}.csv", text.getvalue())
         write_text(folder / "iterations.csv", "".join(self.iterations))
 
 
-def tabulate(study: Study, records: list[Record]) -> Tables:
-    """All tables of a study from the records of all its runs."""
-    doubts = audit(study, records)
+def tabulate(study: Study, found: Found) -> Tables:
+    """All tables of a study from the records that were found; what was left out stands in the audit."""
+    records = found.records
+    doubts = audit(study, records, found.left_out, found.foreign)
     runs = runs_table(study, records, doubts)
-    history = pd.concat([_named(record, record.history) for record in records], ignore_index=True)
-    trace = pd.concat([_named(record, record.trace) for record in records], ignore_index=True)
-    return Tables(runs, summary_table(study, runs), history, doubts, trace, _iterations_of(records))
+    history = _joined(records, [record.history for record in records])
+    trace = _joined(records, [record.trace for record in records])
+    notes = _joined(records, [pd.DataFrame({"note": record.manifest.notes}, dtype=str) for record in records])
+    return Tables(runs, summary_table(study, runs), history, doubts, trace, notes, _iterations_of(records))
 
 
 def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.DataFrame:
@@ -89,8 +92,10 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
 
 
 def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """A row per cell.
+    """A row per cell that has a run, in the order of the runs.
 
+    seeds_compared: how many the baseline has too. verdict_corrected: after Holm's correction over the strategies of a data
+    set and model, with the adjusted one-sided p-values p_better, p_equal (not worse by more than the margin) and p_worse.
     <metric>_mean, _low, _high: over seeds. <accuracy>_difference_*: to the baseline, paired by seed.
     <cost>_saved_*: share of the baseline's cost that was not spent, paired by seed. All null for what one seed can't tell.
     """
@@ -100,6 +105,7 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     key = ["dataset", "model", "seed"]
     differences, saved = paired(values, values[values["strategy"] == study.baseline].drop(columns="strategy"), by=key)
     own = values["strategy"] == study.baseline  # the baseline's difference to itself says nothing
+    compared = differences["test_accuracy"].notna()  # a seed that the baseline lacks has nothing to be paired with
     comparison = pd.concat(
         [
             values[CELL],
@@ -107,14 +113,16 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
             saved[COSTS].mask(own).add_suffix("_saved"),
         ],
         axis=1,
-    )
+    )[compared]
     groups = runs.groupby(CELL, sort=False)
     counts = groups.agg(
         seeds=("seed", "size"), seeds_at_target=("epochs_to_target", "count"), doubted=("doubted", "sum")
     )
+    counts["seeds_compared"] = comparison.groupby(CELL).size().reindex(counts.index, fill_value=0)
     controls = against_controls(study, runs, CELL)
-    parts = [counts, intervals(values.drop(columns="seed"), CELL), intervals(comparison, CELL), controls]
-    summary = pd.concat(parts, axis=1)
+    stands = corrected(comparison, "test_accuracy_difference", CELL, CELL[:2], study.margin)
+    parts = [counts, intervals(values.drop(columns="seed"), CELL), intervals(comparison, CELL), controls, stands]
+    summary = pd.concat([part.reindex(counts.index) for part in parts], axis=1)
     is_baseline = summary.index.get_level_values("strategy") == study.baseline
     verdicts = {}
     for accuracy, column in (("test_accuracy", "verdict"), ("test_accuracy_full_fidelity", "verdict_full_fidelity")):
@@ -124,15 +132,20 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         verdicts[f"{column}_reason"] = np.where(
             is_baseline, "what the others are compared with", [why for _, why in reached]
         )
+        unpaired = summary["seeds_compared"].lt(2) & summary["seeds"].gt(1)
+        verdicts[f"{column}_reason"] = np.where(unpaired, UNPAIRED, verdicts[f"{column}_reason"])
+    verdicts["verdict_corrected"] = np.where(is_baseline, BASELINE, summary.pop("verdict_corrected").fillna(UNDECIDED))
     return pd.concat([summary, pd.DataFrame(verdicts, index=summary.index)], axis=1).copy().reset_index()
 
 
-def _named(record: Record, table: pd.DataFrame) -> pd.DataFrame:
-    """A table of one run with columns that say which run."""
-    named = table.copy()
-    for position, (name, value) in enumerate({**record.cell._asdict(), "seed": record.seed}.items()):
-        named.insert(position, name, value)
-    return named
+def _joined(records: list[Record], tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of all runs, one below the other, with columns that say which run a row is of."""
+    filled = [table for table in tables if len(table)] or tables[:1]
+    joined, counts = pd.concat(filled, ignore_index=True), [len(table) for table in tables]
+    for position, name in enumerate([*CELL, "seed"]):
+        values = [getattr(record if name == "seed" else record.cell, name) for record in records]
+        joined.insert(position, name, np.repeat(np.array(values, dtype=object if position < 3 else int), counts))
+    return joined
 
 
 def _iterations_of(records: list[Record]) -> list[str]:

@@ -15,6 +15,8 @@ from frugal.analysis.labels import name_points, remark
 from frugal.analysis.pareto import front
 from frugal.analysis.theme import Look
 
+LABEL = 0.04  # height of a tick's label, as a share of the axis
+
 
 def tradeoff(compared: Comparison, look: Look, cost: str | None = None) -> Figure:
     """Test accuracy against what was spent, means over seeds, with the front of those that nobody beats in both.
@@ -61,6 +63,30 @@ def tradeoff_seconds(compared: Comparison, look: Look) -> Figure:
     return tradeoff(compared, look, "train_seconds")
 
 
+def tradeoff_bytes(compared: Comparison, look: Look) -> Figure:
+    """Test accuracy against the bytes read in training."""
+    return tradeoff(compared, look, "bytes_read")
+
+
+def tradeoff_memory(compared: Comparison, look: Look) -> Figure:
+    """Test accuracy against the peak memory of training."""
+    return tradeoff(compared, look, "peak_memory_bytes")
+
+
+def tradeoff_joules(compared: Comparison, look: Look) -> Figure:
+    """Test accuracy against the joules metered in training."""
+    return tradeoff(compared, look, "energy_joules")
+
+
+EACH = {  # every cost that a page shows beside each other
+    "flops_executed": tradeoff_flops,
+    "train_seconds": tradeoff_seconds,
+    "bytes_read": tradeoff_bytes,
+    "peak_memory_bytes": tradeoff_memory,
+    "energy_joules": tradeoff_joules,
+}
+
+
 def stretch_accuracy(axes: Axes, highest: float) -> None:
     """Stretch the vertical axis towards 100 %. highest: accuracy, as a fraction, that will be drawn."""
     stretch = 0.002 if highest > 0.97 else 0.02  # keeps 100 % on the axis
@@ -69,7 +95,7 @@ def stretch_accuracy(axes: Axes, highest: float) -> None:
 
 
 def scale_for_cost(axes: Axes, cost: np.ndarray, formatter: ticker.Formatter, most: int) -> None:
-    """A logarithmic axis where the costs differ by more than a factor of three, with at most `most` round ticks."""
+    """A logarithmic axis where the costs, (n,), differ by more than a factor of three, with at most `most` round ticks."""
     low, high = cost.min(), cost.max()
     if high <= 3 * low:
         axes.margins(x=0.2)
@@ -98,6 +124,16 @@ def ticks_for_accuracy(axes: Axes, low: float, high: float) -> None:
         if sum(bottom <= tick <= high for tick in candidates) >= 4:
             break
     axes.set_ylim(bottom, min(1.0, high + min(0.3 * (1 - high), 0.5 * (high - low) + 0.001)))
-    shown = [tick for tick in candidates if bottom <= tick <= axes.get_ylim()[1] + 1e-9]
+    shown = _apart(axes, [tick for tick in candidates if bottom <= tick <= axes.get_ylim()[1] + 1e-9])
     axes.set_yticks(shown, [f"{100 * tick:g} %" for tick in shown])
     axes.yaxis.set_minor_locator(ticker.NullLocator())
+
+
+def _apart(axes: Axes, ticks: list[float]) -> list[float]:
+    """Those of the ticks whose labels don't touch the next higher one's; near 0 % the axis is narrow."""
+    heights = axes.transAxes.inverted().transform(axes.transData.transform([(0, tick) for tick in ticks]))[:, 1]
+    kept: list[int] = []
+    for place in reversed(range(len(ticks))):
+        if not kept or heights[kept[-1]] - heights[place] > LABEL:
+            kept.append(place)
+    return [ticks[place] for place in reversed(kept)]

@@ -20,7 +20,7 @@ DENSE_BYTES = 16 * LAYERS * WIDTH**2  # weights, gradients and two moments
 
 
 def main(pattern: str, sparsity: float = 0.5) -> int:
-    """Peak bytes of a few training steps. pattern: as in the config, or "dense"."""
+    """Peak bytes of a few training steps. pattern: as in the config, or "dense". Raises FrugalError where none can be had."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     nn.Linear(8, 8)(torch.ones(1, 8)).sum().backward()  # thread pools and buffers that every net needs

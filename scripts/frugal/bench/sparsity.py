@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from frugal.bench import generated
+from frugal.bench.crossover import linear_step
 from frugal.bench.engine import epoch
 from frugal.bench.footprint import DENSE_BYTES
 from frugal.bench.row import Row, ratio
@@ -35,15 +35,6 @@ STRATEGIES = {  # those of source 001's study
 def measure(folder: Path) -> list[Row]:
     """On one core of the CPU. folder: for generated data."""
     return [*_layers(), *_stored(), *_peaks(), *_steps(folder)]
-
-
-def linear_step(layer: nn.Module, x: Tensor, dy: Tensor) -> Callable[[], object]:
-    """Forward and backward of a layer as a net has it: the gradient of its input too."""
-
-    def step() -> None:
-        torch.autograd.grad(layer(x), [x, *layer.parameters()], dy)
-
-    return step
 
 
 def _layers() -> list[Row]:
@@ -96,7 +87,7 @@ def _stored() -> list[Row]:
 
 
 def _peaks() -> list[Row]:
-    """Peak memory of training a net of weights, each in a process of its own."""
+    """Peak memory of training a net of weights, each in a process of its own; raises FrugalError where that fails."""
     found = {pattern: footprint(pattern) for pattern in ("dense", "block-32x32", "block-16x16", "block-4x4", "random")}
     rows = [Row("sparsity", "peak memory of a dense net over 16 bytes per weight", found["dense"] / DENSE_BYTES, "x")]
     for pattern in list(found)[1:]:
@@ -109,7 +100,7 @@ def _peaks() -> list[Row]:
 
 
 def footprint(pattern: str) -> int:
-    """Bytes, from `frugal.bench.footprint` in a process of its own."""
+    """Bytes, from `frugal.bench.footprint` in a process of its own; raises FrugalError where that fails."""
     scripts = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "frugal.bench.footprint", pattern]
     done = subprocess.run(command, cwd=scripts, capture_output=True, text=True)

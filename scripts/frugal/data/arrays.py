@@ -26,7 +26,7 @@ class Encoder(Protocol):
     notes: list[str]
 
     def fit(self, inputs: np.ndarray) -> None:
-        """Learn from the training split, from which validation has been taken off."""
+        """Learn from the training split (n, ...), from which validation has been taken off."""
 
     def encode(self, inputs: np.ndarray, split: str) -> np.ndarray:
         """(n, ...) objects -> (n, ...) numbers. split: "train", "validation" or "test", for the notes."""
@@ -37,10 +37,11 @@ class Arrays:
     """A data set as its publisher splits it.
 
     inputs: (n, ...) numbers as `kind` has them, see `frugal.data.kinds`, or objects for the encoder; labels: (n,) int64,
-    counted from 0; generated: made by a program, not collected; notes: what a reader of the manifest should know, e.g. that
-    a file's checksum is not known; skipped: (file, reason) of files that could not be used; leftovers: a folder that may go
-    once the cache is written; facts: further keys of the manifest; listing: the files that the training inputs are of, where each
-    has one. Images that don't fit into memory come as Rows.
+    counted from 0, or for the task "transcription" (n,) objects `Said`, see `frugal.data.transcripts`; generated: made by a
+    program, not collected; notes: what a reader of the manifest should know, e.g. that a file's checksum is not known; skipped:
+    (file, reason) of files that could not be used; leftovers: a folder that may go once the cache is written; facts: further
+    keys of the manifest; listing: the files that the training inputs are of, where each has one; task: what labels are for.
+    Images that don't fit into memory come as Rows.
     """
 
     train_inputs: np.ndarray | Rows
@@ -55,6 +56,7 @@ class Arrays:
     encoder: Encoder | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     listing: Listing | None = None
+    task: str = "classification"
 
 
 def check(arrays: Arrays, dataset: str, shape: list[int], classes: int) -> None:
@@ -75,6 +77,8 @@ def check(arrays: Arrays, dataset: str, shape: list[int], classes: int) -> None:
             raise FrugalError(f"{where} is empty; check the files it is read from")
         if arrays.encoder is None:
             check_inputs(inputs, arrays.kind, dataset, split, shape)
+        if arrays.task != "classification":
+            continue  # transcripts become symbols when the training split is known
         found = np.unique(labels)
         if found[0] < 0 or found[-1] >= classes:
             wrong = found[-1] if found[-1] >= classes else found[0]

@@ -23,7 +23,7 @@ from frugal.data.rows import Made, Rows, pieces
 from frugal.errors import FrugalError
 
 SCHEMA = 1
-NOT_CONTENT = ("checksum", "notes", "folder")  # what the checksum of a cache leaves out
+NOT_CONTENT = ("checksum", "notes", "folder", "request")  # what the checksum of a cache leaves out
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,17 @@ class Cache:
         return self.manifest.get("kind", "image")
 
     @property
+    def task(self) -> str:
+        """classification or transcription: what labels are, see `frugal.data.arrays`."""
+        return self.manifest.get("task", "classification")
+
+    @property
     def checksum(self) -> str:
         """One sha256 for all of it: the same content has the same one on every machine."""
         return self.manifest["checksum"]
 
     def array(self, name: str) -> np.ndarray:
-        """The array "train_images", "validation_labels", ...; raises FrugalError where this cache is without it."""
+        """The array "train_images" (n, C, H, W), "validation_labels" (n,), ...; raises FrugalError where it isn't there."""
         if name not in self.arrays:
             kind = name.rpartition("_")[2]
             hint = {"coefficients": "dct", "images": "images: true"}.get(kind)

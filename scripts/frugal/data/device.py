@@ -92,7 +92,7 @@ class Split:
     def follow(
         self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
     ) -> None:
-        """Announce an epoch's batches, of which number `first` is read next."""
+        """Announce an epoch's batches of `order` (n,), of which number `first` is read next."""
         parts = None if segments is None else [self._parts(s) for s in segments]
         self.store.follow(order, bounds, parts, first)
 

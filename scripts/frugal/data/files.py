@@ -110,7 +110,7 @@ class Files:
     def follow(
         self, order: Tensor, bounds: list[tuple[int, int]], parts: list[list[Part]] | None, first: int = 0
     ) -> None:
-        """From now on `take` is asked for these batches in turn, from number `first` on: start decoding them ahead."""
+        """From now on `take` is asked for these batches of `order` (n,), from number `first` on: start decoding ahead."""
         if self._next < len(self._bounds):
             self.close()  # the workers are at batches that nobody will take
         self._order, self._bounds, self._next = order, bounds, first

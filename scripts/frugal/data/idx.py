@@ -6,6 +6,7 @@ dimension as a 32-bit number. What it claims is believed only if the file is exa
 
 import gzip
 import math
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -49,6 +50,10 @@ def _read(stream: BinaryIO, path: Path, dimensions: tuple[int, ...]) -> np.ndarr
         raise _damaged(path, "it ends within its header")
     shape = struct.unpack(f">{count}I", header)
     size = math.prod(shape)
+    if (
+        size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    ):  # a gzipped bomb may well be as long as it says
+        raise _damaged(path, f"its header says {'x'.join(map(str, shape))}, more than half of this machine's memory")
     content = bytearray()
     while len(content) <= size and (piece := stream.read(min(CHUNK, size + 1 - len(content)))):
         content += piece

@@ -73,7 +73,7 @@ class Made:
 
 
 def select(rows: np.ndarray | Rows, positions: np.ndarray) -> np.ndarray | Rows:
-    """Some rows of either kind."""
+    """Some rows (m, ...) of either kind (n, ...). positions: (m,)"""
     return rows.select(positions) if isinstance(rows, Rows) else rows[positions]
 
 

@@ -48,12 +48,12 @@ def gather(
 
 
 def room(array: np.ndarray, count: int, parts: list[Part] | None) -> int:
-    """Values a batch of `count` samples takes in a buffer."""
+    """Values a batch of `count` samples of an array (n, ...) takes in a buffer."""
     return count * (array[0].size if parts is None else max(length for length, _, _ in parts))
 
 
 def is_slice(indices: Tensor, order: Tensor | None, bounds: list[tuple[int, int]], number: int) -> bool:
-    """Whether `indices` is a batch's slice of the order itself; told by its address, which asks the device nothing."""
+    """Whether `indices` (b,) is a batch's slice of the order (n,) itself; told by its address, which asks the device nothing."""
     if number >= len(bounds):
         return False
     start, stop = bounds[number]
@@ -82,7 +82,7 @@ class Reader:
         self.thread.start()
 
     def expects(self, indices: Tensor) -> bool:
-        """Whether `indices` is the next batch."""
+        """Whether `indices` (b,) is the next batch."""
         return is_slice(indices, self.order, self.bounds, self.next)
 
     def take(self) -> Handed:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from frugal.data.hub import pretrained_tokenizer
 from frugal.errors import FrugalError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # their numbers are their places: padding is 0
@@ -25,10 +26,18 @@ class Tokens:
     """An encoder (see `frugal.data.arrays`) from texts to tokens.
 
     vocabulary: tokens at most; length: of a row, [CLS] and [SEP] included; keep: which end of a longer text stays; threads:
-    that the library may use, as far as it has not started yet in this process
+    that the library may use, as far as it has not started yet in this process; tokenizer: folder or hub name of a
+    pretrained net's own, in place of one trained here: it has its own vocabulary
     """
 
-    def __init__(self, vocabulary: int, length: int, keep: Literal["start", "end"] = "start", threads: int = 1):
+    def __init__(
+        self,
+        vocabulary: int,
+        length: int,
+        keep: Literal["start", "end"] = "start",
+        threads: int = 1,
+        tokenizer: str | None = None,
+    ):
         if vocabulary < SMALLEST:
             raise FrugalError(f"a vocabulary of {vocabulary} has no room for every byte; choose at least {SMALLEST}")
         if length < 3:
@@ -36,13 +45,17 @@ class Tokens:
                 f"texts of length {length} have no room for a token between [CLS] and [SEP]; choose 3 or more"
             )
         os.environ["RAYON_NUM_THREADS"] = str(threads)
-        self.wanted, self.length, self.keep = vocabulary, length, keep
+        self.wanted, self.length, self.keep, self.given = vocabulary, length, keep, tokenizer
+        self.start, self.end = START, END
         self.facts: dict[str, Any] = {}
         self.documents: dict[str, bytes] = {}
         self.notes: list[str] = []
 
     def fit(self, inputs: np.ndarray) -> None:
-        """Train the tokenizer. inputs: (n,) texts."""
+        """Train the tokenizer, or take the given one. inputs: (n,) texts."""
+        if self.given:
+            self._take(self.given)
+            return
         tokenizer = Tokenizer(models.BPE())
         # Reviews on the web carry line breaks as <br />; capitals double the words and rarely say anything of a class.
         tokenizer.normalizer = normalizers.Sequence(
@@ -62,6 +75,21 @@ class Tokens:
         self.facts = {"vocabulary": tokenizer.get_vocab_size(), "padding": 0, "keep": self.keep}
         self.documents = {"tokenizer.json": tokenizer.to_str().encode()}
 
+    def _take(self, name: str) -> None:
+        """Use a pretrained net's tokenizer. Raises FrugalError where it can't be had, or doesn't frame texts as BERT's does."""
+        self.tokenizer = pretrained_tokenizer(name)
+        numbers = {token: self.tokenizer.token_to_id(token) for token in ("[PAD]", "[CLS]", "[SEP]")}
+        if None in numbers.values() or numbers["[PAD]"] != 0:
+            raise FrugalError(
+                f"the tokenizer {name} has {', '.join(f'{token}: {number}' for token, number in numbers.items())}; texts here "
+                "are framed by [CLS] and [SEP] and end in 0, [PAD]; take a tokenizer of BERT's kind"
+            )
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.start, self.end = numbers["[CLS]"], numbers["[SEP]"]
+        self.facts = {"vocabulary": self.tokenizer.get_vocab_size(), "padding": 0, "keep": self.keep, "tokenizer": name}
+        self.documents = {"tokenizer.json": self.tokenizer.to_str().encode()}
+
     def encode(self, inputs: np.ndarray, split: str) -> np.ndarray:
         """(n,) texts -> (n, length) int16, or int32 for a vocabulary that needs it; says in a note what was cut."""
         rows = np.zeros((len(inputs), self.length), np.int16 if self.facts["vocabulary"] <= 2**15 else np.int32)
@@ -75,7 +103,7 @@ class Tokens:
                 if len(ids) > room:
                     cut_texts, cut_tokens = cut_texts + 1, cut_tokens + len(ids) - room
                     ids = ids[:room] if self.keep == "start" else ids[-room:]
-                row[: len(ids) + 2] = [START, *ids, END]
+                row[: len(ids) + 2] = [self.start, *ids, self.end]
         self.notes.append(
             f"{split}: {tokens:,} tokens; {cut_tokens:,} of them cut off, from {cut_texts:,} of {len(inputs):,} texts that are "
             f"longer than {room}, the {self.keep} was kept"

@@ -10,6 +10,8 @@ import numpy as np
 
 from frugal.errors import FrugalError
 
+LARGEST = 1 << 24  # bytes of one text; whatever is larger is no text but an accident, or made to fill the memory
+
 
 class TextFiles:
     """Texts and labels of one split as they are read, and the files that could not be used."""
@@ -21,7 +23,10 @@ class TextFiles:
         self.skipped: list[tuple[str, str]] = []
 
     def add(self, name: str, label: str, content: bytes) -> None:
-        """One file: a text, unless it is no UTF-8 or empty. name: for the list of files left out."""
+        """One file: a text, unless it is too large, no UTF-8 or empty. name: for the list of files left out."""
+        if len(content) > LARGEST:
+            self.skipped.append((name, f"larger than {LARGEST >> 20} MiB"))
+            return
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -57,7 +62,8 @@ def from_folder(place: Path, classes: list[str]) -> TextFiles:
             raise FrugalError(f"{place / name} has no .txt file; add some or remove the empty class folder")
         for file in files:
             try:
-                read.add(str(file.relative_to(place.parent)), name, file.read_bytes())
+                with open(file, "rb") as stream:
+                    read.add(str(file.relative_to(place.parent)), name, stream.read(LARGEST + 1))
             except OSError as error:
                 raise FrugalError(f"{file} can't be read: {error.strerror}") from error
     return read
@@ -91,8 +97,8 @@ def _text_members(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         with tarfile.open(archive, "r|gz") as members:
             for member in members:
                 if member.isreg() and member.name.endswith(".txt"):
-                    yield PurePosixPath(member.name), members.extractfile(member).read()
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+                    yield PurePosixPath(member.name), members.extractfile(member).read(LARGEST + 1)
+    except (tarfile.TarError, EOFError, zlib.error, TypeError) as error:  # TypeError: tarfile on a header cut short
         raise FrugalError(f"{archive} is damaged or no tar.gz ({error}); remove it and run again") from error
     except OSError as error:
         raise FrugalError(f"{archive} can't be read: {error.strerror or error}; replace it") from error

@@ -33,9 +33,9 @@ def pass_flops(
         if hasattr(module, "count_useful"):
             module.count_useful = useful
     inputs = torch.empty(SAMPLES, *shape, dtype=dtype, device="meta")
-    labels = torch.zeros(SAMPLES, dtype=torch.long, device="meta")
     with FlopCounterMode(display=False) as forward:
-        loss = functional.cross_entropy(twin(inputs), labels)
+        logits = twin(inputs).flatten(0, -2)  # of every frame, where a sample has several
+        loss = functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device="meta"))
     with FlopCounterMode(display=False) as backward:
         loss.backward()
     return PassFlops(forward.get_total_flops() // SAMPLES, backward.get_total_flops() // SAMPLES)

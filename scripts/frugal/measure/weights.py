@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 
@@ -20,3 +21,9 @@ def weights_of(model: nn.Module) -> Weights:
     left_out = sum(m.dense_weights - m.values.numel() for m in model.modules() if hasattr(m, "dense_weights"))
     stored = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     return Weights(live + left_out, live, stored)
+
+
+def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
+    """Bytes of what an optimizer keeps between steps: momentum, or Adam's two moments and its step counts."""
+    kept = (value for state in optimizer.state.values() for value in state.values())
+    return sum(value.numel() * value.element_size() for value in kept if isinstance(value, torch.Tensor))

@@ -4,6 +4,7 @@ He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. The blocks
 the layers are torchvision's, so that its weights fit where width is 64, channels are 3 and the stem is ImageNet's.
 """
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,7 +34,7 @@ def build(
     head: Literal["fit", "new", "keep"] = "fit",
     mirrors: list[str] | None = None,
 ) -> nn.Module:
-    """A net for images (b, C, H, W) -> logits (b, classes).
+    """A net for images (b, C, H, W) -> logits (b, classes). Raises FrugalError for a depth or weights that there aren't.
 
     shape: (C, H, W); depth: layers with weights; stem: cifar is a 3x3 convolution at full resolution, imagenet a 7x7 of
     stride 2 and 3x3 max-pooling; width: channels of the first stage
@@ -103,6 +104,10 @@ def _stage(block: type[BasicBlock | Bottleneck], before: int, planes: int, count
     after = planes * block.expansion
     shortcut = None
     if stride != 1 or before != after:
-        shortcut = nn.Sequential(conv1x1(before, after, stride), nn.BatchNorm2d(after))
+        shortcut = nn.Sequential(conv1x1(before, after), nn.BatchNorm2d(after))
+    if stride != 1:
+        # Not a convolution of this stride: at some widths, such as 5, which pruning leaves behind, oneDNN's 1x1 convolution of
+        # stride 2 writes past the end of its memory (torch 2.15, AVX2, channels last). The names stay torchvision's.
+        shortcut = nn.Sequential(OrderedDict(pool=nn.AvgPool2d(1, stride), **dict(shortcut.named_children())))
     first = block(before, planes, stride, shortcut)
     return nn.Sequential(first, *(block(after, planes) for _ in range(count - 1)))

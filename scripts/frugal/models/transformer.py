@@ -33,7 +33,7 @@ def build(
     feed_forward: Annotated[int, Ge(1)] = 2048,
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1,
 ) -> nn.Module:
-    """A net for tokens (b, L) int64, 0 where a text has ended -> logits (b, classes).
+    """A net for tokens (b, L) int64, 0 where a text has ended -> logits (b, classes). Raises FrugalError for uneven heads.
 
     shape: (L,); vocabulary: how many tokens there are; hidden: width, a multiple of `heads`; feed_forward: width inside a
     layer; dropout: of embeddings and of what each part of a layer adds
@@ -96,17 +96,20 @@ class Layer(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of a text to itself. Its four projections are plain linear layers, for others to replace."""
+    """Multi-head attention of a text to itself. Its four projections are plain linear layers, for others to replace.
+
+    num_heads, head_dim: called as in `transformers`, by which pruning knows that whole heads have to go
+    """
 
     def __init__(self, hidden: int, heads: int):
         super().__init__()
-        self.heads = heads
+        self.num_heads, self.head_dim = heads, hidden // heads
         self.query, self.key, self.value, self.out = (nn.Linear(hidden, hidden) for _ in range(4))
 
     def forward(self, hidden: Tensor, seen: Tensor) -> Tensor:
         """hidden: (b, L, hidden); seen: (b, 1, 1, L) bool -> (b, L, hidden)."""
         query, key, value = (
-            project(hidden).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (b, heads, L, hidden / heads)
+            project(hidden).unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)  # (b, heads, L, head_dim)
             for project in (self.query, self.key, self.value)
         )
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)

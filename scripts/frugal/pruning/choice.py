@@ -33,23 +33,35 @@ def by_target(
 ) -> dict[str, int]:
     """New widths whose FLOPs are at most `share` of the full model's, or the least that the guards allow.
 
-    Slices of one rounding step each go in the order of their neurons' mean importance, until the share is reached.
+    Slices of one rounding step each go in the order of the importance that a FLOP less costs, until the share is reached.
+    Where the last one cuts deep, those before it that are no longer needed stay, the most important ones first.
+    importance: by group, (live units,), comparable between groups
     """
-    slices, widths = [], neurons.widths
+    slices, full = [], neurons.widths
+    now = sizes.share(full)
     for group in guards.groups:
+        narrower = guards.narrower(group, full[group.name])
+        if not narrower:
+            continue
+        first = narrower[0]
+        saved = (now - sizes.share(full | {group.name: first})) / (full[group.name] - first)
         ascending = importance[group.name].sort().values
-        before = widths[group.name]
-        for width in guards.narrower(group, before):
-            first, last = widths[group.name] - before, widths[group.name] - width
-            slices.append((float(ascending[first:last].mean()), group.name, width))
+        before = full[group.name]
+        for width in narrower:
+            lost = ascending[full[group.name] - before : full[group.name] - width]
+            slices.append((float(lost.mean()) / saved, group.name, width, before))
             before = width
     slices.sort(key=lambda s: (s[0], s[1], -s[2]))  # means of one group rise, so its slices stay in order
 
     def after(count: int) -> dict[str, int]:
-        return widths | {name: width for _, name, width in slices[:count]}
+        return full | {name: width for _, name, width, _ in slices[:count]}
 
     low, high = 0, len(slices)
     while low < high:  # the fewest slices that are enough: FLOPs fall with each
         middle = (low + high) // 2
         low, high = (low, middle) if sizes.share(after(middle)) <= share else (middle + 1, high)
-    return after(low)
+    widths = after(low)
+    for _, name, width, before in slices[: max(0, low - 1)][::-1]:
+        if widths[name] == width and sizes.share(widths | {name: before}) <= share:
+            widths[name] = before
+    return widths

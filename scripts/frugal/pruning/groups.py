@@ -65,7 +65,7 @@ class Group:
 
 
 def call(model: nn.Module, example: Any) -> Tensor:
-    """The model's logits. example: a tensor, or a mapping of the model's keyword arguments."""
+    """The model's logits (b, classes). example: a tensor, or a mapping of the model's keyword arguments."""
     output = model(**example) if isinstance(example, dict) else model(example)
     return getattr(output, "logits", output)
 

@@ -47,12 +47,15 @@ class Importance:
             self.average = torch.zeros_like(squares)
         self.average.lerp_(squares, 1 - self.decay)
 
-    def relative(self) -> dict[str, Tensor]:
-        """By group, (live units,) on the CPU: importance divided by the group's mean, so that groups can be compared."""
+    def absolute(self) -> dict[str, Tensor]:
+        """By group, (live units,) on the CPU: the square of how much the loss would change, in any group the same unit."""
         widths = self.neurons.widths
         average = torch.zeros(sum(widths.values())) if self.average is None else self.average.cpu()
-        parts = average.split(list(widths.values()))
-        return {n: part / part.mean().clamp_min(1e-30) for n, part in zip(widths, parts, strict=True)}
+        return dict(zip(widths, average.split(list(widths.values())), strict=True))
+
+    def relative(self) -> dict[str, Tensor]:
+        """By group, (live units,) on the CPU: importance divided by the group's mean, so that groups can be compared."""
+        return {name: part / part.mean().clamp_min(1e-30) for name, part in self.absolute().items()}
 
     def forget(self, stays: dict[str, Tensor]) -> None:
         """Drop removed neurons. stays: by group, mask over the units that lived before."""

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from frugal.pruning.groups import Group, Member, call, find_groups, move
+from frugal.pruning.scaling import Scaling
 from frugal.pruning.surgery import cut, describe_heads
 
 
@@ -89,6 +90,7 @@ class Sizes:
         self.groups = find_groups(model, example)
         self.example = move(example, "meta")
         self.blank = copy.deepcopy(model).to("meta").eval()
+        self._scaling: Scaling | None = None
         self._known: dict[tuple[int, ...], tuple[int, int]] = {}
         self.full = self.at({group.name: group.units for group in self.groups})
 
@@ -98,12 +100,24 @@ class Sizes:
         if key not in self._known:
             twin = copy.deepcopy(self.blank)
             Neurons(self.groups, twin).keep(twin, {name: torch.arange(width) for name, width in widths.items()})
-            with FlopCounterMode(display=False) as counter, torch.no_grad():
-                call(twin, self.example)
-            samples = len(next(iter(self.example.values())) if isinstance(self.example, dict) else self.example)
-            self._known[key] = (counter.get_total_flops() // samples, sum(p.numel() for p in twin.parameters()))
+            flops = self._count(twin)[""] // self._samples
+            self._known[key] = (flops, sum(p.numel() for p in twin.parameters()))
         return self._known[key]
 
+    @property
+    def _samples(self) -> int:
+        return len(next(iter(self.example.values())) if isinstance(self.example, dict) else self.example)
+
+    def _count(self, twin: nn.Module) -> dict[str, int]:
+        """FLOPs of a pass of the example by the name of each module, "" for all of them."""
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            call(twin, self.example)
+        root = f"{type(twin).__name__}."
+        counts = {name.removeprefix(root): sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
+        return counts | {"": counter.get_total_flops()}
+
     def share(self, widths: dict[str, int]) -> float:
-        """FLOPs at these widths as a share of the full model's."""
-        return self.at(widths)[0] / self.full[0]
+        """FLOPs at these widths as a share of the full model's, scaled from its layers' without counting a pass."""
+        if self._scaling is None:
+            self._scaling = Scaling(self.blank, self.groups, self._count(copy.deepcopy(self.blank)))
+        return self._scaling.at(widths) / self._scaling.counts[""]

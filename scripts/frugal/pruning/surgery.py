@@ -28,7 +28,7 @@ def cut(model: nn.Module, module: str, tensor: str, dim: int, keep: Tensor, opti
 
 
 def select(tensor: Tensor, dim: int, keep: Tensor) -> Tensor:
-    """index_select that keeps the memory order of channels-last weights, with which convolutions are faster."""
+    """index_select of positions (m,) in the memory order of channels-last weights, with which convolutions are faster."""
     chosen = tensor.index_select(dim, keep)
     if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
         return chosen.contiguous(memory_format=torch.channels_last)

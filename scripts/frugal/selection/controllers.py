@@ -51,7 +51,7 @@ class ProportionalIntegral:
 
     @property
     def threshold(self) -> Tensor:
-        """The one in force for the next batch."""
+        """The one in force for the next batch, a scalar."""
         return self.tau
 
     def state_dict(self) -> dict[str, Tensor]:

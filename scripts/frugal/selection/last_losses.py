@@ -12,7 +12,7 @@ CHUNK = 2**18  # stays in the cache of a CPU
 
 
 def check_losses(losses: Tensor, samples: int) -> None:
-    """Raises FrugalError unless there is one loss for each sample: a mean over the batch says nothing about any of them."""
+    """Raises FrugalError unless there is one loss for each sample, (n,): a mean over the batch says nothing about any of them."""
     if losses.dim() != 1 or len(losses) != samples:
         shape = "a single number" if losses.dim() == 0 else f"of shape {tuple(losses.shape)}"
         raise FrugalError(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def counted(layer: Any, x: Tensor) -> Tensor:
-    """The layer's output on the meta device, having done as many FLOPs as its kernel, or as are useful.
+    """The layer's output for x (b, ...) on the meta device, having done as many FLOPs as its kernel, or as are useful.
 
     layer: a SparseLayer; one whose kernel is not chosen yet counts as `scatter`, which is what it would run as.
     """
@@ -60,5 +60,5 @@ class Sized(torch.autograd.Function):
 
 
 def multiply(like: Tensor, kept: int, positions: int) -> Tensor:
-    """2 * kept * positions FLOPs."""
+    """2 * kept * positions FLOPs, and something of the shape of `like`."""
     return like.new_empty(positions, kept) @ like.new_empty(kept, 1)

@@ -38,7 +38,7 @@ class Compressed:
         self.by_column = by_column.to(narrow)
 
     def transposed_values(self, values: Tensor) -> Tensor:
-        """The values of W^T in its own order."""
+        """The values (kept, ...) of W^T in its own order."""
         values = values.index_select(0, self.by_column)
         return values if self.block == 1 else values.transpose(1, 2).contiguous()
 

@@ -159,9 +159,10 @@ class SparseLinear(SparseLayer):
         """With the dense weight."""
         return functional.linear(x, weight, bias)
 
-    def input_gradient(self, dy: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        """dx from the dense weight."""
-        return dy @ weight
+    def gradients(self, dy: Tensor, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """dx and the dense dW; the dense weight is gone when dW is made."""
+        dx = dy @ self.scattered(values)
+        return dx, self.weight_gradient(dy, x)
 
     def weight_gradient(self, dy: Tensor, x: Tensor) -> Tensor:
         """The dense dW, (outputs, inputs)."""
@@ -203,9 +204,11 @@ class SparseConv2d(SparseLayer):
         """With the dense weight."""
         return functional.conv2d(x, weight.view(self.weight_shape), bias, **self.where)
 
-    def input_gradient(self, dy: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        """dx from the dense weight."""
-        return self._backward(dy, x, weight.view(self.weight_shape), (True, False, False))[0]
+    def gradients(self, dy: Tensor, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """dx and the dense dW in one call: apart they lay activations out twice, which takes more than a weight does."""
+        weight = self.scattered(values).view(self.weight_shape)
+        dx, dense, _ = self._backward(dy, x, weight, (True, True, False))
+        return dx, dense.reshape(self.shape)
 
     def weight_gradient(self, dy: Tensor, x: Tensor) -> Tensor:
         """The dense dW, (outputs, inputs). The weight only tells its shape here, so that it takes no memory."""

@@ -71,7 +71,7 @@ class Pattern:
         return _stored((rank < quota[:, None]).flatten().nonzero().squeeze(1), rows * columns)
 
     def rows_of(self, index: Tensor, shape: tuple[int, int]) -> Tensor:
-        """Where each row of each kept unit lies in the matrix seen as (outputs * columns of units, block)."""
+        """Where each row of each kept unit, index (kept,), lies in the matrix seen as (outputs * columns of units, block)."""
         if self.block == 1:
             return index
         columns, index = self.units(shape)[1], index.long()
@@ -86,13 +86,14 @@ class Pattern:
         matrix = values.new_zeros(shape)
         whole, parts = self._in_rows(matrix), self._in_rows(values)
         if whole.dim() == 1:
-            whole.scatter_(0, rows.long(), parts)
+            # On the CPU as it is: a copy in int64 would take as much memory as the dense matrix does.
+            whole.scatter_(0, rows if rows.is_cpu else rows.long(), parts)
         else:
             whole.index_copy_(0, rows.long(), parts)
         return matrix
 
     def values(self, matrix: Tensor, rows: Tensor) -> Tensor:
-        """What the matrix holds in the kept units, the counterpart of `dense`."""
+        """What the matrix (outputs, inputs) holds in the kept units, the counterpart of `dense`."""
         found = self._in_rows(matrix.contiguous()).index_select(0, rows)
         return found if self.block == 1 else found.view(matrix.dtype).view(-1, self.block, self.block)
 

@@ -21,7 +21,7 @@ def in_given_precision(backward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Scattered(torch.autograd.Function):
-    """The dense weight is laid out anew in each pass; dense weight and dense gradient are never there at once."""
+    """The dense weight is laid out anew in each pass. A linear layer's dense weight and gradient are never there at once."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, layer: Any) -> Tensor:
@@ -37,8 +37,9 @@ class Scattered(torch.autograd.Function):
         """dW is gathered at the kept units."""
         (x, values), layer, dx = ctx.saved_tensors, ctx.layer, None
         if ctx.needs_input_grad[0]:
-            dx = layer.input_gradient(dy, x, layer.scattered(values))
-        dense = layer.weight_gradient(dy, x)
+            dx, dense = layer.gradients(dy, x, values)
+        else:
+            dense = layer.weight_gradient(dy, x)
         dvalues = layer.gathered(dense)
         if layer.grow is not None:
             layer.note_gradient(dense)
@@ -93,7 +94,7 @@ def bias_gradient(dy: Tensor, layer: Any) -> Tensor:
 
 
 def like(x: Tensor, y: Tensor) -> Tensor:
-    """y, channels last where x is, so that the layers around it go on in the layout they had."""
+    """y (b, ...), channels last where x is, so that the layers around it go on in the layout they had."""
     if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
         return y.contiguous(memory_format=torch.channels_last)
     return y.contiguous()

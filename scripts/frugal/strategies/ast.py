@@ -30,6 +30,7 @@ class AdaptiveSparseTraining(Strategy):
     or quantile; rate_factor: multiplies the learning rate after the warm-up
     """
 
+    decides = ("samples",)
     single_device: ClassVar[bool] = True
 
     target: Annotated[float, Gt(0), Le(1)] = 0.4

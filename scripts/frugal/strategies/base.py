@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from frugal import registry
+
 
 @dataclass
 class EpochPlan:
@@ -65,12 +67,14 @@ class Strategy:
     """The baseline of every study is this class as it is: full data, full fidelity, the whole net.
 
     reads: "pixels" (whole samples, whatever they are) or "coefficients" (the DCT store); spectral: a k x k sample becomes
-    k x k pixels;
+    k x k pixels; decides: what it has the say in, of "samples" (which are trained on), "fidelity" (at which level they are
+    read) and "weights" (which the net has): strategies that share none can be combined;
     single_device: whether it can't be shared by several ranks
     """
 
     reads: ClassVar[str] = "pixels"
     spectral: ClassVar[bool] = False
+    decides: ClassVar[tuple[str, ...]] = ()
     single_device: ClassVar[bool] = False
     blueprint: ClassVar[Blueprint | None] = None  # of the run's model, set on the object when it is made
 
@@ -81,6 +85,12 @@ class Strategy:
     def needs_images(self) -> str | None:
         """Why this strategy makes sense for images only; None where it takes any data."""
         return "it reads DCT coefficients" if self.reads == "coefficients" else None
+
+    def needs_classes(self) -> str | None:
+        """Why this strategy makes sense for classification only; None where it takes any task."""
+        cls = type(self)
+        looks = cls.select is not Strategy.select or cls.after_forward is not Strategy.after_forward
+        return "it judges logits of classes" if looks else None
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """Change the model before the optimizer is made."""
@@ -160,3 +170,10 @@ class Strategy:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The counterpart of `state_dict`."""
+
+
+def make(use: str, parameters: dict[str, Any]) -> Strategy:
+    """The strategy of a file, by its name. Raises FrugalError for a name that isn't there."""
+    module = registry.load("strategy", use)
+    classes = (c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Strategy))
+    return next(c for c in classes if c.__module__ == module.__name__)(**parameters)

@@ -30,6 +30,7 @@ class Compression(Strategy):
     decode: `native` gives N x N pixels from k x k coefficients, `spectral` k x k pixels and so less work for the network
     """
 
+    decides = ("fidelity",)
     reads = "coefficients"
 
     k_hi: Level

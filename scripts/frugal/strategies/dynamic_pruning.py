@@ -33,6 +33,7 @@ class DynamicPruning(Strategy):
     A layer at its floor is left as it is and counted in `layers_at_floor`.
     """
 
+    decides = ("weights",)
     single_device: ClassVar[bool] = True
 
     threshold: Annotated[float, Ge(0)] = 0.01
@@ -106,7 +107,7 @@ class DynamicPruning(Strategy):
 
     def prune_to(self, trainer: Any, share: float) -> None:
         """An event that comes down to a share of the full net's FLOPs, or as near to it as the guards allow."""
-        importance = self.importance.relative()
+        importance = self.importance.absolute()
         self.guards.save_up()
         widths = by_target(self.neurons, self.guards, self.sizes, importance, share)
         self._remove(trainer, least_important(importance, widths))

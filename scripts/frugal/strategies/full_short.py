@@ -18,6 +18,8 @@ class FullShort(Strategy):
     number of samples and take the same steps; a pass goes on in the next epoch where it was cut.
     """
 
+    decides = ("samples",)
+
     def start(self, run: Run) -> None:
         """Raises FrugalError where there is no run to follow, or it has fewer epochs."""
         super().start(run)

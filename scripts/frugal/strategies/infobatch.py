@@ -25,6 +25,8 @@ class InfoBatch(Strategy):
     delta: share of the epochs that prune, in (0, 1]; the remaining ones see every sample with weight 1
     """
 
+    decides = ("samples",)
+
     prune_ratio: Annotated[float, Ge(0), Lt(1)] = 0.5
     delta: Annotated[float, Gt(0), Le(1)] = 0.875
 

@@ -36,6 +36,8 @@ class InfoBatchExact(Strategy):
     trainer's don't), no more than 75 % of the seen ones are left out.
     """
 
+    decides = ("samples",)
+
     prune_ratio: Annotated[float, Ge(0), Le(0.75)] = 0.3
     delta: Annotated[float, Gt(0), Le(1)] = 0.875
 

@@ -22,6 +22,8 @@ class Narrow(Strategy):
     match: sparsity of that net, in [0, 1); pattern, skip: its other settings, which decide how many parameters it keeps
     """
 
+    decides = ("weights",)
+
     match: Annotated[float, Ge(0), Lt(1)] = 0.5
     pattern: str = "random"
     skip: list[str] | None = None

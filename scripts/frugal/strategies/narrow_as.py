@@ -22,6 +22,8 @@ class NarrowAs(Strategy):
     that outputs keep their variance however the model draws its weights.
     """
 
+    decides = ("weights",)
+
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """Narrow the model; raises FrugalError where no run is followed, or it pruned another model."""
         groups = find_groups(model, self.run.example)

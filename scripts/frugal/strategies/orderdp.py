@@ -28,6 +28,8 @@ class OrderDP(Strategy):
     top: q / s, the share of those that is visited, in (0, 1]; a sample never seen counts as harder than all seen ones
     """
 
+    decides = ("samples",)
+
     pool: Annotated[float, Gt(0), Le(1)] = 0.5
     top: Annotated[float, Gt(0), Le(1)] = 0.6
 

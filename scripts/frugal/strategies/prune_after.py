@@ -23,6 +23,7 @@ class PruneAfter(Strategy):
     The least important neurons go, by the importance that run would use. Nothing is trained after that. decay: of the EMA
     """
 
+    decides = ("weights",)
     single_device: ClassVar[bool] = True
 
     decay: Annotated[float, Ge(0), Lt(1)] = 0.95

@@ -14,6 +14,8 @@ from frugal.strategies.base import EpochPlan, Run, Strategy
 class RandomSubset(Strategy):
     """Visit a uniformly random subset, of the size that the run it `follows` had in that epoch, each with weight 1."""
 
+    decides = ("samples",)
+
     def start(self, run: Run) -> None:
         """Raises FrugalError where there is no run to follow, or it has fewer epochs."""
         super().start(run)

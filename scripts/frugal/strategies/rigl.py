@@ -29,6 +29,8 @@ class RigL(Strategy):
     kernel, skip: as in the strategy sparse
     """
 
+    decides = ("weights",)
+
     pattern: str = "random"
     sparsity: Annotated[float, Ge(0), Lt(1)] = 0.9
     every: Annotated[int, Ge(1)] = 100

@@ -40,6 +40,8 @@ class SeTa(Strategy):
     delta: share of the epochs that use the window, in (0, 1]
     """
 
+    decides = ("samples",)
+
     prune_ratio: Annotated[float, Ge(0), Lt(1)] = 0.1
     groups: Annotated[int, Ge(1)] = 5
     window: Annotated[float, Gt(0), Le(1)] = 0.9

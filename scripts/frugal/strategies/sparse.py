@@ -25,6 +25,8 @@ class Sparse(Strategy):
     linear layer)
     """
 
+    decides = ("weights",)
+
     pattern: str = "random"
     sparsity: Annotated[float, Ge(0), Lt(1)] = 0.5
     kernel: Literal["auto", "sparse", "scatter"] = "auto"

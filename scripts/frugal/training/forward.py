@@ -25,7 +25,7 @@ def compile_mode(wanted: str | bool, device: torch.device, steps: int) -> str | 
 
 
 def laid_out(inputs: Tensor) -> Tensor:
-    """Images with their channels last, which convolutions like; anything else as it is."""
+    """Images (b, C, H, W) with their channels last, which convolutions like; anything else as it is."""
     return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
 
 
@@ -71,8 +71,10 @@ class Forward:
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             for shape in new:
                 self.shapes.add(shape)
-                logits = self(torch.ones(shape, dtype=dtype, device=self.device))  # token 0 would be no text
-                labels = torch.zeros(shape[0], dtype=torch.long, device=self.device)
+                logits = self(torch.ones(shape, dtype=dtype, device=self.device)).flatten(
+                    0, -2
+                )  # token 0 would be no text
+                labels = torch.zeros(len(logits), dtype=torch.long, device=self.device)
                 functional.cross_entropy(logits.float(), labels).backward()
         self.model.zero_grad(set_to_none=True)
         for buffer, before in buffers:

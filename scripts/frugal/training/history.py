@@ -1,8 +1,11 @@
 """What an epoch leaves behind: its row of history.csv, once its losses are known to be numbers."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from frugal.errors import FrugalError
+from frugal.measure.memory import peak_memory
+from frugal.measure.weights import weights_of
 from frugal.training.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -22,20 +25,28 @@ def row_of(trainer: "Trainer", validation: Evaluation, test: Evaluation | None) 
         "steps": ledger.steps,
         "samples": sums.samples,
         "train_loss": sums.loss.item() / sums.samples,
-        "train_accuracy": sums.correct.item() / sums.samples,
+        "train_accuracy": None if sums.correct.isnan() else sums.correct.item() / sums.samples,
         **evaluated(validation, test),
+        "val_seconds": validation.seconds,
         "learning_rate": trainer.rate,
         "train_seconds": trainer.clock.seconds["train"],
         "flops_executed": ledger.flops_executed,
         "bytes_read": ledger.bytes_read - sums.started["bytes_read"],
+        "peak_memory_bytes": peak_memory(trainer.device)[0],
+        "live_parameters": weights_of(trainer.model).live - trainer.strategy.left_out()[1],
+        "flops_per_sample": trainer.flops_at(trainer.train_data.shape[-1]).forward,
         **trainer.strategy.evidence(),
     }
 
 
 def evaluated(validation: Evaluation, test: Evaluation | None) -> dict[str, float | None]:
     """The columns that an evaluation fills."""
-    columns = {"val_loss": validation.loss, "val_accuracy": validation.accuracy}
-    return columns | ({"test_loss": test.loss, "test_accuracy": test.accuracy} if test else {})
+    columns = {}
+    for split, found in (("val", validation), ("test", test)):
+        if found is not None:
+            rest = {name: value for name, value in asdict(found.scores).items() if value is not None}
+            columns |= {f"{split}_{name}": value for name, value in ({"loss": found.loss} | rest).items()}
+    return columns
 
 
 def stalled(history: list[dict[str, float | None]], since: int | None, patience: int) -> bool:

@@ -7,11 +7,11 @@ run is put together from is in `setup`, what it saves in `state`, how several ra
 
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from frugal.data.augment import augment
 from frugal.data.cache import Cache
@@ -40,6 +40,7 @@ from frugal.training.schedule import rate_at
 from frugal.training.setup import make_forward, make_model, make_strategy, notes_on_data
 from frugal.training.state import restore, state_of
 from frugal.training.sums import EpochSums
+from frugal.training.tasks import make_task
 
 
 class Trainer:
@@ -67,7 +68,7 @@ class Trainer:
         self.team = team or Team()
         set_determinism(self.recipe.deterministic)
         torch.manual_seed(spec.seed)
-        self.strategy = make_strategy(spec, cache)
+        self.strategy, self.task = make_strategy(spec, cache), make_task(cache)
         if self.strategy.single_device and self.team.size > 1:
             raise FrugalError(
                 f"strategy {spec.strategy.name} can't be shared by {self.team.size} devices; set devices: 1"
@@ -77,10 +78,15 @@ class Trainer:
                 f"strategy {spec.strategy.name} works on images only ({why}) and {spec.dataset.name} is {cache.kind}; "
                 "choose another strategy or data set"
             )
+        if cache.task != "classification" and (why := self.strategy.needs_classes()):
+            raise FrugalError(
+                f"strategy {spec.strategy.name} needs classes ({why}) and {spec.dataset.name} asks for {cache.task}; choose "
+                "another strategy or data set"
+            )
         self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device, workers)
         self.files = Files(cache, device, workers) if residency == "files" else None
         self.read_from = {"files" if self.files else "cache"}  # grows where a run is resumed in the other way
-        self.notes = [note, *notes_on_data(spec, cache)]
+        self.notes = [note, *notes_on_data(spec, cache), *self.task.notes]
         self.train_data, self.validation_data = self.open("train"), self.open("validation")
         self.test_data = self.open("test") if self.recipe.test_curve else None
         example = torch.ones(2, *self.train_data.shape, dtype=self.train_data.dtype)  # token 0 would be no text
@@ -92,6 +98,8 @@ class Trainer:
         self.augmenter = torch.Generator(device).manual_seed(spec.seed)
         model, note = self.team.prepare(self.strategy.prepare_model(make_model(spec, cache, device)), device)
         self.notes += [note] if note else []
+        for split, data in (("training", self.train_data), ("validation", self.validation_data)):
+            self.task.check(model, data.shape, data.labels, f"data set {spec.dataset.name}: the {split} set")
         self.model = model.train()
         self.optimizer = make_optimizer(self.model, self.recipe)
         self.precision: dict[str, str] | None = None  # the one in force and why, chosen before the first step
@@ -121,14 +129,18 @@ class Trainer:
             return source(self.cache, split, self.device, files=self.files)
         return source(self.cache, split, self.device, self.streamed)
 
-    def run(self) -> None:
-        """Train to the last epoch, from the newest checkpoint where there is one.
+    def run(self, folder: Path | None = None) -> None:
+        """Train to the last epoch, from the newest checkpoint where there is one. folder: where signs of life are left.
 
         Raises Interrupted after a signal, once the state is saved, and FrugalError where the loss is no longer a number.
         """
         self._resume()
         shown = self.team.leads
-        with Interrupt() as interrupt, Progress(self.recipe.epochs, self.epoch, shown) as progress, closing(self):
+        with (
+            Interrupt() as interrupt,
+            Progress(self.recipe.epochs, self.epoch, shown, folder) as progress,
+            closing(self),
+        ):
             self.get_ready()
             while not self.done:
                 self.train_epoch(interrupt, progress)
@@ -181,7 +193,8 @@ class Trainer:
         """Evaluate at the strategy's own fidelity, or on uncompressed images."""
         self.get_ready()
         level = None if full_fidelity else self.strategy.test_level()
-        return evaluate(self.model, data, level, self.strategy.spectral and level is not None, self.forward.autocast)
+        spectral = self.strategy.spectral and level is not None
+        return evaluate(self.model, data, self.task, level, spectral, self.forward.autocast)
 
     def train_epoch(self, interrupt: Interrupt | None = None, progress: Progress | None = None) -> None:
         """Plan an epoch unless one is under way, and take its steps; evaluation and the epoch's row are the caller's."""
@@ -240,15 +253,13 @@ class Trainer:
         """Forward and back-propagate a batch, and step. Its indices are those of all ranks, inputs and labels this rank's."""
         strategy, count = self.strategy, len(batch.indices)
         logits = self.forward(batch.inputs)
-        losses = functional.cross_entropy(
-            logits.float(), batch.labels, reduction="none", label_smoothing=self.recipe.label_smoothing
-        )
+        losses = self.task.losses(logits, batch.labels, self.recipe.label_smoothing)
         weighted = losses if batch.weight is None else losses * batch.weight
         mask = strategy.after_forward(batch.indices, logits.detach(), batch.labels)
         loss = weighted.sum() / count if mask is None else (weighted * mask).sum() / mask.sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        correct = logits.detach().argmax(1) == batch.labels
+        correct = self.task.hits(logits.detach(), batch.labels)
         seen, correct = self.team.combine(self.model.parameters(), losses.detach(), correct, count)
         strategy.before_step(self)
         if self.recipe.grad_clip is not None:
@@ -266,7 +277,7 @@ class Trainer:
         strategy.after_step(self)
 
     def augmented(self, images: Tensor, whole: int | None = None) -> Tensor:
-        """Random crops and flip, of images only.
+        """Random crops and flip, of images (b, C, H, W) only.
 
         The padding shrinks with the image, so that a spectral sample moves as far as a whole one.
         whole: size of the batch of all ranks, where they share it

@@ -6,10 +6,8 @@ message, so that all ranks take the same step and hold the same losses, and a st
 torchrun starts the processes; without it a run is a team of one, for which nothing here costs anything.
 """
 
-import ctypes
 import os
 import signal
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +18,7 @@ from torch import Tensor, distributed, nn
 
 from frugal.errors import FrugalError
 from frugal.training.batches import Epoch
+from frugal.training.parent import die_with_parent
 
 PATIENCE = timedelta(minutes=30)  # with a rank that is slow, such as one that waits for a disk
 
@@ -136,7 +135,7 @@ def join_team(devices: int, device: torch.device) -> tuple[Team, torch.device, l
         )
     if devices == 1:
         return Team(), device, []
-    die_with_parent()
+    die_with_parent(signal.SIGKILL)  # where torchrun is killed, they must not go on writing into a run started again
     local = int(os.environ["LOCAL_RANK"])
     if device.type == "cuda":
         if local >= torch.cuda.device_count():
@@ -150,10 +149,3 @@ def join_team(devices: int, device: torch.device) -> tuple[Team, torch.device, l
     control = distributed.new_group(backend="gloo", timeout=PATIENCE)
     team = Team(distributed.get_rank(), devices, control)
     return team, device, [f"devices {devices}: each batch is shared among them, through {backend}"]
-
-
-def die_with_parent() -> None:
-    """Where torchrun is killed its processes must not go on writing into a run that was started again (Linux)."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

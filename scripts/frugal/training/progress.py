@@ -1,15 +1,22 @@
 """How far a run is: a bar for a person at a terminal, one line per epoch for a log."""
 
 import sys
+from pathlib import Path
 
 from tqdm import tqdm
 
+from frugal.training.heartbeat import Heartbeat
+
 
 class Progress:
-    """Counts epochs, in fractions. total: planned; done: when it starts; shown: not on ranks beside the first."""
+    """Counts epochs, in fractions. total: planned; done: when it starts; shown: not on ranks beside the first.
 
-    def __init__(self, total: int, done: int, shown: bool = True):
+    folder: of the run's record, where a sign of life is left for `make status`, or None
+    """
+
+    def __init__(self, total: int, done: int, shown: bool = True, folder: Path | None = None):
         self.total, self.shown = total, shown
+        self.heartbeat = Heartbeat(folder if shown else None, total, done)
         self.bar = tqdm(
             total=total,
             initial=done,
@@ -27,6 +34,7 @@ class Progress:
     def advance(self, epochs: float) -> None:
         """A part of an epoch is done."""
         self.bar.update(epochs)
+        self.heartbeat.beat(epochs)
 
     def epoch_done(self, row: dict[str, float | None]) -> None:
         """Show an epoch's figures; row: as in history.csv."""

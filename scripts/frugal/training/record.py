@@ -13,8 +13,7 @@ import torch
 
 from frugal.atomic import write_json, write_text
 from frugal.measure.memory import peak_memory
-from frugal.measure.scores import macro_f1
-from frugal.measure.weights import weights_of
+from frugal.measure.weights import optimizer_bytes, weights_of
 from frugal.training.device import describe_hardware
 from frugal.training.loop import Trainer
 
@@ -47,7 +46,9 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "steps": ledger.steps,
         "test_accuracy": test.accuracy,
         "test_accuracy_full_fidelity": sharp.accuracy,
-        "test_f1": macro_f1(test_data.labels.cpu(), test.predictions, spec.dataset.classes),
+        "test_f1": test.scores.f1,
+        "test_wer": test.scores.wer,
+        "test_cer": test.scores.cer,
         "test_loss": test.loss,
         "val_accuracy": values[-1],
         "best_val_accuracy": max(values),
@@ -59,6 +60,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "peak_memory_bytes": memory,
         "peak_memory_source": memory_source + (f", of the first of {spec.devices} ranks" if spec.devices > 1 else ""),
         "model_bytes": weights.bytes,
+        "optimizer_bytes": optimizer_bytes(trainer.optimizer),
         "parameters": weights.parameters + removed,
         "live_parameters": weights.live - masked,
         "flops_forward_per_sample": trainer.flops_at(pixels).forward,
@@ -75,7 +77,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "compression_ratio": ledger.bytes_raw / ledger.bytes_read,
         "energy_joules": trainer.joules,
         "energy_source": trainer.energy.source,
-        "device": str(trainer.device),
+        "device": trainer.device.type,
         "fingerprint": fingerprint,
     }
 

@@ -30,6 +30,7 @@ def read(
     vocabulary: Annotated[int, Ge(261)] = 8000,
     length: Annotated[int, Ge(3)] = 256,
     keep: Literal["start", "end"] = "start",
+    tokenizer: str | None = None,
     damaged: Annotated[float, Ge(0), Le(1)] = 0.001,
     reviews: Annotated[int, Ge(1)] = 12_500,
     mirrors: list[str] | None = None,
@@ -37,8 +38,8 @@ def read(
 ) -> Arrays:
     """Read `aclImdb/` or `aclImdb_v1.tar.gz` in the data folder, else download the archive.
 
-    vocabulary, length, keep: of the tokens, as for source textfolder; damaged: share of the files that may be left out;
-    reviews: of each class in each split, so that a part of the data is never taken for all; mirrors: addresses that the
+    vocabulary, length, keep, tokenizer: of the tokens, as for source textfolder; damaged: share of the files that may be left
+    out; reviews: of each class in each split, so that a part of the data is never taken for all; mirrors: addresses that the
     archive's name is appended to (default: its authors'); sha256: of the
     archive, where it isn't theirs
     threads: that the tokenizer may use. Raises FrugalError where reviews are missing.
@@ -62,7 +63,9 @@ def read(
             raise FrugalError(
                 f"{home} has {count:,} {split} reviews instead of {len(CLASSES) * reviews:,}; unpack {ARCHIVE} there again"
             )
-    return text_arrays(splits["train"], splits["test"], Tokens(vocabulary, length, keep, threads), damaged, notes)
+    return text_arrays(
+        splits["train"], splits["test"], Tokens(vocabulary, length, keep, threads, tokenizer), damaged, notes
+    )
 
 
 def _archive(folder: Path | None, downloads: Path, mirrors: list[str], sha256: str) -> Path:

@@ -29,13 +29,15 @@ def read(
     vocabulary: Annotated[int, Ge(261)] = 8000,
     length: Annotated[int, Ge(3)] = 256,
     keep: Literal["start", "end"] = "start",
+    tokenizer: str | None = None,
     damaged: Annotated[float, Ge(0), Le(1)] = 0.01,
 ) -> Arrays:
     """Read the texts of the data folder; nothing is downloaded.
 
     folders: where in the data folder to look, the first that is there counts (default: the folder itself); classes: names
     of the class folders (default: all there are); vocabulary: tokens at most; length: tokens of a row; keep: which end of
-    a longer text stays; damaged: share of the files that may be left out
+    a longer text stays; tokenizer: folder or hub name of a pretrained net whose tokens are wanted, in place of `vocabulary`
+    tokens learnt here; damaged: share of the files that may be left out
     threads: that the tokenizer may use. Raises FrugalError for folders or classes that are not as described.
     """
     home = home_of(folder, folders or ["."], "train", "these texts are")
@@ -53,7 +55,7 @@ def read(
     return text_arrays(
         from_folder(home / "train", names),
         from_folder(home / "test", names),
-        Tokens(vocabulary, length, keep, threads),
+        Tokens(vocabulary, length, keep, threads, tokenizer),
         damaged,
     )
 

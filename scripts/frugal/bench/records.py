@@ -1,0 +1,53 @@
+"""Invented records of runs, as many and as long as wanted: what tables are made of. Never used for a result."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from frugal.analysis.schema import HISTORY, ITERATIONS, SCHEMA, Metrics
+from frugal.atomic import write_text
+from frugal.study import Study, study_of
+
+EPOCHS = 8
+CODE = {f"frugal/module_{place}.py": "a" * 64 for place in range(60)}  # about as many as a run imports
+TEXT = {"peak_memory_source", "energy_source", "fingerprint"}
+
+
+def study(strategies: int, seeds: int) -> Study:
+    """A study of that many strategies and seeds on one data set and model."""
+    names = [f"strategy-{place}" for place in range(strategies)]
+    return study_of(
+        {
+            **{"name": "invented", "title": "Invented", "question": "", "scale": "demo", "baseline": names[0]},
+            **{"margin": 0.005, "target_accuracy": 0.9, "datasets": ["data"], "models": ["net"]},
+            **{"strategies": names, "controls": names[1:2], "seeds": list(range(seeds))},
+        }
+    )
+
+
+def write(of: Study, results: Path, steps: int) -> None:
+    """A record of every run of the study, each of EPOCHS epochs of `steps` steps."""
+    draw = np.random.default_rng(0)
+    versions, hardware = {"python": "3"}, {"cpu": "none", "cores": 1, "threads": 1, "memory_bytes": None, "gpu": None}
+    for cell, seed in of.runs():
+        folder, mark = results / of.folder(cell, seed), f"{cell.strategy}-{seed}"
+        accuracy, samples = float(draw.uniform(0.9, 0.95)), 1000
+        figures = dict.fromkeys(Metrics.model_fields, 1) | dict.fromkeys(TEXT, mark)
+        figures |= {"schema": SCHEMA, "study": of.name, "scale": of.scale, **cell._asdict(), "seed": seed}
+        figures |= {name: accuracy for name in Metrics.model_fields if "accuracy" in name or name == "test_f1"}
+        figures |= {"device": "cpu", "epochs": EPOCHS, "steps": EPOCHS * steps}
+        figures |= {"samples_backpropagated": EPOCHS * samples, "bytes_read": EPOCHS * samples}
+        about = {"schema": SCHEMA, "spec": {}, "fingerprint": mark, "data_checksum": "none", "code": CODE}
+        about |= {"git": {"commit": None, "dirty": None}, "versions": versions, "hardware": hardware}
+        about |= {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:01:00+00:00"}
+        about |= {"resumes": 0, "notes": []}
+        row = dict.fromkeys(HISTORY, accuracy) | {"samples": samples, "bytes_read": samples}
+        history = [",".join(map(str, (row | {"epoch": epoch}).values())) for epoch in range(1, EPOCHS + 1)]
+        losses = draw.uniform(0, 2, EPOCHS * steps)
+        curve = [f"{i + 1},{i // steps + 1},{loss:.6g}" for i, loss in enumerate(losses)]
+        write_text(folder / "history.csv", "\n".join([",".join(HISTORY), *history, ""]))
+        write_text(folder / "iterations.csv", "\n".join([",".join(ITERATIONS), *curve, ""]))
+        write_text(folder / "trace.csv", "epoch,batch\n")
+        write_text(folder / "manifest.json", json.dumps(about))
+        write_text(folder / "metrics.json", json.dumps(figures))

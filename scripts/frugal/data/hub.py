@@ -1,0 +1,60 @@
+"""What was trained before and lies in a folder or on the hub that `transformers` reads: weights and tokenizers.
+
+A name that is a folder here is read from there. Any other name is the hub's: it is taken from the local cache of
+`transformers`, else downloaded into it; with HF_HUB_OFFLINE=1 nothing is ever asked of the network. What can't be had is an
+error: nothing falls back on random weights.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from frugal.errors import FrugalError
+
+
+def pretrained_net(kind: type, name: str, revision: str, heads: tuple[str, ...], **settings: Any) -> Any:
+    """A net of `transformers` with the weights of a hub name or folder, and a fresh head.
+
+    kind: its class; revision: of the hub's repository; heads: beginnings of the names of parameters that are the head's;
+    settings: replace keys of its configuration. Raises FrugalError where weights can't be had, or lack what isn't the head.
+    """
+    loud = logging.getLogger("transformers.modeling_utils")
+    level = loud.level
+    loud.setLevel(logging.ERROR)  # the fresh head is no news
+    try:
+        net, told = kind.from_pretrained(name, revision=revision, output_loading_info=True, **settings)
+    except (
+        Exception
+    ) as error:  # whatever a reader stumbles over: no network, no such name, bytes that are something else
+        raise FrugalError(_not_had("weights", name, "pretrained", error)) from error
+    finally:
+        loud.setLevel(level)
+    if missing := sorted(key for key in told["missing_keys"] if not key.startswith(heads)):
+        raise FrugalError(
+            f"the weights {name} are not a {kind.__name__}'s: they lack {missing[0]}"
+            + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+            + "; correct `pretrained`"
+        )
+    return net
+
+
+def pretrained_tokenizer(name: str) -> Any:
+    """The `tokenizers.Tokenizer` in the tokenizer.json of a hub name or folder. Raises FrugalError where it can't be had."""
+    from tokenizers import Tokenizer
+
+    try:
+        if Path(name).is_dir():
+            return Tokenizer.from_str((Path(name) / "tokenizer.json").read_text(encoding="utf-8"))
+        return Tokenizer.from_pretrained(name)
+    except Exception as error:
+        raise FrugalError(_not_had("tokenizer", name, "tokenizer", error)) from error
+
+
+def _not_had(what: str, name: str, option: str, error: Exception) -> str:
+    why = " ".join(str(error).split())[:160]
+    if Path(name).is_dir():
+        return f"the folder {name} has no {what} that can be read ({type(error).__name__}: {why}); correct `{option}`"
+    return (
+        f"the {what} {name!r} can't be had: there is no such folder, and the hub neither has it in the local cache nor can be "
+        f"asked for it ({type(error).__name__}: {why}); correct `{option}`, give it a folder that holds it, or connect once"
+    )

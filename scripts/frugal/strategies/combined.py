@@ -1,0 +1,173 @@
+"""Several strategies at once: one leaves out samples, one bits of them, one weights. What they save multiplies.
+
+None of the sources combines its ideas. Each part does here what it does alone, so a combination needs no code of its own
+beyond laying the answers of its parts over each other; two that answer the same question are refused when the config is read.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from frugal.errors import FrugalError
+from frugal.registry import Part, split
+from frugal.strategies.base import EpochPlan, Run, Strategy, make
+
+
+@dataclass
+class Combined(Strategy):
+    """Strategies that decide different things, in the order in which their hooks are called.
+
+    parts: of each its `use` and its parameters. A part that repeats another run's counts is given the history of the run
+    that the combination `follows`.
+    """
+
+    parts: list[Part]
+
+    def __post_init__(self):
+        self.uses = [part["use"] for part in self.parts]
+        self.made = [make(*split(part)) for part in self.parts]
+        self.reads = "coefficients" if any(part.reads == "coefficients" for part in self.made) else "pixels"
+        self.spectral = any(part.spectral for part in self.made)
+        self.single_device = any(part.single_device for part in self.made)
+        self.shares: dict[str, float] = {}  # of the samples visited in the epoch, those read at each level
+
+    def start(self, run: Run) -> None:
+        """Start every part; each draws from generators of its own, so none disturbs another's draws."""
+        super().start(run)
+        for part in self.made:
+            part.blueprint = self.blueprint
+            part.start(run)
+
+    def needs_images(self) -> str | None:
+        """Why one of the parts does."""
+        return next(filter(None, (part.needs_images() for part in self.made)), None)
+
+    def prepare_model(self, model: nn.Module) -> nn.Module:
+        """The model as each part in turn makes it."""
+        for part in self.made:
+            model = part.prepare_model(model)
+        return model
+
+    def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
+        """The plans of all parts laid over each other. losses: (n,) last loss of each. Raises FrugalError where two collide."""
+        plan = EpochPlan()
+        for use, part in zip(self.uses, self.made, strict=True):
+            own = part.plan_epoch(epoch, losses)
+            for field in fields(own):
+                answer = getattr(own, field.name)
+                if answer is None:
+                    continue
+                if getattr(plan, field.name) is not None:
+                    raise FrugalError(
+                        f"strategy combined: {use} and another part both plan the {field.name} of an epoch"
+                    )
+                setattr(plan, field.name, answer)
+        if plan.level is not None:
+            plan.level = self._levels_of_visited(plan)
+        return plan
+
+    def _levels_of_visited(self, plan: EpochPlan) -> Tensor:
+        """Count the levels among the samples that are visited; where batches hold one level, a lone sample joins the others."""
+        visited = torch.arange(len(plan.level)) if plan.order is None else plan.order.cpu()
+        if plan.keep is not None:
+            visited = visited[plan.keep.cpu()[visited]]
+        level = plan.level.cpu()
+        known, counts = level[visited].unique(return_counts=True)
+        if self.spectral and len(known) > 1 and (counts == 1).any():  # it alone has no batch statistics
+            level = torch.where(level == known[counts == 1][0], known[counts.argmax()], level)
+        told = Counter(level[visited].tolist())
+        self.shares = {f"share_k{k}": told[k] / len(visited) for k in self.levels()}
+        return level.to(plan.level.device)
+
+    def scoring_scale(self) -> float | None:
+        """That of the part which scores candidates."""
+        return next((scale for part in self.made if (scale := part.scoring_scale()) is not None), None)
+
+    def select(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(b, classes), (b,) -> (m,): the choice of the part which scores candidates."""
+        return next(part for part in self.made if part.scoring_scale() is not None).select(logits, labels)
+
+    def after_forward(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
+        """(b,), (b, classes), (b,) -> (b,) or None: the mask of the part that has one."""
+        masks = [part.after_forward(indices, logits, labels) for part in self.made]
+        return next((mask for mask in masks if mask is not None), None)
+
+    def learning_rate(self, scheduled: float) -> float:
+        """The recipe's as each part in turn changes it."""
+        for part in self.made:
+            scheduled = part.learning_rate(scheduled)
+        return scheduled
+
+    def before_step(self, trainer: Any) -> None:
+        """Every part's."""
+        for part in self.made:
+            part.before_step(trainer)
+
+    def after_step(self, trainer: Any) -> None:
+        """Every part's."""
+        for part in self.made:
+            part.after_step(trainer)
+
+    def after_epoch(self, trainer: Any) -> None:
+        """Every part's."""
+        for part in self.made:
+            part.after_epoch(trainer)
+
+    def settled_since(self) -> int | None:
+        """When the last part left the net's shape alone."""
+        since = [part.settled_since() for part in self.made]
+        return None if None in since else max(since)
+
+    def finish(self, trainer: Any) -> bool:
+        """Whether any part changed the net once more."""
+        changed = [part.finish(trainer) for part in self.made]  # of all, not up to the first
+        return any(changed)
+
+    def left_out(self) -> tuple[int, int]:
+        """Weights removed and weights held at zero, of all parts."""
+        removed, masked = zip(*(part.left_out() for part in self.made), strict=True)
+        return sum(removed), sum(masked)
+
+    @property
+    def notes(self) -> list[str]:
+        """Every part's."""
+        return [note for part in self.made for note in part.notes]
+
+    def test_level(self) -> int | None:
+        """That of the part which reads at levels."""
+        return next((level for part in self.made if (level := part.test_level()) is not None), None)
+
+    def levels(self) -> list[int]:
+        """Those of the part which reads at levels."""
+        return sorted({level for part in self.made for level in part.levels()})
+
+    def evidence(self) -> dict[str, float | None]:
+        """Every part's; a name that two of them have is given their names too. Shares of levels are of the visited samples."""
+        return self._named([part.evidence() for part in self.made]) | self.shares
+
+    def trace(self) -> dict[str, Tensor]:
+        """Every part's; columns (batches,)."""
+        return self._named([part.trace() for part in self.made])
+
+    def _named(self, told: list[dict[str, Any]]) -> dict[str, Any]:
+        often = Counter(name for one in told for name in one)
+        pairs = zip(self.uses, told, strict=True)
+        return {f"{k}_{use}" if often[k] > 1 else k: value for use, one in pairs for k, value in one.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Every part's, and the shares of the levels."""
+        return {"parts": [part.state_dict() for part in self.made], "shares": self.shares}
+
+    def rebuild(self, trainer: Any, state: dict[str, Any]) -> None:
+        """Every part's."""
+        for part, own in zip(self.made, state["parts"], strict=True):
+            part.rebuild(trainer, own)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The counterpart of `state_dict`."""
+        for part, own in zip(self.made, state["parts"], strict=True):
+            part.load_state_dict(own)
+        self.shares = state["shares"]

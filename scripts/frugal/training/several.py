@@ -1,0 +1,95 @@
+"""The seeds of a cell, one after another from one process: torch is imported once, and each run is a fork of it.
+
+A fork has memory, random state and CUDA context of its own, so a run's record is the one that it would have alone; it
+starts in a few hundredths of a second in place of seconds. For runs that take about as long as importing torch.
+"""
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as long as torch itself
+
+from frugal import registry
+from frugal.errors import exit_with_one_line
+from frugal.training.interrupt import Interrupt
+from frugal.training.job import Job, train
+from frugal.training.parent import die_with_parent
+
+
+def train_seeds(job: Job, seeds: list[int]) -> int:
+    """Train a cell's seeds in turn; returns the exit status of the first that failed, else 0.
+
+    job: with the folders of the cell: each run's record and its train.log lie in `seed-<n>` under `out`, and the run that
+    it follows likewise under `follow`. A failed run doesn't keep the later ones from running, a signal does.
+    """
+    registry.load("strategy", job.spec.strategy.use)
+    registry.load("model", job.spec.model.use)
+    statuses = []
+    for seed in seeds:
+        status, stopped = _in_a_fork(_run_of(job, seed))
+        print(
+            f"seed {seed}: " + (f"exit status {status}, see seed-{seed}/train.log" if status else "done"),
+            file=sys.stderr,
+        )
+        statuses.append(status)
+        if stopped:
+            break
+    return next((status for status in statuses if status), 0)
+
+
+def _run_of(job: Job, seed: int) -> Job:
+    name = f"seed-{seed}"
+    spec = job.spec.model_copy(update={"seed": seed})
+    follow, checkpoints = job.follow and job.follow / name / "history.csv", job.checkpoints and job.checkpoints / name
+    return dataclasses.replace(job, spec=spec, out=job.out / name, follow=follow, checkpoints=checkpoints)
+
+
+def _in_a_fork(job: Job) -> tuple[int, bool]:
+    """Exit status of the run as a shell has it, and whether this process was asked to stop."""
+    process = multiprocessing.get_context("fork").Process(target=_run, args=(job, os.getpid()))
+    with _passing_signals_on(process) as received:
+        process.start()
+        process.join()
+    status = process.exitcode if process.exitcode >= 0 else 128 - process.exitcode
+    return status, bool(received)
+
+
+@contextmanager
+def _passing_signals_on(process: multiprocessing.Process) -> Iterator[list[int]]:
+    """Whoever asks this process to save and stop means the run; yields the signals that came."""
+    received: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        received.append(number)
+        if process.pid is not None and process.is_alive():
+            os.kill(process.pid, number)
+
+    before = {number: signal.signal(number, pass_on) for number in Interrupt.SIGNALS}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(job: Job, parent: int) -> None:
+    """In the fork: a log of its own, and an end with the process that started it."""
+    die_with_parent(signal.SIGTERM)  # saves first
+    if os.getppid() != parent:  # it died before it could be told
+        os._exit(128 + signal.SIGTERM)
+    for number in Interrupt.SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    _log_to(job.out / "train.log")
+    exit_with_one_line(lambda: train(job))
+
+
+def _log_to(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "w") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())

@@ -1,0 +1,159 @@
+"""What a net is asked for: the loss of each sample, and the scores of its answers.
+
+classification  labels (n,) int64; logits (b, classes); accuracy and macro F1
+transcription   labels (n, 1 + longest), see `frugal.data.transcripts`; logits (b, frames, symbols); word and character error rate
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from frugal.data.cache import Cache
+from frugal.data.transcripts import BLANK, text_of
+from frugal.errors import FrugalError
+from frugal.measure.scores import macro_f1
+
+
+@dataclass(frozen=True)
+class Scores:
+    """accuracy: a fraction; f1: macro; wer, cer: error rates of words and characters; None where there is no such thing."""
+
+    accuracy: float
+    f1: float | None = None
+    wer: float | None = None
+    cer: float | None = None
+
+
+class Task(Protocol):
+    """What the loop asks of a task; `notes` say which scores it has not, and why."""
+
+    notes: list[str]
+
+    def losses(self, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+        """(b,) nats of each sample."""
+
+    def hits(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(b,) whether each sample is right, not-a-number where only scoring tells."""
+
+    def answers(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(b, ...) int64: what scoring needs to know of logits."""
+
+    def scores(self, answers: list[Tensor], labels: Tensor) -> Scores:
+        """Of a whole split, from the answers of its parts, (b, ...) each, and its labels, (n, ...)."""
+
+    def check(self, model: nn.Module, shape: tuple[int, ...], labels: Tensor, where: str) -> None:
+        """Raise FrugalError where the model can't do what the labels of a split, (n, ...), ask for. shape: of a sample."""
+
+
+class Classification:
+    """One label of each sample; cross-entropy."""
+
+    notes = ["test_wer, test_cer: null, classes are no words"]
+
+    def __init__(self, classes: int):
+        self.classes = classes
+
+    def losses(self, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+        """(b, classes), (b,) -> (b,)."""
+        return functional.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
+
+    def hits(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(b,) bool."""
+        return logits.argmax(1) == labels
+
+    def answers(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(b,) the likeliest classes."""
+        return logits.argmax(1)
+
+    def scores(self, answers: list[Tensor], labels: Tensor) -> Scores:
+        """Accuracy and macro F1 of answers (b,) to labels (n,)."""
+        predictions = torch.cat(answers)
+        accuracy = (predictions == labels).double().mean().item()
+        return Scores(accuracy, macro_f1(labels.cpu(), predictions.cpu(), self.classes))
+
+    def check(self, model: nn.Module, shape: tuple[int, ...], labels: Tensor, where: str) -> None:
+        """Every class of the labels (n,) has its logit."""
+
+
+class Transcription:
+    """What is said, by CTC: Graves et al., ICML 2006. characters: of each symbol; samples: of a padded wave.
+
+    A sample's loss is per symbol of its transcript. Frames beyond a recording's own samples take no part: its share of the
+    frames is its share of the wave, rounded up. The answer is the likeliest symbol of each frame, repeats and blanks removed.
+    """
+
+    notes = [
+        "accuracy: 1 - character error rate, 0 where that is above 1; test_wer and test_cer stand beside it",
+        "test_f1: null, a transcript has no classes; train_accuracy: null, training decodes nothing",
+    ]
+
+    def __init__(self, characters: list[str], samples: int):
+        from frugal.measure.error_rates import error_rates  # takes seconds to import, which other tasks need not wait
+
+        self.characters, self.samples, self.error_rates = characters, samples, error_rates
+
+    def frames(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(b,) int64: how many frames are each recording's own."""
+        return (labels[:, 0].long() * logits.shape[1] + self.samples - 1).div(self.samples, rounding_mode="floor")
+
+    def losses(self, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+        """(b, frames, symbols), (b, 1 + longest) -> (b,) nats per symbol. Raises FrugalError for label smoothing."""
+        if smoothing:
+            raise FrugalError("recipe.label_smoothing has no meaning for CTC; set it to 0 for this data set")
+        said = labels[:, 1:].long()
+        lengths = (said != BLANK).sum(1)
+        chances = logits.float().log_softmax(2).transpose(0, 1)
+        return functional.ctc_loss(
+            chances, said, self.frames(logits, labels), lengths, blank=BLANK, reduction="none"
+        ) / lengths.clamp_min(1)
+
+    def hits(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(b,) not-a-number."""
+        return logits.new_full((len(logits),), float("nan"))
+
+    def answers(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(b, frames) the likeliest symbols, blanks beyond a recording's own frames."""
+        symbols, own = logits.argmax(2), self.frames(logits, labels)
+        return symbols.masked_fill(torch.arange(symbols.shape[1], device=own.device) >= own[:, None], BLANK)
+
+    def scores(self, answers: list[Tensor], labels: Tensor) -> Scores:
+        """Error rates of all texts together: answers (b, frames), labels (n, 1 + longest)."""
+        heard = [self.text(row) for part in answers for row in part.cpu()]
+        said = [
+            text_of([s for s in row if s != BLANK], self.characters, "\N{REPLACEMENT CHARACTER}")
+            for row in labels[:, 1:].tolist()
+        ]
+        wer, cer = self.error_rates(heard, said)
+        return Scores(max(0.0, 1 - cer), wer=wer, cer=cer)
+
+    def text(self, frames: Tensor) -> str:
+        """(frames,) symbols -> text. A symbol without a character is written as a mark that no transcript has."""
+        symbols = frames.unique_consecutive().tolist()
+        return " ".join(text_of([s for s in symbols if s != BLANK], self.characters, "?").split())
+
+    def check(self, model: nn.Module, shape: tuple[int, ...], labels: Tensor, where: str) -> None:
+        """Raise FrugalError where a transcript, labels (n, 1 + longest), needs more frames than its recording has."""
+        with torch.no_grad():
+            logits = copy.deepcopy(model).to("meta").eval()(torch.empty(1, *shape, device="meta"))
+        said = labels[:, 1:].long()
+        twins = ((said[:, 1:] == said[:, :-1]) & (said[:, 1:] != BLANK)).sum(1)  # need a blank between
+        needed = (said != BLANK).sum(1) + twins
+        own = self.frames(logits, labels)
+        if len(short := (needed > own).nonzero()):
+            first = int(short[0])
+            raise FrugalError(
+                f"{where}: {len(short)} of {len(labels)} transcripts need more frames than the model makes of their recordings, "
+                f"the first one {int(needed[first])} for {int(own[first])}; lower option `fastest` of the data set, or take a "
+                "model with a smaller stride"
+            )
+
+
+def make_task(cache: Cache) -> Any:
+    """The task that a cache's labels are for."""
+    if cache.task == "transcription":
+        return Transcription(cache.manifest["symbols"], cache.manifest["shape"][0])
+    return Classification(cache.manifest["classes"])

@@ -1,0 +1,147 @@
+"""On a real Slurm: GPUs of their own for jobs at a time, a cancelled and a pre-empted run that go on, two processes a job."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tiny
+from slurm.cluster import Cluster, obstacle, running, squeue
+
+pytestmark = [
+    pytest.mark.xdist_group("slurm"),
+    pytest.mark.slow,
+    pytest.mark.skipif("FRUGAL_SLURM" not in os.environ, reason="FRUGAL_SLURM=1 starts a Slurm on this machine"),
+    pytest.mark.skipif(bool(obstacle()), reason=f"no Slurm: {obstacle()}"),
+]
+
+ROOT = Path(__file__).parents[2]
+CELL = "results/demo/runs/compression/digits/cnn-small/full"
+CONFIG = (
+    "studies=[compression]",
+    "checkpoint_seconds=0",
+    "caches=caches",
+    "override={seeds: 4, recipe: {epochs: 4}, grouped: false}",
+)
+LIMIT = os.environ.get("FRUGAL_SLURM_SECONDS", "300")
+TOOLS = Path(sys.executable).parent
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A checkout, with Slurm up."""
+    folder = tmp_path_factory.mktemp("cluster")
+    for part in ("workflow", "config", "scripts", "notebooks", "envs"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    with Cluster():
+        yield folder
+    assert not running("slurmstepd", "slurmd", "slurmctld")
+
+
+def snakemake(folder, seeds, *arguments, config=()):
+    """Started in that folder for the runs of these seeds; never longer than that."""
+    command = ["timeout", "-k", "10", LIMIT, TOOLS / "snakemake", *arguments, "--latency-wait", "5"]
+    command += [f"{CELL}/seed-{seed}/metrics.json" for seed in seeds]
+    log = open(folder / "snakemake.log", "w")  # noqa: SIM115  the process writes to it
+    return subprocess.Popen(
+        [*command, "--config", *CONFIG, *config], cwd=folder, stdout=log, stderr=log, env=ENVIRONMENT
+    )
+
+
+def on_slurm(folder, seeds, *arguments, config=()):
+    profile = ("--workflow-profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")
+    return snakemake(folder, seeds, *profile, *arguments, config=config)
+
+
+def ended(process, folder):
+    assert process.wait() == 0, (folder / "snakemake.log").read_text()[-5000:]
+
+
+def frozen_in_training(process, folder, seed):
+    """Wait for a run's first checkpoint, stop its process there, and return its /proc folder."""
+    out = f"{CELL}/seed-{seed}"
+    while not list((folder / out).glob("checkpoints/*/step-*.pt")):
+        assert process.poll() is None, (folder / "snakemake.log").read_text()[-5000:]
+        time.sleep(0.01)
+    for proc in Path("/proc").glob("[0-9]*"):
+        try:
+            argv = (proc / "cmdline").read_bytes().decode().split("\0")
+            ours = (proc / "cwd").readlink() == folder and argv[1:2] == ["scripts/train.py"]
+        except OSError:  # it ended meanwhile
+            continue
+        if ours and argv[argv.index("--out") + 1] == out:
+            os.kill(int(proc.name), signal.SIGSTOP)
+            return proc
+    raise AssertionError(f"the run of seed {seed} ended before it could be stopped")
+
+
+def environment(proc):
+    return dict(pair.split("=", 1) for pair in (proc / "environ").read_bytes().decode().split("\0") if pair)
+
+
+def record(folder, seed):
+    out = folder / CELL / f"seed-{seed}"
+    return [json.loads((out / name).read_text()) for name in ("metrics.json", "manifest.json")]
+
+
+def test_runs_that_are_cancelled_and_preempted_end_with_the_record_of_undisturbed_ones(folder):
+    process = on_slurm(folder, (0, 1), "--set-resources", "train:gpu=1")
+    first, second = (environment(frozen_in_training(process, folder, seed)) for seed in (0, 1))
+    assert {first["CUDA_VISIBLE_DEVICES"], second["CUDA_VISIBLE_DEVICES"]} == {"0", "1"}
+    subprocess.run(["scancel", first["SLURM_JOB_ID"]], check=True)
+    subprocess.run(["scontrol", "requeue", second["SLURM_JOB_ID"]], check=True)  # what pre-emption does
+    while second["SLURM_JOB_ID"] not in squeue("--states=PENDING", "--format=%A"):
+        time.sleep(0.1)
+    subprocess.run(["scontrol", "update", f"JobId={second['SLURM_JOB_ID']}", "StartTime=now"], check=True)
+    ended(process, folder)
+    spec = record(folder, 0)[1]["spec"]
+    command = [TOOLS / "python", "scripts/train.py", "--spec", json.dumps(spec), "--seeds", "0", "1"]
+    command += ["--cache", "caches/demo/digits/manifest.json", "--out", f"undisturbed/{CELL}"]
+    subprocess.run(command, cwd=folder, check=True, env=ENVIRONMENT)
+    for seed in (0, 1):
+        metrics, manifest = record(folder, seed)
+        whole, once = record(folder / "undisturbed", seed)
+        assert (manifest["resumes"], once["resumes"]) == (1, 0)
+        assert tiny.outcome(metrics) == tiny.outcome(whole)
+
+
+def test_two_processes_of_a_job_write_on_their_node_under_any_scheduler_with_commands(folder):
+    profile = ("--workflow-profile", "workflow/profiles/cluster-generic", "--seconds-between-status-checks", "1")
+    submit = "sbatch --parsable --cpus-per-task={threads} --mem={resources.mem_mb} --time={resources.runtime}"
+    commands = ("--cluster-generic-submit-cmd", submit, "--cluster-generic-cancel-cmd", "scancel")
+    storage = ("--default-storage-provider", "fs", "--remote-job-local-storage-prefix", f"{folder}/node/$SLURM_JOB_ID")
+    shared = ("--shared-fs-usage", "persistence", "software-deployment", "sources", "source-cache")
+    config = ("devices=2", f"scratch={folder}/node")
+    ended(snakemake(folder, (2,), *profile, *commands, *storage, *shared, config=config), folder)
+    metrics, manifest = record(folder, 2)
+    assert metrics["epochs"] == 4
+    assert "devices 2: each batch is shared among them, through gloo" in manifest["notes"]
+    assert list((folder / "node").glob(f"*/fs/{CELL}"))
+    assert list((folder / CELL).glob("seed-2/checkpoints/*/step-*.pt"))
+    assert len(list((folder / "node").glob("*/train_images.npy"))) == 1
+
+
+def test_the_executor_is_told_what_became_of_a_job(folder):
+    def status(job):
+        command = [folder / "workflow/profiles/cluster-generic/status.sh", job]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def submitted(command):
+        argv = ["sbatch", "--parsable", "--output=/dev/null", "--wrap", command]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+    done, failed, cancelled = submitted("exit 0"), submitted("exit 3"), submitted("sleep 60")
+    assert status(cancelled) == "running"
+    subprocess.run(["scancel", cancelled], check=True)
+    for job, expected in ((done, "success"), (failed, "failed"), (cancelled, "failed"), ("99999", "failed")):
+        until = time.monotonic() + 30
+        while (found := status(job)) == "running" and time.monotonic() < until:
+            time.sleep(0.1)
+        assert found == expected

@@ -1,0 +1,120 @@
+"""Combined strategies save what their parts save, and what doesn't go together is refused."""
+
+import pytest
+import torch
+
+import tiny
+from frugal import registry
+from frugal.errors import FrugalError
+from frugal.measure.flops import decoding_flops
+from frugal.registry import split
+from frugal.strategies.base import Run, make
+from frugal.strategies.combined import Combined
+
+INFOBATCH = {"use": "infobatch", "prune_ratio": 0.5, "delta": 0.8}
+SPECTRAL = {"use": "compression", "k_lo": 3, "k_hi": 6, "rule": "ema", "decode": "spectral"}
+BLOCKS = {"use": "sparse", "pattern": "block-4x4", "sparsity": 0.5, "kernel": "scatter"}
+PRUNING = {
+    "use": "dynamic_pruning",
+    "target_flops": 0.5,
+    "every": 2,
+    "round_to": 1,
+    "step": 0.2,
+    "events": 5,
+    "until": 0.8,
+}
+
+
+def trained(cache, *parts, epochs=5):
+    trainer = tiny.trainer(cache, tiny.spec("combined", recipe={"epochs": epochs}, parts=list(parts)))
+    trainer.run()
+    return trainer
+
+
+def work(trainer, pixels):
+    """FLOPs of one sample, forward and backward."""
+    flops = trainer.flops_at(pixels)
+    return flops.forward + flops.backward
+
+
+def test_bytes_and_flops_are_those_of_the_samples_one_part_keeps_at_the_levels_the_other_gives(digits):
+    trainer = trained(digits, INFOBATCH, SPECTRAL)
+    flops = decoded = 0
+    for row in trainer.history:
+        assert row["samples"] == pytest.approx(300 * (1 - row["pruned_share"]))
+        read = {level: round(row[f"share_k{level}"] * row["samples"]) for level in (3, 6)}
+        assert sum(read.values()) == row["samples"]
+        assert row["bytes_read"] == read[3] * 9 + read[6] * 36
+        flops += sum(count * work(trainer, level) for level, count in read.items())
+        decoded += sum(count * decoding_flops(1, level, level) for level, count in read.items())
+    ledger = trainer.ledger
+    assert ledger.flops_forward + ledger.flops_backward == flops
+    assert ledger.flops_decoding == decoded
+    assert ledger.samples_backpropagated == sum(row["samples"] for row in trainer.history) < 5 * 300
+    assert {"threshold_infobatch", "threshold_compression"} <= set(trainer.history[0])
+
+
+def test_samples_are_saved_of_a_net_with_fewer_weights(digits):
+    trainer, sparse = trained(digits, INFOBATCH, BLOCKS), tiny.trainer(digits, tiny.spec(**BLOCKS))
+    assert trainer.flops_at(8) == sparse.flops_at(8)
+    assert trainer.ledger.flops_executed == trainer.ledger.samples_backpropagated * work(sparse, 8)
+    assert trainer.ledger.samples_backpropagated < 5 * 300
+    assert trainer.history[-1]["kept_weights"] == sparse.strategy.evidence()["kept_weights"]
+
+
+def test_a_net_that_shrinks_while_samples_are_left_out_is_half_as_dear_at_last(digits):
+    trainer, whole = trained(digits, PRUNING, INFOBATCH), tiny.trainer(digits)
+    last = trainer.history[-1]
+    assert trainer.flops_at(8).forward == last["flops_per_sample"] <= 0.55 * whole.flops_at(8).forward
+    assert trainer.ledger.flops_executed < trainer.ledger.samples_backpropagated * work(whole, 8)
+    assert any(row["pruned_share"] > 0 for row in trainer.history)
+    removed, masked = trainer.strategy.left_out()
+    assert removed > 0 == masked
+
+
+def test_each_part_plans_what_it_would_plan_alone():
+    losses, run = torch.rand(200), Run(200, 10, 3, torch.device("cpu"))
+    whole, selection, fidelity = (
+        Combined(parts=[INFOBATCH, SPECTRAL]),
+        *(make(*split(p)) for p in (INFOBATCH, SPECTRAL)),
+    )
+    for strategy in (whole, selection, fidelity):
+        strategy.start(run)
+    plan, chosen, read = (strategy.plan_epoch(2, losses) for strategy in (whole, selection, fidelity))
+    assert torch.equal(plan.keep, chosen.keep)
+    assert torch.equal(plan.weight, chosen.weight)
+    assert torch.equal(plan.level, read.level)
+
+
+def test_a_lone_visited_sample_is_no_spectral_batch_of_its_own():
+    both = Combined(parts=[{"use": "infobatch"}, {**SPECTRAL, "rule": "fixed", "threshold": 1.0}])
+    both.start(Run(20, 10, 0, torch.device("cpu")))
+    losses = torch.full((20,), 0.5)
+    losses[3] = 5
+    losses[4:8] = 0.6
+    plan = both.plan_epoch(1, losses)
+    assert plan.level[plan.keep].unique().tolist() == [3]
+    assert both.shares == {"share_k3": 1.0, "share_k6": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("parts", "line"),
+    [
+        (
+            [INFOBATCH, {"use": "orderdp"}],
+            "infobatch and orderdp both decide which samples are left out; keep one of them",
+        ),
+        ([BLOCKS, PRUNING], "sparse and dynamic_pruning both decide which weights are left out; keep one of them"),
+        ([INFOBATCH], "a combination takes at least two parts, there are 1"),
+        ([INFOBATCH, {"prune_ratio": 0.5}], "here.parts[1]: the key 'use' is missing"),
+        ([INFOBATCH, {"use": "compresion"}], "unknown strategy 'compresion'; did you mean compression?"),
+        ([{**INFOBATCH, "prune_ratio": 2}, BLOCKS], "here.parts[0]: prune_ratio is 2; input should be less than 1"),
+        ([INFOBATCH, {"use": "combined", "parts": [BLOCKS, SPECTRAL]}], "combined is a combination itself"),
+        ("infobatch", "parts is 'infobatch'; input should be a valid list"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused_in_one_line(parts, line):
+    with pytest.raises(FrugalError) as error:
+        registry.check("strategy", "combined", {"parts": parts}, "here")
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,126 @@
+"""What every strategy promises, for each file in scripts/frugal/strategies: a new one is tested by being there."""
+
+import os
+import signal
+from functools import cache
+
+import pytest
+import torch
+
+import tiny
+from frugal import registry
+from frugal.errors import FrugalError
+from frugal.training.interrupt import Interrupted
+from frugal.training.record import metrics
+from memory import Memory
+
+# Where defaults are meant for longer trainings than three epochs of ten steps, or a parameter has none.
+FITTING = {
+    "combined": {"parts": [{"use": "infobatch"}, {"use": "compression", "k_lo": 3, "k_hi": 6, "decode": "spectral"}]},
+    "compression": {"k_lo": 3, "k_hi": 6, "rule": "median"},
+    "dynamic_pruning": {"target_flops": 0.6, "every": 2, "round_to": 1, "step": 0.2, "events": 4, "until": 0.8},
+    "rigl": {"sparsity": 0.5, "every": 4, "kernel": "scatter"},  # auto measures, and may choose differently each time
+    "sparse": {"kernel": "scatter"},
+}
+# Set so that nothing is left out, a strategy costs what the full training costs.
+IDLE = {
+    "ast": {"target": 1.0, "scoring": "remembered", "controller": "quantile"},
+    "combined": {
+        "parts": [{"use": "infobatch", "prune_ratio": 0}, {"use": "sparse", "sparsity": 0, "kernel": "scatter"}]
+    },
+    "full": {},
+    "infobatch": {"prune_ratio": 0},
+    "infobatch_exact": {"prune_ratio": 0},
+    "narrow": {"match": 0},
+    "orderdp": {"pool": 1, "top": 1},
+    "seta": {"prune_ratio": 0, "window": 1},
+    "sparse": {"sparsity": 0, "kernel": "scatter"},
+}
+SEED = 5
+
+
+def parameters(use):
+    """Those that fit; else the defaults, and a level where one has to be given."""
+    known = registry.parameters("strategy", use).values()
+    return FITTING.get(use, {p.name: 4 for p in known if p.required and p.is_level})
+
+
+@pytest.fixture(scope="module")
+def trained(digits):
+    """An undisturbed run of each strategy, trained once; controls follow the first one that has what they ask for."""
+
+    @cache
+    def run(use, seed=SEED):
+        for leader in (None, "infobatch", "dynamic_pruning"):
+            followed = run(leader, seed).history if leader else None
+            try:
+                trainer = tiny.trainer(digits, tiny.spec(use, seed, **parameters(use)), followed=followed)
+                trainer.run()
+                trainer.followed = followed
+                return trainer
+            except (FrugalError, KeyError) as error:
+                reason = error
+        raise AssertionError(f"{use} can't be run: {reason}; give it parameters in FITTING") from reason
+
+    return run
+
+
+def outcome(trainer):
+    """All that two runs of one spec must share, to the last bit."""
+    rows = [tiny.outcome(row) for row in trainer.history]
+    weights = {name: value.tolist() for name, value in trainer.model.state_dict().items()}
+    return tiny.outcome(metrics(trainer, "")), rows, torch.cat(trainer.curve).tolist(), weights
+
+
+@pytest.mark.parametrize("use", registry.names("strategy"))
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(digits, trained, use):
+    whole = trained(use)
+    spec, stop_after = tiny.spec(use, SEED, **parameters(use)), whole.ledger.steps * 2 // 3
+    stopped = tiny.trainer(digits, spec, followed=whole.followed, checkpoints=Memory(), checkpoint_seconds=1e9)
+    after_step = stopped.strategy.after_step
+    stopped.strategy.after_step = lambda t: (
+        t.ledger.steps == stop_after and os.kill(os.getpid(), signal.SIGTERM) or after_step(t)
+    )
+    with pytest.raises(Interrupted):
+        stopped.run()
+    torch.manual_seed(99)  # whatever the new process did before
+    saved = Memory(stopped.checkpoints.content)
+    continued = tiny.trainer(digits, spec, followed=whole.followed, checkpoints=saved)
+    continued.run()
+    continued.ledger.resumes = 0
+    assert outcome(continued) == outcome(whole)
+
+
+@pytest.mark.parametrize("use", registry.names("strategy"))
+def test_the_seed_decides_everything(trained, use):
+    one, other = trained(use), trained(use, SEED + 1)
+    assert outcome(one)[2] != outcome(other)[2], "another seed, another run"
+
+
+@pytest.mark.parametrize("use", registry.names("strategy"))
+def test_what_is_said_to_be_left_out_is_what_was_not_done(digits, trained, use):
+    trainer, whole = trained(use), trained("full")
+    ledger, history = trainer.ledger, trainer.history
+    assert sum(row["samples"] for row in history) == ledger.samples_backpropagated
+    assert sum(row["bytes_read"] for row in history) == ledger.bytes_read
+    assert history[-1]["flops_executed"] == ledger.flops_executed
+    own = [row[name] for row in history for name in row.keys() - whole.history[0].keys()]
+    assert all(value is None or abs(value) < float("inf") for value in own)
+    saves = {
+        "samples_backpropagated": ledger.samples_backpropagated < whole.ledger.samples_backpropagated,
+        "bytes_read": ledger.bytes_read < whole.ledger.bytes_read,
+        "flops_executed": ledger.flops_executed < whole.ledger.flops_executed,
+    }
+    if any(saves.values()):
+        assert any(value is not None for value in own), "a saving needs evidence in history.csv"
+    if saves["bytes_read"] or saves["samples_backpropagated"] or saves["flops_executed"]:
+        assert registry.decides(use) or use == "combined", "who saves says what it decides"
+    if "pruned_share" in history[0]:
+        assert [row["samples"] for row in history] == [pytest.approx(300 * (1 - r["pruned_share"])) for r in history]
+
+
+@pytest.mark.parametrize("use", [use for use in registry.names("strategy") if use in IDLE])
+def test_a_strategy_that_leaves_nothing_out_costs_what_the_full_training_costs(digits, trained, use):
+    trainer = tiny.trainer(digits, tiny.spec(use, SEED, **IDLE[use]))
+    trainer.run()
+    assert trainer.ledger == trained("full").ledger

@@ -1,0 +1,91 @@
+"""The seeds of a cell, each in a fork of one process: what they leave is what each would leave alone."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tiny
+from frugal.status import file_system_time, status_of_run
+from frugal.training.record import metrics
+
+TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
+
+
+def start(cache, run, out, seeds):
+    command = [
+        sys.executable,
+        TRAIN,
+        "--spec",
+        run.model_dump_json(),
+        "--cache",
+        cache,
+        "--out",
+        out,
+        "--seeds",
+        *seeds,
+    ]
+    command += ["--device", "cpu", "--checkpoint-seconds", "0.05"]
+    return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+
+
+def state(results, seed):
+    """What `make status` says of a run."""
+    return status_of_run(results / "cell" / f"seed-{seed}", results, file_system_time(results))
+
+
+def running(out, seed):
+    """Wait for the first checkpoint of a seed."""
+    while not list((out / f"seed-{seed}").glob("checkpoints/*/step-*.pt")):  # the first sign of life comes before
+        time.sleep(0.01)
+
+
+def test_forked_seeds_leave_the_records_of_lone_runs_and_one_that_fails_stops_no_other(digits, tmp_path):
+    cache = tiny.write_digits(tmp_path / "data")
+    run = tiny.spec("compression", k_lo=2, k_hi=5, rule="ema", recipe={"augment": {"crop_padding": 1, "flip": True}})
+    (tmp_path / "cell" / "seed-5").mkdir(parents=True)
+    (tmp_path / "cell" / "seed-5" / "checkpoints").write_text("a file where a folder should be")
+    group = start(cache, run, tmp_path / "cell", seeds=[3, 5, 4])
+    said = group.communicate()[1]
+    assert group.returncode == 2
+    assert said == "seed 3: done\nseed 5: exit status 2, see seed-5/train.log\nseed 4: done\n"
+    failed = state(tmp_path, 5)
+    assert failed.state == "failed"
+    assert "checkpoints" in failed.why
+    assert failed.why.endswith("seed-5/train.log")
+    for seed in (3, 4):
+        alone = tiny.trainer(digits, run.model_copy(update={"seed": seed}))
+        alone.run()
+        record = json.loads((tmp_path / "cell" / f"seed-{seed}" / "metrics.json").read_text())
+        expected = json.loads(json.dumps(metrics(alone, record["fingerprint"])))
+        assert tiny.outcome(record) == tiny.outcome(expected)
+        assert state(tmp_path, seed).state == "done"
+        assert not (tmp_path / "cell" / f"seed-{seed}" / "progress.json").exists()
+        assert "epoch 3/3" in (tmp_path / "cell" / f"seed-{seed}" / "train.log").read_text()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_the_group_ends_the_run_under_way_which_has_saved(tmp_path, how):
+    cache = tiny.write_digits(tmp_path / "data")
+    group = start(cache, tiny.spec(recipe={"epochs": 3000}), tmp_path / "cell", seeds=[0, 1])
+    running(tmp_path / "cell", 0)
+    status = state(tmp_path, 0)
+    assert (status.state, status.epochs) == ("running", 3000)
+    assert status.epochs_done < 3000
+    assert state(tmp_path, 1).state == "waiting"
+    group.send_signal(how)
+    group.communicate()  # ends when the last process that holds the pipe does
+    assert group.returncode in (143, -signal.SIGKILL)
+    log = tmp_path / "cell" / "seed-0" / "train.log"
+    for _ in range(500):
+        if "stopped by SIGTERM in epoch" in log.read_text():
+            break
+        time.sleep(0.02)
+    assert "stopped by SIGTERM in epoch" in log.read_text()
+    assert not (tmp_path / "cell" / "seed-1").exists()
+    assert state(tmp_path, 0).state == "stopped"
+    assert "stopped by SIGTERM in epoch" in state(tmp_path, 0).why
