@@ -1,4 +1,4 @@
-"""One run: train one strategy on one data set and model with one seed, and write its record; or those of several seeds."""
+"""One run: train one strategy on one data set and model with one seed, and write its record; or several such runs."""
 
 import argparse
 import json
@@ -9,7 +9,9 @@ from pathlib import Path
 def arguments() -> argparse.Namespace:
     """Command line of this step."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="the run as JSON (frugal.spec.RunSpec)")
+    parser.add_argument(
+        "--spec", required=True, help="the run as JSON (frugal.spec.RunSpec), or with --seeds a list of them"
+    )
     parser.add_argument("--cache", required=True, type=Path, help="manifest.json of the prepared data set")
     parser.add_argument("--out", required=True, type=Path, help="folder of the record")
     parser.add_argument("--follow", type=Path, help="history.csv of the run that this control repeats")
@@ -17,8 +19,8 @@ def arguments() -> argparse.Namespace:
         "--seeds",
         type=int,
         nargs="+",
-        help="train these, one after another, in place of the spec's; --out and --follow are folders that hold a folder "
-        "seed-<n> for each",
+        help="train each spec of a list with each of these, one after another; each record lies in a folder "
+        "<strategy>/seed-<n> of --out",
     )
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument(
@@ -50,16 +52,17 @@ def main() -> int:
 
     from frugal.spec import RunSpec, parse
     from frugal.training.job import Job, train
-    from frugal.training.several import train_seeds
+    from frugal.training.several import train_all
 
     torch.set_num_threads(threads)
-    spec = parse(RunSpec, json.loads(options.spec), "--spec")
+    described = json.loads(options.spec)
+    specs = [parse(RunSpec, one, "--spec") for one in (described if options.seeds else [described])]
     how = {
         key: getattr(options, key)
         for key in ("device", "residency", "workers", "jobs_per_gpu", "checkpoint_seconds", "scratch", "checkpoints")
     }
-    job = Job(spec, options.cache, options.out, options.follow, **how)
-    return train_seeds(job, options.seeds) if options.seeds else train(job)
+    job = Job(specs[0], options.cache, options.out, options.follow, **how)
+    return train_all(job, specs, options.seeds) if options.seeds else train(job)
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ class Plan:
             for task in scale.tasks
         ]
         if scale.grouped and any(task.seeds for task in scale.pairs):
-            raise FrugalError(f"{where}: grouped trains the same seeds of every cell, so no task can have its own")
+            raise FrugalError(f"{where}: grouped trains the same seeds on every data set, so no task can have its own")
         planned = Study(
             name=name,
             scale=self.scale,
@@ -319,7 +319,7 @@ class Plan:
 
     @property
     def grouped(self) -> list[str]:
-        """The studies whose scale has one job train all seeds of a cell; none where devices share runs or seeds differ."""
+        """The studies whose scale has one job train all runs on a data set and model; none where devices share runs."""
         return [
             name
             for name, study in self.studies.items()

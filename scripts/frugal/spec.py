@@ -198,8 +198,8 @@ class Scale(Strict):
     target_accuracy: float = Field(gt=0, le=1, description="for epochs and seconds to reach it on validation data")
     grouped: bool = Field(
         False,
-        description="one job trains all seeds of a cell, each in a fork of its own, so that Python and torch start once: "
-        "for runs of seconds",
+        description="one job trains all runs on a data set and model, each in a fork of its own, so that Python and torch "
+        "start once: for runs of seconds",
     )
     levels_for: int | None = Field(
         None, ge=1, description="levels are meant for images of this size: scaled by N/this, rounded up"

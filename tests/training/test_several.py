@@ -1,4 +1,4 @@
-"""The seeds of a cell, each in a fork of one process: what they leave is what each would leave alone."""
+"""Runs that share a process, each in a fork of it: what they leave is what each would leave alone."""
 
 import json
 import signal
@@ -11,31 +11,21 @@ import pytest
 
 import tiny
 from frugal.status import file_system_time, status_of_run
-from frugal.training.record import metrics
+from frugal.training.record import metrics, read_followed
 
 TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
 
 
-def start(cache, run, out, seeds):
-    command = [
-        sys.executable,
-        TRAIN,
-        "--spec",
-        run.model_dump_json(),
-        "--cache",
-        cache,
-        "--out",
-        out,
-        "--seeds",
-        *seeds,
-    ]
+def start(cache, runs, out, seeds):
+    specs = f"[{', '.join(run.model_dump_json() for run in runs)}]"
+    command = [sys.executable, TRAIN, "--spec", specs, "--cache", cache, "--out", out, "--seeds", *seeds]
     command += ["--device", "cpu", "--checkpoint-seconds", "0.05"]
     return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
 
 
 def state(results, seed):
     """What `make status` says of a run."""
-    return status_of_run(results / "cell" / f"seed-{seed}", results, file_system_time(results))
+    return status_of_run(results / "pair" / "full" / f"seed-{seed}", results, file_system_time(results))
 
 
 def running(out, seed):
@@ -44,35 +34,47 @@ def running(out, seed):
         time.sleep(0.01)
 
 
-def test_forked_seeds_leave_the_records_of_lone_runs_and_one_that_fails_stops_no_other(digits, tmp_path):
+def test_forked_runs_leave_the_records_of_lone_ones_and_one_that_fails_stops_no_other(digits, tmp_path):
     cache = tiny.write_digits(tmp_path / "data")
-    run = tiny.spec("compression", k_lo=2, k_hi=5, rule="ema", recipe={"augment": {"crop_padding": 1, "flip": True}})
-    (tmp_path / "cell" / "seed-5").mkdir(parents=True)
-    (tmp_path / "cell" / "seed-5" / "checkpoints").write_text("a file where a folder should be")
-    group = start(cache, run, tmp_path / "cell", seeds=[3, 5, 4])
+    full = tiny.spec("full", recipe={"augment": {"crop_padding": 1, "flip": True}})
+    follower = tiny.spec("compression", k_lo=2, k_hi=5, rule="random")
+    leader = tiny.spec("compression", k_lo=2, k_hi=5, rule="ema")
+    follower, leader = (
+        run.model_copy(update={"strategy": run.strategy.model_copy(update={"name": name, "follows": follows})})
+        for run, name, follows in ((follower, "chance", "ema"), (leader, "ema", None))
+    )
+    (tmp_path / "pair" / "full" / "seed-5").mkdir(parents=True)
+    (tmp_path / "pair" / "full" / "seed-5" / "checkpoints").write_text("a file where a folder should be")
+    group = start(cache, [follower, full, leader], tmp_path / "pair", seeds=[3, 5])
     said = group.communicate()[1]
     assert group.returncode == 2
-    assert said == "seed 3: done\nseed 5: exit status 2, see seed-5/train.log\nseed 4: done\n"
+    assert sorted(said.splitlines()) == [
+        *("chance/seed-3: done", "chance/seed-5: done", "ema/seed-3: done", "ema/seed-5: done", "full/seed-3: done"),
+        "full/seed-5: exit status 2, see full/seed-5/train.log",
+    ]
+    assert said.index("ema/seed-5") < said.index("chance/seed-3")
     failed = state(tmp_path, 5)
     assert failed.state == "failed"
     assert "checkpoints" in failed.why
     assert failed.why.endswith("seed-5/train.log")
-    for seed in (3, 4):
-        alone = tiny.trainer(digits, run.model_copy(update={"seed": seed}))
+    for run, seed, followed in ((full, 3, None), (leader, 3, None), (leader, 5, None), (follower, 5, "ema/seed-5")):
+        history = read_followed(tmp_path / "pair" / followed / "history.csv") if followed else None
+        alone = tiny.trainer(digits, run.model_copy(update={"seed": seed}), followed=history)
         alone.run()
-        record = json.loads((tmp_path / "cell" / f"seed-{seed}" / "metrics.json").read_text())
+        folder = tmp_path / "pair" / run.strategy.name / f"seed-{seed}"
+        record = json.loads((folder / "metrics.json").read_text())
         expected = json.loads(json.dumps(metrics(alone, record["fingerprint"])))
         assert tiny.outcome(record) == tiny.outcome(expected)
-        assert state(tmp_path, seed).state == "done"
-        assert not (tmp_path / "cell" / f"seed-{seed}" / "progress.json").exists()
-        assert "epoch 3/3" in (tmp_path / "cell" / f"seed-{seed}" / "train.log").read_text()
+        assert not (folder / "progress.json").exists()
+        assert "epoch 3/3" in (folder / "train.log").read_text()
+    assert state(tmp_path, 3).state == "done"
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_to_the_group_ends_the_run_under_way_which_has_saved(tmp_path, how):
     cache = tiny.write_digits(tmp_path / "data")
-    group = start(cache, tiny.spec(recipe={"epochs": 3000}), tmp_path / "cell", seeds=[0, 1])
-    running(tmp_path / "cell", 0)
+    group = start(cache, [tiny.spec(recipe={"epochs": 3000})], tmp_path / "pair", seeds=[0, 1])
+    running(tmp_path / "pair" / "full", 0)
     status = state(tmp_path, 0)
     assert (status.state, status.epochs) == ("running", 3000)
     assert status.epochs_done < 3000
@@ -80,12 +82,12 @@ def test_a_signal_to_the_group_ends_the_run_under_way_which_has_saved(tmp_path, 
     group.send_signal(how)
     group.communicate()  # ends when the last process that holds the pipe does
     assert group.returncode in (143, -signal.SIGKILL)
-    log = tmp_path / "cell" / "seed-0" / "train.log"
+    log = tmp_path / "pair" / "full" / "seed-0" / "train.log"
     for _ in range(500):
         if "stopped by SIGTERM in epoch" in log.read_text():
             break
         time.sleep(0.02)
     assert "stopped by SIGTERM in epoch" in log.read_text()
-    assert not (tmp_path / "cell" / "seed-1").exists()
+    assert not (tmp_path / "pair" / "full" / "seed-1").exists()
     assert state(tmp_path, 0).state == "stopped"
     assert "stopped by SIGTERM in epoch" in state(tmp_path, 0).why

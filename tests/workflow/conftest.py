@@ -42,7 +42,6 @@ class Workflow:
         assert done.returncode == 0, done.stderr
         text = done.stdout + done.stderr
         self.trained = set(re.findall(r"compression: (\S+) on digits/cnn-small, seed", text))
-        self.seeds = set(re.findall(r"digits/cnn-small, seeds? (.*)", text))
         stats = re.search(r"Job stats:\n(.*?)\n(?:\n|Reasons)", text, re.DOTALL)
         rows = re.findall(r"^(\w+)\s+(\d+)", stats[1], re.MULTILINE) if stats else []
         return Counter({rule: int(count) for rule, count in rows if rule not in ("job", "total", "all")})

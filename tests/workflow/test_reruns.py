@@ -84,14 +84,14 @@ def test_a_control_waits_for_the_run_it_follows(fresh):
 
 def test_a_dry_run_counts_every_cell(fresh):
     for scale, counts in (
-        ("demo", {"train_compression": 14}),  # its three seeds in one job
+        ("demo", {"train_compression": 1}),  # all 42 runs in one job
         ("standard", {"train": 14 * 3}),
         ("published", {"train": 14 * 5}),
     ):
         planned = fresh.planned(config=("studies=[compression]", f"scale={scale}"))
         assert planned == {"prepare": 1, **counts, **AFTER_TRAINING}
     demo = fresh.planned(config=("studies=[pruning]",))
-    assert (demo["prepare"], demo["train_pruning"]) == (5, 5 * 4)  # four modalities and transcription
+    assert (demo["prepare"], demo["train_pruning"]) == (5, 5)  # four modalities and transcription
     cpu = fresh.planned(config=("studies=[pruning]", "scale=cpu"))["train"]
     assert cpu == 4 * (5 + 3 + 1 + 2 + 1)  # each task has its own seeds
     override = "override={seeds: [3, 5, 8, 13], grouped: false}"
@@ -102,10 +102,3 @@ def test_the_workflow_is_planned_without_torch(fresh, tmp_path, monkeypatch):
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported, which takes longer than the plan')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert fresh.planned("results/demo/index.html")["train"] == 4
-
-
-def test_a_grouped_control_waits_for_all_seeds_that_it_follows(fresh):
-    path = "results/demo/runs/compression/digits/cnn-small/random-4-16/seed-1/metrics.json"
-    config = ("studies=[compression]", "override={seeds: [1, 7]}")
-    assert fresh.planned(path, config=config) == {"prepare": 1, "train_compression": 2}
-    assert fresh.seeds == {"1 7"}

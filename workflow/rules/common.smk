@@ -5,6 +5,7 @@ import shlex
 import sys
 from functools import cache
 from glob import glob
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -25,8 +26,8 @@ except FrugalError as error:
 
 RESULTS = PLAN.results
 CACHE = f"{PLAN.caches}/{{dataset}}/manifest.json"
-CELL = f"{RESULTS}/runs/{{study}}/{{dataset}}/{{model}}/{{strategy}}"
-RUN = f"{CELL}/seed-{{seed}}"
+PAIR = f"{RESULTS}/runs/{{study}}/{{dataset}}/{{model}}"
+RUN = f"{PAIR}/{{strategy}}/seed-{{seed}}"
 RECORD = [
     f"{RUN}/{name}"
     for name in (
@@ -88,6 +89,14 @@ def code_of_run(wildcards):
     )
 
 
+def code_of_pair(wildcards):
+    """That of all strategies: a checkpoint knows the code of its own run, so that a job begun anew trains no more than it must."""
+    study, model = wildcards.study, wildcards.model
+    strategies = PLAN.studies[study].strategies
+    modules = [name for one in strategies for name in PLAN.modules(study, model, one)]
+    return code_of("train.py", *dict.fromkeys(modules))
+
+
 def spec_of_dataset(wildcards):
     return PLAN.dataset_json(wildcards.dataset)
 
@@ -99,11 +108,17 @@ def spec_of_run(wildcards):
         raise WorkflowError(str(error)) from None
 
 
-def spec_of_cell(wildcards):
-    """That of its first seed; train.py is told the others."""
-    return PLAN.run(
-        **wildcards, seed=PLAN.studies[wildcards.study].seeds[0]
-    ).model_dump_json()
+def specs_of_pair(wildcards):
+    """Those of each strategy's first seed; train.py is told the others."""
+    study = PLAN.studies[wildcards.study]
+    try:
+        specs = [
+            PLAN.run(**wildcards, strategy=strategy, seed=study.seeds[0])
+            for strategy in study.strategies
+        ]
+    except FrugalError as error:
+        raise WorkflowError(str(error)) from None
+    return "[" + ", ".join(spec.model_dump_json() for spec in specs) + "]"
 
 
 def spec_of_study(wildcards):
@@ -116,28 +131,18 @@ def shared_cache(wildcards):
 
 
 def shared_folder(wildcards):
-    """Where every node finds the checkpoints of a run, or of a cell's runs: they are nobody's output."""
-    return (RUN if "seed" in wildcards.keys() else CELL).format(**wildcards)
+    """Where every node finds the checkpoints of a run, or of a pair's runs: they are nobody's output."""
+    return (RUN if "seed" in wildcards.keys() else PAIR).format(**wildcards)
 
 
 def history_followed(wildcards):
     """A control repeats the counts of another strategy's run with the same seed; everyone else waits for nobody."""
     followed = PLAN.follows(wildcards.study, wildcards.strategy)
-    seeds = {"seed": PLAN.studies[wildcards.study].seeds, **wildcards}
     return (
-        expand(f"{RUN}/history.csv", **{**seeds, "strategy": followed})
+        expand(f"{RUN}/history.csv", **{**wildcards, "strategy": followed})
         if followed
         else []
     )
-
-
-def folder_followed(wildcards, input):
-    """What of it a job is told: the history itself, or for all seeds of a cell the folder of theirs."""
-    if not input.follow:
-        return ""
-    if "seed" in wildcards.keys():
-        return shlex.join(["--follow", *input.follow])
-    return shlex.join(["--follow", os.path.dirname(os.path.dirname(input.follow[0]))])
 
 
 def records_of_study(wildcards):

@@ -1,5 +1,5 @@
-# Needs: the cache of a data set. Makes: the record of one run, or those of all seeds of a cell. Checkpoints lie beside it and
-# are nobody's output, so that Snakemake never deletes them. `exec`: a scheduler that ends a job sends SIGTERM to all of its
+# Needs: the cache of a data set. Makes: the record of one run, or of all runs on a data set and model. Checkpoints lie beside
+# it and are nobody's output, so that Snakemake never deletes them. `exec`: a scheduler that ends a job sends SIGTERM to all of its
 # processes; a shell between Snakemake and the run would die of it, and the job with it, before the run has saved.
 
 HOW = (
@@ -34,7 +34,9 @@ rule train:
         out=lambda wildcards, output: os.path.dirname(output[0]),
         checkpoints=shared_folder,
         cache=shared_cache,
-        follow=folder_followed,
+        follow=lambda wildcards, input: (
+            shlex.join(["--follow", *input.follow]) if input.follow else ""
+        ),
         device=PLAN.config.device,
         launcher=PLAN.launcher(),
     message:
@@ -44,7 +46,7 @@ rule train:
         f" --checkpoints {{params.checkpoints:q}} {{params.follow}} --device {{params.device:q}} --threads {{threads}} {HOW} 2> {{log:q}}"
 
 
-# Where runs are about as short as importing torch, one job trains all seeds of a cell and imports it once.
+# Where runs are about as short as importing torch, one job trains all of a study's on a data set and model, and imports it once.
 for STUDY in PLAN.grouped:
 
     rule:
@@ -52,13 +54,17 @@ for STUDY in PLAN.grouped:
             f"train_{STUDY}"
         input:
             cache=CACHE,
-            follow=history_followed,
         output:
-            expand(RECORD, seed=PLAN.studies[STUDY].seeds, allow_missing=True),
+            expand(
+                RECORD,
+                strategy=PLAN.studies[STUDY].strategies,
+                seed=PLAN.studies[STUDY].seeds,
+                allow_missing=True,
+            ),
         log:
-            f"{CELL}/train.log",
+            f"{PAIR}/train.log",
         benchmark:
-            f"{CELL}/benchmark.tsv"
+            f"{PAIR}/benchmark.tsv"
         wildcard_constraints:
             study=STUDY,
         conda:
@@ -66,17 +72,17 @@ for STUDY in PLAN.grouped:
         resources:
             gpu=gpus_of_run,
         params:
-            code=code_of_run,
-            spec=spec_of_cell,
+            code=code_of_pair,
+            specs=specs_of_pair,
+            runs=len(PLAN.studies[STUDY].strategies) * len(PLAN.studies[STUDY].seeds),
             seeds=PLAN.studies[STUDY].seeds,
-            out=lambda wildcards, output: os.path.dirname(os.path.dirname(output[0])),
-            checkpoints=shared_folder,
+            pair=shared_folder,
             cache=shared_cache,
-            follow=folder_followed,
+            out=lambda wildcards, output: str(Path(output[0]).parents[2]),
             device=PLAN.config.device,
         message:
-            "{wildcards.study}: {wildcards.strategy} on {wildcards.dataset}/{wildcards.model}, seeds {params.seeds}"
+            "{wildcards.study}: {params.runs} runs on {wildcards.dataset}/{wildcards.model}, seeds {params.seeds}"
         shell:
-            "exec python scripts/train.py --spec {params.spec:q} --seeds {params.seeds} --cache {params.cache:q}"
-            " --out {params.out:q} --checkpoints {params.checkpoints:q} {params.follow}"
+            "exec python scripts/train.py --spec {params.specs:q} --seeds {params.seeds} --cache {params.cache:q}"
+            " --out {params.out:q} --checkpoints {params.pair:q}"
             f" --device {{params.device:q}} --threads {{threads}} {HOW} 2> {{log:q}}"

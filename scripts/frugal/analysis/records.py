@@ -20,7 +20,7 @@ OF_A_RUN = {  # what the rule `train` leaves in the folder of a run
     *("metrics.json", "history.csv", "iterations.csv", "trace.csv", "manifest.json"),
     *("train.log", "benchmark.tsv", "checkpoints", "progress.json"),
 }
-OF_A_CELL = {"train.log", "benchmark.tsv"}  # where one job trains all seeds of a cell
+OF_A_PAIR = {"train.log", "benchmark.tsv"}  # where one job trains all runs on a data set and model
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def foreign(study: Study, results: Path) -> list[str]:
         for path in sorted(folder.iterdir()):
             if path in on_the_way and path.is_dir():
                 yield from strangers(path)
-            elif path.name in OF_A_CELL:
+            elif path.name in OF_A_PAIR:
                 continue
             elif path not in ours or not path.is_dir():
                 yield path.relative_to(results).as_posix()

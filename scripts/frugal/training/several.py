@@ -1,53 +1,67 @@
-"""The seeds of a cell, one after another from one process: torch is imported once, and each run is a fork of it.
+"""Runs on one data set and model, one after another from one process: torch is imported once, and each is a fork of it.
 
 A fork has memory, random state and CUDA context of its own, so a run's record is the one that it would have alone; it
 starts in a few hundredths of a second in place of seconds. For runs that take about as long as importing torch.
 """
 
 import dataclasses
+import importlib
 import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as long as torch itself
 
 from frugal import registry
 from frugal.errors import exit_with_one_line
+from frugal.spec import RunSpec
 from frugal.training.interrupt import Interrupt
 from frugal.training.job import Job, train
 from frugal.training.parent import die_with_parent
 
 
-def train_seeds(job: Job, seeds: list[int]) -> int:
-    """Train a cell's seeds in turn; returns the exit status of the first that failed, else 0.
+def train_all(job: Job, specs: list[RunSpec], seeds: list[int]) -> int:
+    """Train each spec with each seed in turn; returns the exit status of the first run that failed, else 0.
 
-    job: with the folders of the cell: each run's record and its train.log lie in `seed-<n>` under `out`, and the run that
-    it follows likewise under `follow`. A failed run doesn't keep the later ones from running, a signal does.
+    job: with the folders that these runs share: each one's record and train.log lie in `<strategy>/seed-<n>` under `out`,
+    its checkpoints likewise. A strategy comes after the one that it follows. A failed run doesn't keep the later ones
+    from running, a signal does.
     """
-    registry.load("strategy", job.spec.strategy.use)
-    registry.load("model", job.spec.model.use)
+    for spec in specs:
+        for module in registry.modules_of(spec.strategy.use, spec.strategy.parameters):
+            importlib.import_module(module)
+        registry.load("model", spec.model.use)
     statuses = []
-    for seed in seeds:
-        status, stopped = _in_a_fork(_run_of(job, seed))
-        print(
-            f"seed {seed}: " + (f"exit status {status}, see seed-{seed}/train.log" if status else "done"),
-            file=sys.stderr,
-        )
+    for run in (_run_of(job, spec, seed) for spec in _leaders_first(specs) for seed in seeds):
+        status, stopped = _in_a_fork(run)
+        name = run.out.relative_to(job.out)
+        print(f"{name}: " + (f"exit status {status}, see {name}/train.log" if status else "done"), file=sys.stderr)
         statuses.append(status)
         if stopped:
             break
     return next((status for status in statuses if status), 0)
 
 
-def _run_of(job: Job, seed: int) -> Job:
-    name = f"seed-{seed}"
-    spec = job.spec.model_copy(update={"seed": seed})
-    follow, checkpoints = job.follow and job.follow / name / "history.csv", job.checkpoints and job.checkpoints / name
-    return dataclasses.replace(job, spec=spec, out=job.out / name, follow=follow, checkpoints=checkpoints)
+def _leaders_first(specs: list[RunSpec]) -> list[RunSpec]:
+    by_name = {spec.strategy.name: spec for spec in specs}
+    needs = {name: {spec.strategy.follows} & by_name.keys() for name, spec in by_name.items()}
+    return [by_name[name] for name in TopologicalSorter(needs).static_order()]
+
+
+def _run_of(job: Job, spec: RunSpec, seed: int) -> Job:
+    strategy, name = spec.strategy, f"seed-{seed}"
+    return dataclasses.replace(
+        job,
+        spec=spec.model_copy(update={"seed": seed}),
+        out=job.out / strategy.name / name,
+        follow=job.out / strategy.follows / name / "history.csv" if strategy.follows else None,
+        checkpoints=job.checkpoints and job.checkpoints / strategy.name / name,
+    )
 
 
 def _in_a_fork(job: Job) -> tuple[int, bool]:
