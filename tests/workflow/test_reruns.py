@@ -91,7 +91,7 @@ def test_a_dry_run_counts_every_cell(fresh):
         planned = fresh.planned(config=("studies=[compression]", f"scale={scale}"))
         assert planned == {"prepare": 1, **counts, **AFTER_TRAINING}
     demo = fresh.planned(config=("studies=[pruning]",))
-    assert (demo["prepare"], demo["train_pruning"]) == (5, 5)  # four modalities and transcription
+    assert (demo["prepare"], demo["train_pruning"]) == (4, 4)  # one data set of each modality
     cpu = fresh.planned(config=("studies=[pruning]", "scale=cpu"))["train"]
     assert cpu == 4 * (5 + 3 + 1 + 2 + 1)  # each task has its own seeds
     override = "override={seeds: [3, 5, 8, 13], grouped: false}"

@@ -67,6 +67,8 @@ for STUDY in PLAN.grouped:
             f"{PAIR}/benchmark.tsv"
         wildcard_constraints:
             study=STUDY,
+        # Studies of several data sets first: the notebook of each waits for all of its runs.
+        priority: len(PLAN.studies[STUDY].pairs)
         conda:
             "../../envs/train.yaml"
         resources:

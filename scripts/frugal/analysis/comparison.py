@@ -133,9 +133,15 @@ class Comparison:
         """The accuracy that history has for every epoch: `test` where the recipe asks for its curve, else `val`."""
         return "test" if self.history.get("test_accuracy", pd.Series(dtype=float)).notna().any() else "val"
 
+    @cached_property
+    def _by_epoch(self) -> dict[str, dict[str, pd.DataFrame]]:
+        return {}
+
     def by_epoch(self, column: str) -> dict[str, pd.DataFrame]:
         """A column of history per strategy that has it: a row per epoch; mean, low and high (one standard error) over seeds."""
-        found = {}
+        if column in self._by_epoch:  # a figure asks once for each of its looks
+            return self._by_epoch[column]
+        found = self._by_epoch[column] = {}
         for strategy in self.study.strategies:
             mine = self.history[self.history["strategy"] == strategy]
             seeds = mine.pivot(index="epoch", columns="seed", values=column)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
@@ -25,12 +26,20 @@ def png(draw: Draw, compared: Comparison, look: Look) -> tuple[bytes, int]:
     """The figure as PNG with 256 colours (a third of the size, no visible difference), and its width in CSS pixels."""
     with look.applied():
         figure = draw(compared, look.of(compared.study))
-        raw = io.BytesIO()
-        figure.savefig(raw, format="png")
+        figure.canvas.draw()
+        drawn = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
         plt.close(figure)
-    small = io.BytesIO()
-    Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    return small.getvalue(), round(figure.get_figwidth() * 96)
+    # Five times faster than the default method, which takes longer than drawing; but it takes means, the paper's too.
+    small, paper = (
+        drawn.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE),
+        drawn.getpixel((0, 0)),
+    )
+    palette, corner = small.getpalette(), 3 * small.getpixel((0, 0))
+    palette[corner : corner + 3] = paper
+    small.putpalette(palette)
+    encoded = io.BytesIO()
+    small.save(encoded, format="png")
+    return encoded.getvalue(), round(figure.get_figwidth() * 96)
 
 
 class Picture:

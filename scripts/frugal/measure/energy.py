@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -41,13 +42,23 @@ class Energy:
             self.joules = (self.joules or 0.0) + float(sum(parts))
 
 
+def finders() -> tuple[Callable, Callable]:
+    """zeus's functions that find the meters of CPUs and of GPUs; raises ImportError where there is no zeus.
+
+    Importing them takes a fifth of a second, which whoever forks runs does once before.
+    """
+    from zeus.device.cpu import get_cpus
+    from zeus.device.gpu import get_gpus
+
+    return get_cpus, get_gpus
+
+
 def _monitor(device: torch.device, host: bool) -> tuple[Any, str]:
     """A zeus monitor over the meters of this device, or None and the reason."""
     logging.getLogger("zeus").setLevel(logging.CRITICAL)
     with redirect_stdout(io.StringIO()):  # a vendor library prints where it isn't installed
         try:
-            from zeus.device.cpu import get_cpus
-            from zeus.device.gpu import get_gpus
+            get_cpus, get_gpus = finders()
         except ImportError as error:
             return None, f"no meter: zeus can't be imported ({error})"
         gpus = [device.index or 0] if device.type == "cuda" and _count(get_gpus) else []

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -19,6 +19,9 @@ import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as l
 
 from frugal import registry
 from frugal.errors import exit_with_one_line
+from frugal.imports import closure
+from frugal.measure.energy import finders
+from frugal.registry import module_name
 from frugal.spec import RunSpec
 from frugal.training.interrupt import Interrupt
 from frugal.training.job import Job, train
@@ -33,9 +36,15 @@ def train_all(job: Job, specs: list[RunSpec], seeds: list[int]) -> int:
     from running, a signal does.
     """
     for spec in specs:
-        for module in registry.modules_of(spec.strategy.use, spec.strategy.parameters):
+        modules = (
+            *registry.modules_of(spec.strategy.use, spec.strategy.parameters),
+            module_name("model", spec.model.use),
+        )
+        for module in modules:
             importlib.import_module(module)
-        registry.load("model", spec.model.use)
+        closure("train.py", *modules)  # read once, then remembered
+    with suppress(ImportError):  # each run says so in its record
+        finders()
     statuses = []
     for run in (_run_of(job, spec, seed) for spec in _leaders_first(specs) for seed in seeds):
         status, stopped = _in_a_fork(run)
