@@ -9,6 +9,7 @@ rule prepare:
         f"{PLAN.caches}/{{dataset}}/prepare.log",
     benchmark:
         f"{PLAN.caches}/{{dataset}}/benchmark.tsv"
+    priority: 100  # runs wait for it
     conda:
         "../../envs/train.yaml"
     threads: threads_of_source

@@ -43,7 +43,8 @@ def name_points(
     colours: of the points; a name that had to go further away is tied to its point by a line of that colour
     """
     figure = axes.figure
-    figure.draw_without_rendering()  # fixes the layout, so that pixels mean something
+    figure.draw_without_rendering()  # finds the layout, so that pixels mean something
+    figure.set_layout_engine("none")  # and keeps it
     renderer = figure.canvas.get_renderer()
     frame = axes.get_window_extent(renderer)
     points = axes.transData.transform(np.column_stack([x, y]))
@@ -67,6 +68,8 @@ def name_points(
             penalty = 100 * covered + 60 * outside / unit + 25 * crossed + rank
             if penalty < least:
                 best, least, kept = (dx, dy, align), penalty, box
+            if least <= rank:  # every further place costs more
+                break
         dx, dy, align = best
         text.remove()
         tie = {"arrowstyle": "-", "lw": 0.9, "shrinkA": 0, "shrinkB": 2, "relpos": (0 if align == "left" else 1, 0.5)}
