@@ -9,7 +9,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ from frugal.data.rows import Made, Rows, pieces
 from frugal.errors import FrugalError
 
 SCHEMA = 1
+ASIDE = "manifest.json.damaged"
 NOT_CONTENT = ("checksum", "notes", "folder", "request")  # what the checksum of a cache leaves out
 
 
@@ -75,6 +76,7 @@ def write_cache(
     folder = Path(folder)
     manifest = folder / "manifest.json"
     with alone(folder, "cache"):
+        (folder / ASIDE).unlink(missing_ok=True)
         for left_over in folder.glob(".*.tmp"):  # of a preparation that was killed
             left_over.unlink()
         # Everything is written beside its place first, the old manifest removed, and then all moved, last in first out:
@@ -104,10 +106,23 @@ def write_cache(
     return manifest
 
 
+class DamagedCache(FrugalError):
+    """A file of a cache is missing, or not what was written."""
+
+
+def set_aside(manifest: Path) -> None:
+    """Take the manifest of a cache out of the way if it is damaged, so that the next `snakemake` prepares the data set anew."""
+    try:
+        open_cache(manifest)
+    except DamagedCache:
+        with suppress(OSError):  # somebody else's job has done it, or nothing can be written there
+            manifest.rename(manifest.with_name(ASIDE))
+
+
 def open_cache(manifest: Path) -> Cache:
     """Open a cache and verify all of it: the manifest against its checksum, each file's size, header and sha256.
 
-    Raises FrugalError naming the file that is missing or damaged.
+    Raises DamagedCache naming the file that is missing or damaged, FrugalError for one that can't be read.
     """
     manifest = Path(manifest)
     again = f"remove {manifest.parent} and run again"
@@ -121,7 +136,7 @@ def open_cache(manifest: Path) -> Cache:
     except (ValueError, TypeError, KeyError):
         whole = False
     if not whole:
-        raise FrugalError(f"{manifest} is damaged; {again}")
+        raise DamagedCache(f"{manifest} is damaged; {again}")
     arrays = {}
     for name, expected in content["files"].items():
         path = manifest.parent / name
@@ -134,13 +149,13 @@ def open_cache(manifest: Path) -> Cache:
 def _verify(path: Path, expected: dict[str, Any], again: str) -> None:
     try:
         if path.stat().st_size != expected["bytes"]:
-            raise FrugalError(
+            raise DamagedCache(
                 f"{path} is damaged ({path.stat().st_size:,} bytes, the manifest says {expected['bytes']:,}); {again}"
             )
         if _sha256(path) != expected["sha256"]:
-            raise FrugalError(f"{path} is damaged (its sha256 is not the manifest's); {again}")
+            raise DamagedCache(f"{path} is damaged (its sha256 is not the manifest's); {again}")
     except FileNotFoundError:
-        raise FrugalError(f"{path} is missing; {again}") from None
+        raise DamagedCache(f"{path} is missing; {again}") from None
     except OSError as error:
         raise FrugalError(f"{path} can't be read ({error.strerror}); {again}") from error
 
@@ -152,10 +167,10 @@ def _open(path: Path, expected: dict[str, Any], again: str) -> np.ndarray:
     except OSError as error:
         raise FrugalError(f"{path} can't be read ({error.strerror}); {again}") from error
     except ValueError as error:
-        raise FrugalError(f"{path} is damaged (no .npy file of plain numbers); {again}") from error
+        raise DamagedCache(f"{path} is damaged (no .npy file of plain numbers); {again}") from error
     if [list(array.shape), str(array.dtype)] != [expected["shape"], expected["dtype"]]:
         found, said = f"{array.dtype} {list(array.shape)}", f"{expected['dtype']} {expected['shape']}"
-        raise FrugalError(f"{path} is damaged ({found}, the manifest says {said}); {again}")
+        raise DamagedCache(f"{path} is damaged ({found}, the manifest says {said}); {again}")
     return array
 
 

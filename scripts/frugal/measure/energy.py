@@ -47,20 +47,21 @@ def finders() -> tuple[Callable, Callable]:
 
     Importing them takes a fifth of a second, which whoever forks runs does once before.
     """
-    from zeus.device.cpu import get_cpus
-    from zeus.device.gpu import get_gpus
+    logging.getLogger("zeus").setLevel(logging.CRITICAL)  # before its loggers are made, which keep the level of then
+    with redirect_stdout(io.StringIO()):  # a vendor library prints where it isn't installed
+        from zeus.device.cpu import get_cpus
+        from zeus.device.gpu import get_gpus
 
     return get_cpus, get_gpus
 
 
 def _monitor(device: torch.device, host: bool) -> tuple[Any, str]:
     """A zeus monitor over the meters of this device, or None and the reason."""
-    logging.getLogger("zeus").setLevel(logging.CRITICAL)
-    with redirect_stdout(io.StringIO()):  # a vendor library prints where it isn't installed
-        try:
-            get_cpus, get_gpus = finders()
-        except ImportError as error:
-            return None, f"no meter: zeus can't be imported ({error})"
+    try:
+        get_cpus, get_gpus = finders()
+    except ImportError as error:
+        return None, f"no meter: zeus can't be imported ({error})"
+    with redirect_stdout(io.StringIO()):
         gpus = [device.index or 0] if device.type == "cuda" and _count(get_gpus) else []
         cpus = list(range(_count(get_cpus))) if host else []
         if not gpus and not cpus:

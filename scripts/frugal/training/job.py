@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from frugal.data.cache import open_cache
+from frugal.data.cache import DamagedCache, open_cache, set_aside
 from frugal.data.nearby import brought_near
 from frugal.errors import FrugalError
 from frugal.imports import checksums, closure
@@ -53,7 +53,14 @@ def train(job: Job) -> int:
     team, device, notes = join_team(spec.devices, device)
     if team.leads:
         print(f"{spec.path}: {note}", file=sys.stderr)
-    cache = open_cache(brought_near(job.cache, job.scratch) if job.scratch else job.cache)
+    near = brought_near(job.cache, job.scratch) if job.scratch else job.cache
+    try:
+        cache = open_cache(near)
+    except DamagedCache as error:
+        for file in {near, job.cache}:
+            set_aside(file)
+        what = str(error).rpartition("; ")[0]
+        raise FrugalError(f"{what}; run again, and the data set is prepared anew") from error
     followed = read_followed(job.follow) if job.follow else None
     modules = *modules_of(spec.strategy.use, spec.strategy.parameters), module_name("model", spec.model.use)
     code = checksums(closure("train.py", *modules))

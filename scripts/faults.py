@@ -1,0 +1,53 @@
+"""The fault campaign: what is lost to kills, full disks, damaged files and jumping clocks; printed as a table.
+
+python scripts/faults.py --kills 100 --seed 0 --out benchmarks/faults.json
+"""
+
+import argparse
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from frugal.errors import exit_with_one_line
+
+
+def main() -> int:
+    """Run the campaign; the exit status is 1 where anything was lost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100, help="how many processes are killed")
+    parser.add_argument("--seed", type=int, default=0, help="of who is killed and when")
+    parser.add_argument("--only", choices=["kills", "accidents"], help="a part of the campaign")
+    parser.add_argument("--out", type=Path, help="JSON file for the table and what it was made with")
+    options = parser.parse_args()
+    from rich.console import Console
+    from rich.table import Table
+
+    from frugal.atomic import write_json
+    from frugal.faults.accidents import accidents
+    from frugal.faults.kills import kill
+    from frugal.training.record import git_state, versions
+
+    console, outcomes = Console(highlight=False), []
+    console.width = max(console.width, 120)  # so that a log has the same table as a terminal
+    with tempfile.TemporaryDirectory(prefix="frugal-faults-") as folder, console.status("") as status:
+        if options.only != "accidents":
+            outcomes += kill(options.kills, options.seed, Path(folder) / "kills", status.update)
+        if options.only != "kills":
+            outcomes += accidents(Path(folder) / "accidents", status.update)
+    table = Table("fault", "tried", "survived", "lost", "how", title=f"fault campaign, seed {options.seed}")
+    for outcome in outcomes:
+        counts = (None if outcome.tried is None else outcome.tried - outcome.survived,)
+        cells = ["–" if value is None else str(value) for value in (outcome.tried, outcome.survived, *counts)]
+        table.add_row(outcome.fault, *cells, outcome.told)
+    console.print(table)
+    if options.out:
+        command = " ".join(["python", *sys.argv])
+        about = {"command": command, "seed": options.seed, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+        about |= {"git": git_state(), "versions": versions()}
+        write_json(options.out, about | {"faults": [vars(outcome) for outcome in outcomes]})
+    return int(any(outcome.tried != outcome.survived for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)

@@ -1,0 +1,241 @@
+"""Accidents with disks, files and clocks, one after another; each is followed by a plain start of the same command."""
+
+import os
+import shutil
+import struct
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from frugal.faults.checkout import Checkout, Grid
+from frugal.faults.outcome import Outcome, differing
+
+SMALL = Grid(strategies=("full", "ema-4-16"))
+LETTERS = """
+letters:
+  source: idx
+  shape: [1, 12, 12]
+  classes: 10
+  validation: 100
+  options: {folders: [letters], files: [train-images, train-labels, test-images, test-labels]}
+"""
+NO_TMPFS = "a small disk can't be mounted here (it takes root)"
+
+
+def accidents(folder: Path, told: Callable[[str], None]) -> list[Outcome]:
+    """Every accident once, each in a checkout of its own under `folder`; told: hears what is tried."""
+    reference = Checkout(folder / "reference", SMALL)
+    status, said = reference.run()
+    if status:
+        raise RuntimeError(f"the undisturbed grid failed: {said[-1000:]}")
+    expected, found = reference.records(), []
+    for accident in ACCIDENTS:
+        name = (accident.__doc__ or "").splitlines()[0].rstrip(".")
+        told(name)
+        checkout = Checkout(folder / accident.__name__, SMALL)
+        try:
+            said = accident(checkout)
+            wrong = differing(checkout.records(), expected)
+            found.append(Outcome(name, 1, int(not wrong), f"differ: {', '.join(wrong)}" if wrong else said))
+        except Impossible as reason:
+            found.append(Outcome(name, None, None, str(reason)))
+        except AssertionError as reason:
+            found.append(Outcome(name, 1, 0, " ".join(str(reason).split())[-300:]))
+    told("A vanished data folder")
+    found.append(_vanished(folder))
+    return found
+
+
+class Impossible(Exception):
+    """This machine doesn't let us try."""
+
+
+def full_disk(checkout: Checkout) -> str:
+    """A full disk."""
+    with _Disk(checkout, "size=700k") as disk:
+        said = _fails(checkout, "No space left", "disk")
+        disk.remount("size=64m")
+        _completes(checkout)
+        return said
+
+
+def read_only(checkout: Checkout) -> str:
+    """Results that became read-only."""
+    with _Disk(checkout, "size=64m") as disk:
+        disk.remount("ro")
+        said = _fails(checkout, "ead-only", "can't be written")
+        disk.remount("rw")
+        _completes(checkout)
+        return said
+
+
+def damaged_cache(checkout: Checkout) -> str:
+    """A damaged block of a cache."""
+    _completes(checkout)
+    _flip(checkout.results / "data/digits/train_images.npy")
+    shutil.rmtree(checkout.results / "runs/compression/digits/cnn-small/ema-4-16")
+    said = _fails(checkout, "is damaged")
+    _completes(checkout)
+    return said
+
+
+def damaged_checkpoint(checkout: Checkout) -> str:
+    """A damaged checkpoint of a run that was killed."""
+    run = checkout.results / "runs/compression/digits/cnn-small/full/seed-0"
+    snakemake = checkout.start()
+    while len(list(run.glob("checkpoints/*/step-*.pt"))) < 2:
+        assert snakemake.poll() is None, "it ended before it had two checkpoints"
+        time.sleep(0.005)
+    for process in checkout.trainers()[0]:
+        process.kill()
+    snakemake.wait()
+    _flip(sorted(run.glob("checkpoints/*/step-*.pt"))[-1])
+    _completes(checkout)
+    log = (run / "train.log").read_text()
+    assert "is damaged" in log, f"the log of the run says nothing: {log}"
+    return "warned of in the run's log; the one before it was used"
+
+
+def damaged_record(checkout: Checkout) -> str:
+    """A record cut short."""
+    _completes(checkout)
+    file = checkout.results / "runs/compression/digits/cnn-small/ema-4-16/seed-0/metrics.json"
+    whole = file.read_text()
+    file.write_text(whole[: len(whole) // 2])
+    _completes(checkout)
+    audit = (checkout.results / "tables/compression/audit.csv").read_text()
+    assert "metrics.json" in audit, f"the audit doesn't name it: {audit}"
+    file.unlink()
+    _completes(checkout)
+    assert file.read_text() == whole, "the record made again is another"
+    return "named and left out of the tables; once removed, made again from its checkpoint, the same to the byte"
+
+
+def two_at_once(checkout: Checkout) -> str:
+    """Two Snakemakes at once."""
+    first = checkout.start()
+    while not list((checkout.folder / ".snakemake/locks").glob("*")):
+        assert first.poll() is None, "the first ended before it locked anything"
+        time.sleep(0.01)
+    second = checkout.start(checkout.folder / "second.log")
+    assert second.wait() != 0, "the second ran beside the first"
+    said = (checkout.folder / "second.log").read_text()
+    assert "locked" in said.lower() or "lock" in said.lower(), said
+    assert first.wait() == 0, "the first failed"
+    return "the second stopped: the folder is locked"
+
+
+def clock(checkout: Checkout) -> str:
+    """A clock that jumped a day ahead while the cache was made, and a day back for a record."""
+    _completes(checkout)
+    day = 24 * 3600
+    for file, seconds in (
+        (checkout.results / "data/digits/manifest.json", day),
+        *((f, -day) for f in _records(checkout)),
+    ):
+        os.utime(file, (time.time() + seconds, time.time() + seconds))
+    before = checkout.finished()
+    _completes(checkout)
+    again = [p for p, figures in checkout.finished().items() if figures["train_seconds"] != before[p]["train_seconds"]]
+    assert not again, f"trained again: {again}"
+    return "the runs were asked for again and their checkpoints answered; nothing was trained twice"
+
+
+ACCIDENTS = (full_disk, read_only, damaged_cache, damaged_checkpoint, damaged_record, two_at_once, clock)
+
+
+def _vanished(folder: Path) -> Outcome:
+    """A data folder that is not there, then there, then gone again."""
+    name = "A vanished data folder"
+    undisturbed = Checkout(folder / "vanished-reference", _letters(folder / "vanished-reference"))
+    disturbed = Checkout(folder / "vanished", _letters(folder / "vanished"))
+    for checkout in (undisturbed, disturbed):
+        with open(checkout.folder / "config/datasets.yaml", "a") as file:
+            file.write(LETTERS)
+        _write_letters(checkout.folder / "data/letters")
+    try:
+        _completes(undisturbed)
+        (disturbed.folder / "data").rename(disturbed.folder / "elsewhere")
+        said = _fails(disturbed, "letters")
+        (disturbed.folder / "elsewhere").rename(disturbed.folder / "data")
+        _completes(disturbed)
+        shutil.rmtree(disturbed.folder / "data")
+        shutil.rmtree(disturbed.results / "runs/compression/letters/cnn-small/full")
+        _completes(disturbed)
+    except AssertionError as reason:
+        return Outcome(name, 1, 0, " ".join(str(reason).split())[-300:])
+    wrong = differing(disturbed.records(), undisturbed.records())
+    return Outcome(
+        name, 1, int(not wrong), f"differ: {', '.join(wrong)}" if wrong else f"{said}; once cached, not missed"
+    )
+
+
+def _letters(folder: Path) -> Grid:
+    return Grid(strategies=("full", "ema-4-16"), dataset="letters", data=str(folder / "data"))
+
+
+def _write_letters(folder: Path) -> None:
+    """Digits of scikit-learn in the format of MNIST."""
+    from sklearn.datasets import load_digits
+
+    folder.mkdir(parents=True)
+    bunch = load_digits()
+    images = np.pad(np.rint(bunch.images * 255 / 16), ((0, 0), (2, 2), (2, 2)))
+    for split, part in (("train", slice(0, 900)), ("test", slice(900, 1200))):
+        for what, array in (("images", images[part]), ("labels", bunch.target[part])):
+            head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+            (folder / f"{split}-{what}").write_bytes(head + array.astype(np.uint8).tobytes())
+
+
+def _completes(checkout: Checkout) -> None:
+    status, said = checkout.run()
+    assert status == 0, f"a plain start failed: {said[-600:]}"
+
+
+def _fails(checkout: Checkout, *reasons: str) -> str:
+    """The one line that says why, of those that name a reason."""
+    status, said = checkout.run()
+    assert status != 0, "it went on as if nothing were"
+    lines = [line.strip() for line in said.splitlines() if any(reason in line for reason in reasons)]
+    assert lines, f"it doesn't say why: {said[-600:]}"
+    ours = [line for line in lines if line.startswith("frugal: ")] or lines
+    return ours[0].removeprefix("frugal: ").replace(str(checkout.folder) + "/", "")
+
+
+def _records(checkout: Checkout) -> list[Path]:
+    return list(checkout.results.glob("runs/*/*/*/*/seed-*/metrics.json"))
+
+
+def _flip(file: Path) -> None:
+    """Turn over every bit of a byte in the middle of a file."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+
+
+class _Disk:
+    """A small disk in memory under a checkout's results. Raises Impossible where it can't be mounted."""
+
+    def __init__(self, checkout: Checkout, options: str) -> None:
+        self.at, self.options = checkout.folder / "results", options
+
+    def __enter__(self) -> "_Disk":
+        self.at.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", self.options, "tmpfs", str(self.at)]
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+            raise Impossible(NO_TMPFS)
+        return self
+
+    def remount(self, options: str) -> None:
+        """Change how it is mounted."""
+        subprocess.run(["mount", "-o", f"remount,{options}", str(self.at)], check=True, capture_output=True)
+
+    def __exit__(self, *_: object) -> None:
+        kept = self.at.with_name("kept")
+        shutil.copytree(self.at, kept)
+        subprocess.run(["umount", "-l", str(self.at)], check=True, capture_output=True)
+        self.at.rmdir()
+        kept.rename(self.at)

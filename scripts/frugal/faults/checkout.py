@@ -1,0 +1,122 @@
+"""A checkout of its own, in which things may go wrong."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parents[3]
+PARTS = ("workflow", "config", "scripts", "notebooks", "envs")
+MEASURED = ("_seconds", "peak_memory", "energy")  # of a record, what differs from one undisturbed run to the next
+TABLES = "results/demo/tables/compression/summary.csv"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Runs of the compression study. strategies: `random-4-16` follows `ema-4-16`; grouped: all runs in one job."""
+
+    strategies: tuple[str, ...] = ("full", "ema-4-16", "random-4-16")
+    seeds: int = 1
+    epochs: int = 3
+    grouped: bool = False
+    dataset: str = "digits"
+    data: str | None = None
+
+    def options(self) -> list[str]:
+        """The grid as `--config` of Snakemake; a checkpoint is written every fifth of a second."""
+        override = {
+            **{"strategies": list(self.strategies), "seeds": self.seeds, "recipe": {"epochs": self.epochs}},
+            **{"grouped": self.grouped, "datasets": [self.dataset], "models": ["cnn-small"]},
+        }
+        data = [f"data={self.data}"] if self.data else []
+        return [
+            "studies=[compression]",
+            "checkpoint_seconds=0.2",
+            "device=cpu",
+            f"override={json.dumps(override)}",
+            *data,
+        ]
+
+
+class Checkout:
+    """A copy of the repository in `folder`, and Snakemake in it."""
+
+    def __init__(self, folder: Path, grid: Grid) -> None:
+        self.folder, self.grid = folder, grid
+        for part in PARTS:
+            shutil.copytree(
+                ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+            )
+
+    @property
+    def results(self) -> Path:
+        """results/demo"""
+        return self.folder / "results" / "demo"
+
+    def start(self, log: Path | None = None) -> subprocess.Popen:
+        """Snakemake on its way to the study's tables, with two cores. log: where it writes; by default snakemake.log."""
+        with open(log or self.folder / "snakemake.log", "w") as file:
+            return subprocess.Popen(self._command(), cwd=self.folder, env=_environment(), stdout=file, stderr=file)
+
+    def run(self) -> tuple[int, str]:
+        """The same to its end: exit status, and what it said with the logs of failed jobs."""
+        status = self.start().wait()
+        return status, (self.folder / "snakemake.log").read_text()
+
+    def unlock(self) -> None:
+        """What a user does after Snakemake was killed."""
+        subprocess.run(
+            [*self._command(), "--unlock"], cwd=self.folder, env=_environment(), capture_output=True, check=True
+        )
+
+    def _command(self) -> list[str]:
+        snakemake = Path(sys.executable).parent / "snakemake"
+        return [str(snakemake), "--cores", "2", TABLES, "--config", *self.grid.options()]
+
+    def trainers(self) -> tuple[list[psutil.Process], list[psutil.Process]]:
+        """Processes that train here now, whoever started them: those of jobs, and forks of these."""
+        mine = {}
+        for process in psutil.process_iter(["pid", "ppid", "cmdline"]):
+            try:
+                if "scripts/train.py" in (process.info["cmdline"] or []) and process.cwd() == str(self.folder):
+                    mine[process.pid] = process
+            except psutil.Error:  # it ended meanwhile
+                continue
+        forks = [process for process in mine.values() if process.info["ppid"] in mine]
+        return [process for process in mine.values() if process not in forks], forks
+
+    def wait_for_trainers(self) -> None:
+        """Until every process that trains here has ended, orphans of a killed Snakemake among them."""
+        psutil.wait_procs([process for group in self.trainers() for process in group])
+
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """metrics.json of every finished run, by its path among the runs."""
+        runs = self.results / "runs"
+        found = {}
+        for file in sorted(runs.glob("*/*/*/*/seed-*/metrics.json")):
+            try:
+                found[str(file.parent.relative_to(runs))] = json.loads(file.read_text())
+            except (OSError, ValueError):  # damaged, or gone while it is made again
+                continue
+        return found
+
+    def records(self) -> dict[str, tuple]:
+        """Of every finished run what must not differ from an undisturbed one: its figures but times, every single loss."""
+        runs = self.results / "runs"
+        return {
+            path: (
+                {key: value for key, value in figures.items() if not any(part in key for part in MEASURED)},
+                (runs / path / "iterations.csv").read_text(),
+            )
+            for path, figures in self.finished().items()
+        }
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key not in ("FRUGAL_DATA", "PYTHONPATH")}
