@@ -122,7 +122,7 @@ def set_aside(manifest: Path) -> None:
 def open_cache(manifest: Path) -> Cache:
     """Open a cache and verify all of it: the manifest against its checksum, each file's size, header and sha256.
 
-    Raises DamagedCache naming the file that is missing or damaged, FrugalError for one that can't be read.
+    Raises FrugalError for a file that can't be read, DamagedCache for one that is missing or not what was written.
     """
     manifest = Path(manifest)
     again = f"remove {manifest.parent} and run again"
