@@ -9,7 +9,9 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from frugal.errors import exit_with_one_line
+from frugal.errors import FrugalError, exit_with_one_line
+from frugal.faults.accidents import NAMES, accidents
+from frugal.registry import did_you_mean
 
 
 def main() -> int:
@@ -17,24 +19,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100, help="how many processes are killed")
     parser.add_argument("--seed", type=int, default=0, help="of who is killed and when")
-    parser.add_argument("--only", choices=["kills", "accidents"], help="a part of the campaign")
+    parser.add_argument(
+        "--accidents", nargs="*", help=f"which of {', '.join(NAMES)}; by default all, without names none"
+    )
     parser.add_argument("--out", type=Path, help="JSON file for the table and what it was made with")
     options = parser.parse_args()
+    chosen = NAMES if options.accidents is None else options.accidents
+    if unknown := set(chosen) - set(NAMES):
+        raise FrugalError(f"unknown accident {min(unknown)!r}; {did_you_mean(min(unknown), NAMES)}")
     from rich.console import Console
     from rich.table import Table
 
     from frugal.atomic import write_json
-    from frugal.faults.accidents import accidents
     from frugal.faults.kills import kill
     from frugal.training.record import git_state, versions
 
     console, outcomes = Console(highlight=False), []
     console.width = max(console.width, 120)  # so that a log has the same table as a terminal
     with tempfile.TemporaryDirectory(prefix="frugal-faults-") as folder, console.status("") as status:
-        if options.only != "accidents":
+        if options.kills:
             outcomes += kill(options.kills, options.seed, Path(folder) / "kills", status.update)
-        if options.only != "kills":
-            outcomes += accidents(Path(folder) / "accidents", status.update)
+        if chosen:
+            outcomes += accidents(chosen, Path(folder) / "accidents", status.update)
     table = Table("fault", "tried", "survived", "lost", "how", title=f"fault campaign, seed {options.seed}")
     for outcome in outcomes:
         counts = (None if outcome.tried is None else outcome.tried - outcome.survived,)

@@ -5,7 +5,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from frugal.analysis.statistics import BETTER, EQUAL, UNDECIDED, WORSE, corrected, holm, intervals, paired, verdict
+from frugal.analysis.statistics import (
+    BETTER,
+    EQUAL,
+    NO_SPREAD,
+    UNDECIDED,
+    WORSE,
+    corrected,
+    holm,
+    intervals,
+    paired,
+    verdict,
+)
 
 shares = st.floats(-1, 1)
 
@@ -35,7 +46,7 @@ def test_differences_are_paired_by_seed_whatever_the_order():
     assert saved["accuracy"].tolist() == pytest.approx([1 - 0.51 / 0.5, 1 - 0.61 / 0.6, 1 - 0.81 / 0.8])
 
 
-@given(low=shares, width=st.floats(0, 1), margin=st.floats(0, 0.2))
+@given(low=shares, width=st.floats(1e-9, 1), margin=st.floats(0, 0.2))
 def test_verdict_claims_only_what_the_whole_interval_allows(low, width, margin):
     high = low + width
     assume(low != -margin)
@@ -45,6 +56,15 @@ def test_verdict_claims_only_what_the_whole_interval_allows(low, width, margin):
     assert (name == WORSE) == (low < -margin and high < -margin)
     assert (name == UNDECIDED) == (low < -margin <= high)
     assert reason
+
+
+@pytest.mark.parametrize("difference", [0.017, 0.0, -0.3])
+def test_seeds_that_agree_to_the_last_digit_decide_nothing(difference):
+    assert verdict(difference, difference, 0.02) == (UNDECIDED, NO_SPREAD)
+    runs = pd.DataFrame({"strategy": ["a", "a", "b", "b"], "all": 0, "d": [difference, difference, 0.5, 0.500001]})
+    found = corrected(runs, "d", ["all", "strategy"], ["all"], 0.02)
+    assert found["verdict_corrected"].tolist() == [UNDECIDED, BETTER]
+    assert found.loc[(0, "a"), ["p_better", "p_equal", "p_worse"]].isna().all()
 
 
 def test_one_seed_decides_nothing():

@@ -23,6 +23,15 @@ def test_a_finished_study_has_nothing_to_do(finished):
     assert finished.planned() == {}
 
 
+def test_a_record_that_was_removed_is_made_again(finished):
+    record = finished.folder / "results/demo/runs/compression/digits/cnn-small/full/seed-0/metrics.json"
+    aside = record.rename(record.with_name("aside"))
+    try:
+        assert finished.planned() == {"train": 1, **AFTER_TRAINING}
+    finally:
+        aside.rename(record)
+
+
 def test_touching_every_file_changes_nothing(finished):
     later = time.time()
     for part in ("scripts", "config", "notebooks", "workflow"):

@@ -145,16 +145,14 @@ def history_followed(wildcards):
     )
 
 
+def records(study):
+    """The record of every run a study lists: of its files the one that is written last. All five would triple planning."""
+    names = ("study", "dataset", "model", "strategy", "seed")
+    return [RECORD[0].format(**dict(zip(names, (study, *run)))) for run in CELLS[study]]
+
+
 def records_of_study(wildcards):
-    """The record of every run the study lists: of its files the one that is written last. All five would triple planning."""
-    names = ("dataset", "model", "strategy", "seed")
-    columns = dict(zip(names, zip(*CELLS[wildcards.study])))
-    return expand(
-        RECORD[0],
-        zip,
-        study=[wildcards.study] * len(CELLS[wildcards.study]),
-        **columns,
-    )
+    return records(wildcards.study)
 
 
 def measurements_of_study(wildcards):

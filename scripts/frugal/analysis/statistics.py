@@ -17,6 +17,7 @@ WORSE = "worse"
 UNDECIDED = "undecided"
 BASELINE = "baseline"
 NO_INTERVAL = "one seed gives no interval; run at least two, better five"
+NO_SPREAD = "every seed differs by exactly as much, so how far seeds scatter is unknown; run more of them"
 UNPAIRED = "fewer than two seeds that the baseline has too; run the missing ones"
 
 
@@ -60,6 +61,8 @@ def verdict(low: float, high: float, margin: float) -> tuple[str, str]:
     """
     if np.isnan(low) or np.isnan(high):
         return UNDECIDED, NO_INTERVAL
+    if np.isclose(low, high, rtol=0, atol=1e-12):  # two seeds on a small test set come to that by chance
+        return UNDECIDED, NO_SPREAD
     if low > 0:
         return BETTER, "the whole interval lies above zero"
     if low >= -margin:
@@ -72,7 +75,9 @@ def verdict(low: float, high: float, margin: float) -> tuple[str, str]:
 
 
 def p_above(values: pd.DataFrame, column: str, by: list[str], bound: float) -> pd.Series:
-    """One-sided t-test per group: how likely is a mean this high if the true one is at most `bound`; null below two seeds.
+    """One-sided t-test per group: how likely is a mean this high if the true one is at most `bound`.
+
+    Null below two seeds, and where all seeds agree to the last digit, which tells nothing of how far they scatter.
 
     values: one row per seed, with the columns `by` and the numbers in `column`
     """
@@ -81,11 +86,9 @@ def p_above(values: pd.DataFrame, column: str, by: list[str], bound: float) -> p
     complete = groups.count().eq(count) & (count > 1)
     above = groups.mean() - bound
     error = groups.std(ddof=1) / np.sqrt(count)
-    statistic = (above / error.where(error > 0)).where(
-        error > 0, np.sign(above) * np.inf
-    )  # 0 * inf is null: no evidence
-    found = pd.Series(stats.t.sf(statistic.fillna(0), np.maximum(count - 1, 1)), index=above.index)
-    return found.where(complete)
+    scatters = error > 1e-12
+    found = pd.Series(stats.t.sf(above / error.where(scatters), np.maximum(count - 1, 1)), index=above.index)
+    return found.where(complete & scatters)
 
 
 def holm(p: pd.Series) -> pd.Series:

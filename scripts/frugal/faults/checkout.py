@@ -59,25 +59,27 @@ class Checkout:
         """results/demo"""
         return self.folder / "results" / "demo"
 
-    def start(self, log: Path | None = None) -> subprocess.Popen:
-        """Snakemake on its way to the study's tables, with two cores. log: where it writes; by default snakemake.log."""
+    def start(self, target: str = TABLES, log: Path | None = None) -> subprocess.Popen:
+        """Snakemake on its way to a file, by default the study's tables. log: where it writes, by default snakemake.log."""
         with open(log or self.folder / "snakemake.log", "w") as file:
-            return subprocess.Popen(self._command(), cwd=self.folder, env=_environment(), stdout=file, stderr=file)
+            return subprocess.Popen(
+                self._command(target), cwd=self.folder, env=_environment(), stdout=file, stderr=file
+            )
 
-    def run(self) -> tuple[int, str]:
+    def run(self, target: str = TABLES) -> tuple[int, str]:
         """The same to its end: exit status, and what it said with the logs of failed jobs."""
-        status = self.start().wait()
+        status = self.start(target).wait()
         return status, (self.folder / "snakemake.log").read_text()
 
     def unlock(self) -> None:
         """What a user does after Snakemake was killed."""
         subprocess.run(
-            [*self._command(), "--unlock"], cwd=self.folder, env=_environment(), capture_output=True, check=True
+            [*self._command(TABLES), "--unlock"], cwd=self.folder, env=_environment(), capture_output=True, check=True
         )
 
-    def _command(self) -> list[str]:
+    def _command(self, target: str) -> list[str]:
         snakemake = Path(sys.executable).parent / "snakemake"
-        return [str(snakemake), "--cores", "2", TABLES, "--config", *self.grid.options()]
+        return [str(snakemake), "--cores", "2", target, "--config", *self.grid.options()]
 
     def trainers(self) -> tuple[list[psutil.Process], list[psutil.Process]]:
         """Processes that train here now, whoever started them: those of jobs, and forks of these."""

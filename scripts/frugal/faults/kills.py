@@ -9,60 +9,49 @@ from pathlib import Path
 import psutil
 
 from frugal.faults.checkout import Checkout, Grid
-from frugal.faults.outcome import Outcome, differing
-
-ROUNDS = 2  # grids at a time are alternately grouped, whose runs are forks, and not
+from frugal.faults.outcome import Outcome, differing, seconds
 
 
 def kill(count: int, seed: int, folder: Path, told: Callable[[str], None]) -> list[Outcome]:
     """Kill `count` processes in all; returns an outcome for each kind of victim, and one for what all rounds left.
 
-    A round is a grid from nothing to its tables; when it gets there before the kills are used up, another begins.
+    A round is a grid from nothing to its tables, of runs that are jobs or, every other time, forks of one job; when it
+    gets there before the kills are used up, another begins.
     """
-    draw, kills, lost, wrong, rounds = random.Random(seed), Counter(), [], [], 0
-    references = {grouped: _undisturbed(folder / f"reference-{grouped}", grouped) for grouped in (False, True)}
+    draw, kills, references, problems, rounds = random.Random(seed), Counter(), {}, {}, 0
     while sum(kills.values()) < count:
-        grouped = rounds % 2 == 1
-        checkout = Checkout(folder / f"round-{rounds}", _grid(grouped))
-        seen: dict[str, dict] = {}
-        while True:
+        grid = Grid(seeds=2 if count > 10 else 1, epochs=60, grouped=rounds % 2 == 1)
+        if grid not in references:
+            told("the undisturbed grid")
+            references[grid] = _undisturbed(folder / f"reference-{len(references)}", grid)
+        rounds += 1
+        checkout, finished, status = Checkout(folder / f"round-{rounds}", grid), {}, None
+        problems[rounds] = []
+        while status != 0:
             left = count - sum(kills.values())
             status = _start_and_kill(checkout, draw, left, kills)
-            told(f"round {rounds + 1}, {sum(kills.values())} of {count} killed")
-            now = checkout.finished()
-            lost += [path for path in seen if path in now and now[path]["train_seconds"] != seen[path]["train_seconds"]]
-            seen |= now
-            if status == 0:
+            told(f"round {rounds}, {sum(kills.values())} of {count} killed")
+            now = seconds(checkout.finished())
+            again = [path for path in finished if path in now and now[path] != finished[path]]
+            problems[rounds] += [f"{path} was trained again" for path in again]
+            finished |= now
+            if status and left <= 0:  # undisturbed and yet it failed
+                problems[rounds].append((checkout.folder / "snakemake.log").read_text()[-500:])
                 break
-            if left <= 0:  # undisturbed and yet it failed
-                wrong.append(
-                    f"round {rounds + 1} doesn't end: {(checkout.folder / 'snakemake.log').read_text()[-500:]}"
-                )
-                break
-        wrong += [f"round {rounds + 1}: {path}" for path in differing(checkout.records(), references[grouped])]
-        rounds += 1
-    found = [
+        differ = differing(checkout.records(), references[grid])
+        problems[rounds] += [f"the record of {path} is not the undisturbed one" for path in differ]
+    victims = [
         Outcome(f"kill -9 of {victim}", number, number, "the grid was started again and went on")
         for victim, number in sorted(kills.items())
     ]
-    told_of = "; ".join(dict.fromkeys([*(f"trained again: {path}" for path in lost), *wrong]))
-    found.append(
-        Outcome(
-            "a grid after all of its kills",
-            rounds,
-            rounds - len({text.split(":")[0] for text in wrong}) - bool(lost),
-            told_of or "records equal the undisturbed ones; no finished run was trained again",
-        )
-    )
-    return found
+    lost = [f"round {number}: {problem}" for number, found in problems.items() for problem in found]
+    fine = "records equal the undisturbed ones; no finished run was trained again"
+    intact = sum(not found for found in problems.values())
+    return [*victims, Outcome("a grid after all of its kills", rounds, intact, "; ".join(lost) or fine)]
 
 
-def _grid(grouped: bool) -> Grid:
-    return Grid(seeds=2, epochs=60, grouped=grouped)
-
-
-def _undisturbed(folder: Path, grouped: bool) -> dict[str, tuple]:
-    checkout = Checkout(folder, _grid(grouped))
+def _undisturbed(folder: Path, grid: Grid) -> dict[str, tuple]:
+    checkout = Checkout(folder, grid)
     status, said = checkout.run()
     if status:
         raise RuntimeError(f"the undisturbed grid failed: {said[-1000:]}")

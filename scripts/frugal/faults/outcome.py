@@ -1,6 +1,7 @@
 """What became of one kind of fault."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -16,3 +17,8 @@ class Outcome:
 def differing(found: dict[str, tuple], expected: dict[str, tuple]) -> list[str]:
     """Runs whose record isn't the expected one, missing and foreign ones among them."""
     return sorted(path for path in found.keys() | expected.keys() if found.get(path) != expected.get(path))
+
+
+def seconds(finished: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Seconds of training of each finished run: one that was trained again would take others."""
+    return {path: figures["train_seconds"] for path, figures in finished.items()}
