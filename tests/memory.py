@@ -1,4 +1,4 @@
-"""Checkpoints that are kept in memory, through the same serialisation as those on disk."""
+"""Checkpoints that are kept in memory."""
 
 import io
 
@@ -6,7 +6,7 @@ import torch
 
 
 class Memory:
-    """content: the last one saved, as bytes."""
+    """Through the same serialisation as those on disk. content: the last one saved, as bytes."""
 
     def __init__(self, content=None):
         self.content = content
@@ -18,3 +18,15 @@ class Memory:
 
     def load(self):
         return self.content and torch.load(io.BytesIO(self.content), weights_only=True)
+
+
+class Kept:
+    """The last saved state, as it was."""
+
+    content = None
+
+    def save(self, _, state):
+        self.content = state
+
+    def load(self):
+        return self.content

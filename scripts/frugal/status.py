@@ -13,9 +13,8 @@ from pathlib import Path
 from frugal.study import Study
 
 STATES = ("done", "running", "failed", "stopped", "waiting")
-SILENT = (
-    300.0  # seconds without a sign of life after which a run is taken for dead; one comes every five but in evaluation
-)
+# Seconds without a sign of life after which a run is taken for dead; one comes every five but in evaluation.
+SILENT = 300.0
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,8 @@ def status_of_run(folder: Path, results: Path, now: float) -> RunStatus:
     last, written = _last_line(log)
     beat, beaten = _beat(folder / "progress.json")
     alive = now - max(written or 0.0, beaten or 0.0) < SILENT
-    if written is None or last.startswith(
-        "{"
-    ):  # never begun; or trained, and its record is made from the checkpoint again
+    trained = last.startswith("{")  # and its record, which is gone, is made from the checkpoint again
+    if written is None or trained:
         return RunStatus(path, "waiting")
     if "stopped by SIG" in last:
         return RunStatus(path, "stopped", why=f"{last.removeprefix('frugal: ')}; {log}")

@@ -19,22 +19,11 @@ from frugal.data.listing import Listing
 from frugal.errors import FrugalError
 from frugal.training.interrupt import Interrupted
 from frugal.training.record import metrics
+from memory import Kept
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
 COUNTED = ("bytes_read", "compression_ratio", "fingerprint")  # what of a record says how it was read
-
-
-class Kept:
-    """The last saved state, as it was."""
-
-    content = None
-
-    def save(self, _, state):
-        self.content = state
-
-    def load(self):
-        return self.content
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The strategies sparse, rigl and narrow in whole runs."""
 
-import io
 import os
 import signal
 
@@ -14,6 +13,7 @@ from frugal.errors import FrugalError
 from frugal.measure.weights import weights_of
 from frugal.training.interrupt import Interrupted
 from frugal.training.record import metrics
+from memory import Memory
 
 RUNS = {
     "random": tiny.spec("sparse", recipe={"optimizer": "adam", "learning_rate": 0.01}),
@@ -23,21 +23,6 @@ RUNS = {
     "narrow": tiny.spec("narrow", match=0.5),
 }
 FEW = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-class Memory:
-    """Checkpoints that are kept in memory, through the same serialisation."""
-
-    def __init__(self, content=None):
-        self.content = content
-
-    def save(self, steps, state):
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        self.content = buffer.getvalue()
-
-    def load(self):
-        return self.content and torch.load(io.BytesIO(self.content), weights_only=True)
 
 
 def stopped_after(digits, run, step):

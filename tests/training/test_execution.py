@@ -22,23 +22,12 @@ from frugal.training import precision, residency
 from frugal.training.forward import Forward, compile_mode
 from frugal.training.interrupt import Interrupted
 from frugal.training.record import metrics
+from memory import Kept
 
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
 AUGMENTED = {"augment": {"crop_padding": 1, "flip": True}}
-
-
-class Kept:
-    """The last saved state, as it was."""
-
-    content = None
-
-    def save(self, _, state):
-        self.content = state
-
-    def load(self):
-        return self.content
 
 
 def finished(cache, run, **options):

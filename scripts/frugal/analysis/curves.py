@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from frugal.analysis.comparison import Comparison
 from frugal.analysis.costs import COSTS
-from frugal.analysis.labels import name_ends, remark
+from frugal.analysis.labels import legend, name_ends, remark
 from frugal.analysis.theme import Look
 from frugal.analysis.tradeoff import stretch_accuracy, ticks_for_accuracy
 
@@ -75,7 +75,7 @@ def epochs(compared: Comparison, look: Look) -> Figure:
         axes.margins(x=0.01)
     for axes in panels if look.narrow else panels[2:]:
         axes.set_xlabel("epoch")
-    _legend(figure, panels[0], look)
+    legend(figure, panels[0], look)
     return figure
 
 
@@ -102,7 +102,7 @@ def accuracy_by_cost(compared: Comparison, look: Look) -> Figure:
     axes.set_xlabel(f"{cost.axis.removesuffix(' in training')} so far")
     axes.set_ylabel(f"{TOLD[compared.curve]} accuracy")
     remark(axes, look, "further left at the same height is better; dashed: controls; a marker ends each curve")
-    _legend(figure, axes, look)
+    legend(figure, axes, look)
     return figure
 
 
@@ -126,13 +126,3 @@ def _line(
     )
     width = 1.2 if strategy == study.baseline else 1.7
     axes.plot(x, band["mean"], color=colour, linewidth=width, label=strategy, **style, **marks)
-
-
-def _legend(figure: Figure, axes: Axes, look: Look) -> None:
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="outside upper left",
-        ncols=2 if look.narrow else 5,
-        fontsize="small",
-        handlelength=2.4,
-    )

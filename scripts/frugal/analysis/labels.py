@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from frugal.analysis.theme import Look
@@ -126,3 +127,14 @@ def name_ends(axes: Axes, ends: list[tuple[str, float, float]], look: Look) -> N
 def remark(axes: Axes, look: Look, text: str) -> None:
     """How to read a figure, above it, where it covers no data."""
     axes.set_title(look.lines(text), fontweight="normal", fontsize="medium", color=look.faint)
+
+
+def legend(figure: Figure, axes: Axes, look: Look) -> None:
+    """The names of what is drawn in `axes`, above the whole figure."""
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside upper left",
+        ncols=2 if look.narrow else 5,
+        fontsize="small",
+        handlelength=2.4,
+    )

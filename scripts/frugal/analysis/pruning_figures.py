@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from frugal.analysis.comparison import Comparison
+from frugal.analysis.labels import legend
 from frugal.analysis.theme import Look
 
 WIDTH = "width_"
@@ -37,7 +38,7 @@ def shrinking(compared: Comparison, look: Look) -> Figure:
         axes.set_title(title)
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(ticker.EngFormatter(sep="\N{THIN SPACE}"))
-    _legend(figure, panels[0], look)
+    legend(figure, panels[0], look)
     return figure
 
 
@@ -47,7 +48,7 @@ def epoch_seconds(compared: Comparison, look: Look) -> Figure:
     _lines(axes, compared, look, seconds_by_epoch(compared))
     axes.set_ylim(bottom=0)
     axes.set_ylabel("seconds of training per epoch")
-    _legend(figure, axes, look)
+    legend(figure, axes, look)
     return figure
 
 
@@ -119,13 +120,3 @@ def _lines(axes: Axes, compared: Comparison, look: Look, bands: dict[str, pd.Dat
         axes.plot(band.index, band["mean"], color=colour, label=strategy, **style, **mark)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
     axes.set_xlabel("epoch")
-
-
-def _legend(figure: Figure, axes: Axes, look: Look) -> None:
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="outside upper left",
-        ncols=2 if look.narrow else 5,
-        fontsize="small",
-        handlelength=2.4,
-    )
