@@ -99,8 +99,7 @@ def parameters(kind: str, use: str) -> dict[str, Parameter]:
 
     Of a strategy the fields of its one class, of a model the keyword-only arguments of `build`, of a source those of `read`.
     """
-    module = module_name(kind, use)
-    tree = ast.parse((ROOM / KINDS[kind] / f"{use}.py").read_text())
+    module, tree = module_name(kind, use), _tree(kind, use)
     found = (
         _fields(tree, module) if kind == "strategy" else _keywords(tree, module, "build" if kind == "model" else "read")
     )
@@ -121,10 +120,7 @@ def modules_of(use: str, given: dict[str, Any]) -> tuple[str, ...]:
 @cache
 def decides(use: str) -> tuple[str, ...]:
     """What a strategy has the say in: the constant `decides` of its class, none where there is none."""
-    module = module_name("strategy", use)
-    body = _class(ast.parse((ROOM / KINDS["strategy"] / f"{use}.py").read_text()), module).body
-    found = [n.value for n in body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "decides"]
-    return ast.literal_eval(found[0]) if found else ()
+    return _constant(_class(_tree("strategy", use), module_name("strategy", use)).body, "decides", ())
 
 
 def _class(tree: ast.Module, module: str) -> ast.ClassDef:
@@ -156,37 +152,41 @@ def _keywords(tree: ast.Module, module: str, function: str) -> list[Parameter]:
 @cache
 def data_kind(kind: str, use: str) -> str:
     """Which kind of data a source gives or a model takes: the constant KIND of its file, "image" where there is none."""
-    module_name(kind, use)
-    tree = ast.parse((ROOM / KINDS[kind] / f"{use}.py").read_text())
-    found = [n.value for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "KIND"]
-    return ast.literal_eval(found[0]) if found else "image"
+    return _constant(_tree(kind, use).body, "KIND", "image")
 
 
 @cache
 def data_task(source: str) -> str:
     """What a source's samples are asked for: the constant TASK of its file, "classification" where there is none."""
-    module_name("source", source)
-    tree = ast.parse((ROOM / KINDS["source"] / f"{source}.py").read_text())
-    found = [n.value for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "TASK"]
-    return ast.literal_eval(found[0]) if found else "classification"
+    return _constant(_tree("source", source).body, "TASK", "classification")
 
 
 @cache
 def takes_task(model: str) -> bool:
     """Whether a model's `build` is told the task, and so can do others than classification."""
-    module_name("model", model)
-    tree = ast.parse((ROOM / KINDS["model"] / f"{model}.py").read_text())
-    builds = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "build")
-    return any(argument.arg == "task" for node in builds for argument in node.args.args)
+    return _takes("model", model, "build", "task")
 
 
 @cache
 def uses_threads(source: str) -> bool:
     """Whether a source's `read` takes, after the two folders, the number of cores it may use."""
-    module_name("source", source)
-    tree = ast.parse((ROOM / KINDS["source"] / f"{source}.py").read_text())
-    reads = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "read")
-    return any(argument.arg == "threads" for node in reads for argument in node.args.args)
+    return _takes("source", source, "read", "threads")
+
+
+def _tree(kind: str, use: str) -> ast.Module:
+    """The source of a name, parsed. Raises FrugalError for one that there isn't."""
+    module_name(kind, use)
+    return ast.parse((ROOM / KINDS[kind] / f"{use}.py").read_text())
+
+
+def _constant(body: list[ast.stmt], name: str, default: Any) -> Any:
+    found = [n.value for n in body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == name]
+    return ast.literal_eval(found[0]) if found else default
+
+
+def _takes(kind: str, use: str, function: str, argument: str) -> bool:
+    found = (n for n in _tree(kind, use).body if isinstance(n, ast.FunctionDef) and n.name == function)
+    return any(taken.arg == argument for node in found for taken in node.args.args)
 
 
 def check(kind: str, use: str, given: dict[str, Any], where: str) -> dict[str, Any]:
