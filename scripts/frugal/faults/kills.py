@@ -20,7 +20,8 @@ def kill(count: int, seed: int, folder: Path, told: Callable[[str], None]) -> li
     """
     draw, kills, references, problems, rounds = random.Random(seed), Counter(), {}, {}, 0
     while sum(kills.values()) < count:
-        grid = Grid(seeds=2 if count > 10 else 1, epochs=60, grouped=rounds % 2 == 1)
+        large = count > 10  # a few kills need no more
+        grid = Grid(seeds=2 if large else 1, epochs=60 if large else 30, grouped=rounds % 2 == 1)
         if grid not in references:
             told("the undisturbed grid")
             references[grid] = _undisturbed(folder / f"reference-{len(references)}", grid)
