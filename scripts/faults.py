@@ -31,16 +31,18 @@ def main() -> int:
     from rich.table import Table
 
     from frugal.atomic import write_json
+    from frugal.faults.checkout import snapshot
     from frugal.faults.kills import kill
     from frugal.training.record import git_state, versions
 
     console, outcomes = Console(highlight=False), []
     console.width = max(console.width, 120)  # so that a log has the same table as a terminal
     with tempfile.TemporaryDirectory(prefix="frugal-faults-") as folder, console.status("") as status:
+        code = snapshot(Path(folder) / "code")
         if options.kills:
-            outcomes += kill(options.kills, options.seed, Path(folder) / "kills", status.update)
+            outcomes += kill(options.kills, options.seed, code, Path(folder) / "kills", status.update)
         if chosen:
-            outcomes += accidents(chosen, Path(folder) / "accidents", status.update)
+            outcomes += accidents(chosen, code, Path(folder) / "accidents", status.update)
     table = Table("fault", "tried", "survived", "lost", "how", title=f"fault campaign, seed {options.seed}")
     for outcome in outcomes:
         counts = (None if outcome.tried is None else outcome.tried - outcome.survived,)

@@ -25,9 +25,9 @@ letters:
 NO_TMPFS = "a small disk can't be mounted here (it takes root)"
 
 
-def accidents(names: list[str], folder: Path, told: Callable[[str], None]) -> list[Outcome]:
+def accidents(names: list[str], source: Path, folder: Path, told: Callable[[str], None]) -> list[Outcome]:
     """Each accident of NAMES that is asked for, in a checkout of its own under `folder`; told: hears what is tried."""
-    reference = Checkout(folder / "reference", SMALL)
+    reference = Checkout(source, folder / "reference", SMALL)
     status, said = reference.run()
     if status:
         raise RuntimeError(f"the undisturbed grid failed: {said[-1000:]}")
@@ -35,7 +35,7 @@ def accidents(names: list[str], folder: Path, told: Callable[[str], None]) -> li
     for accident in (one for one in ACCIDENTS if one.__name__ in names):
         name = (accident.__doc__ or "").splitlines()[0].rstrip(".")
         told(name)
-        checkout = Checkout(folder / accident.__name__, SMALL)
+        checkout = Checkout(source, folder / accident.__name__, SMALL)
         try:
             said = accident(checkout)
             wrong = differing(checkout.records(), expected)
@@ -46,7 +46,7 @@ def accidents(names: list[str], folder: Path, told: Callable[[str], None]) -> li
             found.append(Outcome(name, 1, 0, " ".join(str(reason).split())[-300:]))
     if VANISHED in names:
         told("A vanished data folder")
-        found.append(_vanished(folder))
+        found.append(_vanished(source, folder))
     return found
 
 
@@ -149,11 +149,11 @@ VANISHED = "vanished_data"
 NAMES = [*(accident.__name__ for accident in ACCIDENTS), VANISHED]
 
 
-def _vanished(folder: Path) -> Outcome:
+def _vanished(source: Path, folder: Path) -> Outcome:
     """A data folder that is not there, then there, then gone again."""
     name = "A vanished data folder"
-    undisturbed = Checkout(folder / "vanished-reference", _letters(folder / "vanished-reference"))
-    disturbed = Checkout(folder / "vanished", _letters(folder / "vanished"))
+    undisturbed = Checkout(source, folder / "vanished-reference", _letters(folder / "vanished-reference"))
+    disturbed = Checkout(source, folder / "vanished", _letters(folder / "vanished"))
     for checkout in (undisturbed, disturbed):
         with open(checkout.folder / "config/datasets.yaml", "a") as file:
             file.write(LETTERS)

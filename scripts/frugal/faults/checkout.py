@@ -44,15 +44,20 @@ class Grid:
         ]
 
 
-class Checkout:
-    """A copy of the repository in `folder`, and Snakemake in it."""
+def snapshot(folder: Path) -> Path:
+    """A copy of the repository as it is now, which nobody edits while a campaign goes on."""
+    for part in PARTS:
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
 
-    def __init__(self, folder: Path, grid: Grid) -> None:
+
+class Checkout:
+    """A copy in `folder` of a snapshot of the repository, and Snakemake in it."""
+
+    def __init__(self, source: Path, folder: Path, grid: Grid) -> None:
         self.folder, self.grid = folder, grid
         for part in PARTS:
-            shutil.copytree(
-                ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
-            )
+            shutil.copytree(source / part, folder / part)
 
     @property
     def results(self) -> Path:

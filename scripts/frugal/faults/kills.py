@@ -12,7 +12,7 @@ from frugal.faults.checkout import Checkout, Grid
 from frugal.faults.outcome import Outcome, differing, seconds
 
 
-def kill(count: int, seed: int, folder: Path, told: Callable[[str], None]) -> list[Outcome]:
+def kill(count: int, seed: int, source: Path, folder: Path, told: Callable[[str], None]) -> list[Outcome]:
     """Kill `count` processes in all; returns an outcome for each kind of victim, and one for what all rounds left.
 
     A round is a grid from nothing to its tables, of runs that are jobs or, every other time, forks of one job; when it
@@ -24,9 +24,9 @@ def kill(count: int, seed: int, folder: Path, told: Callable[[str], None]) -> li
         grid = Grid(seeds=2 if large else 1, epochs=60 if large else 30, grouped=rounds % 2 == 1)
         if grid not in references:
             told("the undisturbed grid")
-            references[grid] = _undisturbed(folder / f"reference-{len(references)}", grid)
+            references[grid] = _undisturbed(Checkout(source, folder / f"reference-{len(references)}", grid))
         rounds += 1
-        checkout, finished, status = Checkout(folder / f"round-{rounds}", grid), {}, None
+        checkout, finished, status = Checkout(source, folder / f"round-{rounds}", grid), {}, None
         problems[rounds] = []
         while status != 0:
             left = count - sum(kills.values())
@@ -51,8 +51,7 @@ def kill(count: int, seed: int, folder: Path, told: Callable[[str], None]) -> li
     return [*victims, Outcome("a grid after all of its kills", rounds, intact, "; ".join(lost) or fine)]
 
 
-def _undisturbed(folder: Path, grid: Grid) -> dict[str, tuple]:
-    checkout = Checkout(folder, grid)
+def _undisturbed(checkout: Checkout) -> dict[str, tuple]:
     status, said = checkout.run()
     if status:
         raise RuntimeError(f"the undisturbed grid failed: {said[-1000:]}")
@@ -64,15 +63,16 @@ def _start_and_kill(checkout: Checkout, draw: random.Random, left: int, kills: C
     checkout.unlock()
     snakemake = checkout.start()
     while snakemake.poll() is None:
-        pause = time.monotonic() + draw.uniform(0.2, 9)
-        while time.monotonic() < pause and snakemake.poll() is None:
+        pause = None  # from when something trains, which is what can be lost
+        while snakemake.poll() is None and (pause is None or time.monotonic() < pause):
+            if pause is None and any(checkout.trainers()):
+                pause = time.monotonic() + draw.uniform(0, 7)
             time.sleep(0.05)
         if left <= 0 or snakemake.poll() is not None:
             continue
         trainers, forks = checkout.trainers()
         victims = [("a trainer", trainers), ("a fork of a trainer", forks)]
         among = [(name, process) for name, group in victims for process in group]
-        # Snakemake is one among its jobs; where nothing trains yet it is the only one.
         name, victim = draw.choice([*among, ("Snakemake", psutil.Process(snakemake.pid))])
         try:
             victim.kill()
