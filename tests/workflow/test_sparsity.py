@@ -11,9 +11,11 @@ FOLDER = Path(__file__).parents[2] / "config"
 
 
 def test_a_dry_run_lists_each_run_and_one_crossover_map(fresh):
-    runs = 2 * 5 * 3  # tasks, strategies, seeds
+    alone = {"train": 2 * 5 * 3}  # tasks, strategies, seeds
     once = {"tabulate": 1, "crossover": 1, "render": 1, "index": 1}
-    assert fresh.planned(config=("studies=[sparsity]",)) == {"prepare": 2, "train_sparsity": runs // 3, **once}
+    assert fresh.planned(config=("studies=[sparsity]",)) == {"prepare": 2, "train_sparsity": 2, **once}
+    override = "override={grouped: false}"
+    assert fresh.planned(config=("studies=[sparsity]", override)) == {"prepare": 2, **alone, **once}
 
 
 @pytest.mark.parametrize(("scale", "strategies"), [("demo", 5), ("cpu", 7), ("standard", 8), ("published", 8)])
