@@ -35,7 +35,7 @@ def main() -> int:
     from frugal.faults.kills import kill
     from frugal.training.record import git_state, versions
 
-    console, outcomes = Console(highlight=False), []
+    console, outcomes, git = Console(highlight=False), [], git_state()
     console.width = max(console.width, 120)  # so that a log has the same table as a terminal
     with tempfile.TemporaryDirectory(prefix="frugal-faults-") as folder, console.status("") as status:
         code = snapshot(Path(folder) / "code")
@@ -52,7 +52,7 @@ def main() -> int:
     if options.out:
         command = " ".join(["python", *sys.argv])
         about = {"command": command, "seed": options.seed, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
-        about |= {"git": git_state(), "versions": versions()}
+        about |= {"git": git, "versions": versions()}
         write_json(options.out, about | {"faults": [vars(outcome) for outcome in outcomes]})
     return int(any(outcome.tried != outcome.survived for outcome in outcomes))
 
