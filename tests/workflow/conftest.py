@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from frugal.faults.checkout import snapshot
+
 ROOT = Path(__file__).parents[2]
-PARTS = ("workflow", "config", "scripts", "notebooks", "envs")
 STUDY = "studies=[compression]"
 SMALL = (
     STUDY,
@@ -23,9 +23,7 @@ class Workflow:
     """A checkout in a folder of its own."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
-        for part in PARTS:
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        self.folder = snapshot(folder)
 
     def snakemake(self, *arguments: str, config: tuple[str, ...] = SMALL) -> subprocess.CompletedProcess:
         """Run snakemake there, with the small study unless told otherwise."""

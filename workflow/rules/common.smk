@@ -101,24 +101,25 @@ def spec_of_dataset(wildcards):
     return PLAN.dataset_json(wildcards.dataset)
 
 
-def spec_of_run(wildcards):
+def run_json(**run):
     try:
-        return PLAN.run(**wildcards).model_dump_json()
+        return PLAN.run(**run).model_dump_json()
     except FrugalError as error:
         raise WorkflowError(str(error)) from None
+
+
+def spec_of_run(wildcards):
+    return run_json(**wildcards)
 
 
 def specs_of_pair(wildcards):
     """Those of each strategy's first seed; train.py is told the others."""
     study = PLAN.studies[wildcards.study]
-    try:
-        specs = [
-            PLAN.run(**wildcards, strategy=strategy, seed=study.seeds[0])
-            for strategy in study.strategies
-        ]
-    except FrugalError as error:
-        raise WorkflowError(str(error)) from None
-    return "[" + ", ".join(spec.model_dump_json() for spec in specs) + "]"
+    specs = [
+        run_json(**wildcards, strategy=strategy, seed=study.seeds[0])
+        for strategy in study.strategies
+    ]
+    return f"[{', '.join(specs)}]"
 
 
 def spec_of_study(wildcards):

@@ -142,9 +142,9 @@ class Look:
             **{"xtick.major.size": 0, "ytick.major.size": 0, "xtick.minor.size": 0, "ytick.minor.size": 0},
             **{"axes.edgecolor": self.hair, "axes.labelcolor": self.faint, "axes.titlecolor": self.ink},
             **{"xtick.color": self.faint, "ytick.color": self.faint, "text.color": self.ink},
-            **{"figure.facecolor": self.paper, "axes.facecolor": self.paper, "savefig.facecolor": self.paper},
+            **{"figure.facecolor": self.paper, "axes.facecolor": self.paper},
             **{"lines.linewidth": 1.6, "lines.solid_capstyle": "round", "legend.frameon": False},
-            **{"figure.constrained_layout.use": True, "figure.dpi": 200, "savefig.dpi": 200},
+            **{"figure.constrained_layout.use": True, "figure.dpi": 200},
             **{"figure.constrained_layout.w_pad": 0.08, "figure.constrained_layout.h_pad": 0.06},
             "axes.prop_cycle": mpl.cycler(color=HUES),
         }

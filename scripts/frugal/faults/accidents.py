@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from frugal.faults.checkout import TABLES, Checkout, Grid
-from frugal.faults.outcome import Outcome, differing, seconds
+from frugal.faults.outcome import Lost, Outcome, demand, differing, seconds
 
 SMALL = Grid(strategies=("full", "ema-4-16"))
 LETTERS = """
@@ -27,11 +27,7 @@ NO_TMPFS = "a small disk can't be mounted here (it takes root)"
 
 def accidents(names: list[str], source: Path, folder: Path, told: Callable[[str], None]) -> list[Outcome]:
     """Each accident of NAMES that is asked for, in a checkout of its own under `folder`; told: hears what is tried."""
-    reference = Checkout(source, folder / "reference", SMALL)
-    status, said = reference.run()
-    if status:
-        raise RuntimeError(f"the undisturbed grid failed: {said[-1000:]}")
-    expected, found = reference.records(), []
+    expected, found = Checkout(source, folder / "reference", SMALL).undisturbed(), []
     for accident in (one for one in ACCIDENTS if one.__name__ in names):
         name = (accident.__doc__ or "").splitlines()[0].rstrip(".")
         told(name)
@@ -42,8 +38,8 @@ def accidents(names: list[str], source: Path, folder: Path, told: Callable[[str]
             found.append(Outcome(name, 1, int(not wrong), f"differ: {', '.join(wrong)}" if wrong else said))
         except Impossible as reason:
             found.append(Outcome(name, None, None, str(reason)))
-        except (AssertionError, OSError) as reason:
-            found.append(Outcome(name, 1, 0, " ".join(str(reason).split())[-300:]))
+        except (Lost, OSError) as reason:
+            found.append(Outcome(name, 1, 0, str(reason)))
     if VANISHED in names:
         told("A vanished data folder")
         found.append(_vanished(source, folder))
@@ -87,7 +83,7 @@ def damaged_checkpoint(checkout: Checkout) -> str:
     run = checkout.results / "runs/compression/digits/cnn-small/full/seed-0"
     snakemake = checkout.start()
     while len(list(run.glob("checkpoints/*/step-*.pt"))) < 2:
-        assert snakemake.poll() is None, "it ended before it had two checkpoints"
+        demand(snakemake.poll() is None, "it ended before it had two checkpoints")
         time.sleep(0.005)
     for process in checkout.trainers()[0]:
         process.kill()
@@ -95,7 +91,7 @@ def damaged_checkpoint(checkout: Checkout) -> str:
     _flip(sorted(run.glob("checkpoints/*/step-*.pt"))[-1])
     _completes(checkout)
     log = (run / "train.log").read_text()
-    assert "is damaged" in log, f"the log of the run says nothing: {log}"
+    demand("is damaged" in log, f"the log of the run says nothing: {log}")
     return "warned of in the run's log; the one before it was used"
 
 
@@ -107,11 +103,11 @@ def damaged_record(checkout: Checkout) -> str:
     file.write_text(whole[: len(whole) // 2])
     _completes(checkout)
     audit = (checkout.results / "tables/compression/audit.csv").read_text()
-    assert "metrics.json" in audit, f"the audit doesn't name it: {audit}"
+    demand("metrics.json" in audit, f"the audit doesn't name it: {audit}")
     file.unlink()
     _completes(checkout, str(file.relative_to(checkout.folder)))
     _completes(checkout)
-    assert seconds(checkout.finished()) == seconds(before), "the run was trained again"
+    demand(seconds(checkout.finished()) == seconds(before), "the run was trained again")
     return "named and left out of the tables; once removed, made again from its checkpoint"
 
 
@@ -119,13 +115,13 @@ def two_at_once(checkout: Checkout) -> str:
     """Two Snakemakes at once."""
     first = checkout.start()
     while not list((checkout.folder / ".snakemake/locks").glob("*")):
-        assert first.poll() is None, "the first ended before it locked anything"
+        demand(first.poll() is None, "the first ended before it locked anything")
         time.sleep(0.01)
     second = checkout.start(log=checkout.folder / "second.log")
-    assert second.wait() != 0, "the second ran beside the first"
+    demand(second.wait() != 0, "the second ran beside the first")
     said = (checkout.folder / "second.log").read_text()
-    assert "locked" in said.lower() or "lock" in said.lower(), said
-    assert first.wait() == 0, "the first failed"
+    demand("lock" in said.lower(), said)
+    demand(first.wait() == 0, "the first failed")
     return "the second stopped: the folder is locked"
 
 
@@ -140,7 +136,7 @@ def clock(checkout: Checkout) -> str:
         os.utime(file, (time.time() + ahead, time.time() + ahead))
     before = checkout.finished()
     _completes(checkout)
-    assert seconds(checkout.finished()) == seconds(before), "runs were trained again"
+    demand(seconds(checkout.finished()) == seconds(before), "runs were trained again")
     return "the runs were asked for again and their checkpoints answered; nothing was trained twice"
 
 
@@ -158,8 +154,8 @@ def _vanished(source: Path, folder: Path) -> Outcome:
         with open(checkout.folder / "config/datasets.yaml", "a") as file:
             file.write(LETTERS)
         _write_letters(checkout.folder / "data/letters")
+    expected = undisturbed.undisturbed()
     try:
-        _completes(undisturbed)
         (disturbed.folder / "data").rename(disturbed.folder / "elsewhere")
         said = _fails(disturbed, "frugal: ")
         (disturbed.folder / "elsewhere").rename(disturbed.folder / "data")
@@ -167,9 +163,9 @@ def _vanished(source: Path, folder: Path) -> Outcome:
         shutil.rmtree(disturbed.folder / "data")
         shutil.rmtree(disturbed.results / "runs/compression/letters/cnn-small/full")
         _completes(disturbed, "results/demo/runs/compression/letters/cnn-small/full/seed-0/metrics.json")
-    except AssertionError as reason:
-        return Outcome(name, 1, 0, " ".join(str(reason).split())[-300:])
-    wrong = differing(disturbed.records(), undisturbed.records())
+    except Lost as reason:
+        return Outcome(name, 1, 0, str(reason))
+    wrong = differing(disturbed.records(), expected)
     return Outcome(
         name, 1, int(not wrong), f"differ: {', '.join(wrong)}" if wrong else f"{said}; once cached, not missed"
     )
@@ -194,15 +190,15 @@ def _write_letters(folder: Path) -> None:
 
 def _completes(checkout: Checkout, target: str = TABLES) -> None:
     status, said = checkout.run(target)
-    assert status == 0, f"a plain start failed: {said[-600:]}"
+    demand(status == 0, f"a plain start failed: {said[-600:]}")
 
 
 def _fails(checkout: Checkout, *reasons: str) -> str:
     """The one line that says why, of those that name a reason."""
     status, said = checkout.run()
-    assert status != 0, "it went on as if nothing were"
+    demand(status != 0, "it went on as if nothing were")
     lines = [line.strip() for line in said.splitlines() if any(reason in line for reason in reasons)]
-    assert lines, f"it doesn't say why: {said[-600:]}"
+    demand(bool(lines), f"it doesn't say why: {said[-600:]}")
     ours = [line for line in lines if line.startswith("frugal: ")] or lines
     return ours[0].removeprefix("frugal: ").replace(str(checkout.folder) + "/", "")
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import psutil
 
+from frugal.faults.outcome import comparable
+
 ROOT = Path(__file__).parents[3]
 PARTS = ("workflow", "config", "scripts", "notebooks", "envs")
-MEASURED = ("_seconds", "peak_memory", "energy")  # of a record, what differs from one undisturbed run to the next
 TABLES = "results/demo/tables/compression/summary.csv"
 
 
@@ -56,8 +57,7 @@ class Checkout:
 
     def __init__(self, source: Path, folder: Path, grid: Grid) -> None:
         self.folder, self.grid = folder, grid
-        for part in PARTS:
-            shutil.copytree(source / part, folder / part)
+        shutil.copytree(source, folder)
 
     @property
     def results(self) -> Path:
@@ -75,6 +75,13 @@ class Checkout:
         """The same to its end: exit status, and what it said with the logs of failed jobs."""
         status = self.start(target).wait()
         return status, (self.folder / "snakemake.log").read_text()
+
+    def undisturbed(self) -> dict[str, tuple]:
+        """The records that a start without any fault leaves; raises RuntimeError where it fails."""
+        status, said = self.run()
+        if status:
+            raise RuntimeError(f"the undisturbed grid failed: {said[-1000:]}")
+        return self.records()
 
     def unlock(self) -> None:
         """What a user does after Snakemake was killed."""
@@ -117,10 +124,7 @@ class Checkout:
         """Of every finished run what must not differ from an undisturbed one: its figures but times, every single loss."""
         runs = self.results / "runs"
         return {
-            path: (
-                {key: value for key, value in figures.items() if not any(part in key for part in MEASURED)},
-                (runs / path / "iterations.csv").read_text(),
-            )
+            path: (comparable(figures), (runs / path / "iterations.csv").read_text())
             for path, figures in self.finished().items()
         }
 

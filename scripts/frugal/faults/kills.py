@@ -4,6 +4,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -18,48 +19,58 @@ def kill(count: int, seed: int, source: Path, folder: Path, told: Callable[[str]
     A round is a grid from nothing to its tables, of runs that are jobs or, every other time, forks of one job; when it
     gets there before the kills are used up, another begins.
     """
-    draw, kills, references, problems, rounds = random.Random(seed), Counter(), {}, {}, 0
-    while sum(kills.values()) < count:
+    draw, references, rounds = random.Random(seed), {}, []
+    while (left := count - sum(one.kills.total() for one in rounds)) > 0:
         large = count > 10  # a few kills need no more
-        grid = Grid(seeds=2 if large else 1, epochs=60 if large else 30, grouped=rounds % 2 == 1)
+        grid = Grid(seeds=2 if large else 1, epochs=60 if large else 30, grouped=len(rounds) % 2 == 1)
         if grid not in references:
             told("the undisturbed grid")
-            references[grid] = _undisturbed(Checkout(source, folder / f"reference-{len(references)}", grid))
-        rounds += 1
-        checkout, finished, status = Checkout(source, folder / f"round-{rounds}", grid), {}, None
-        problems[rounds] = []
-        while status != 0:
-            left = count - sum(kills.values())
-            status = _start_and_kill(checkout, draw, left, kills)
-            told(f"round {rounds}, {sum(kills.values())} of {count} killed")
-            now = seconds(checkout.finished())
-            again = [path for path in finished if path in now and now[path] != finished[path]]
-            problems[rounds] += [f"{path} was trained again" for path in again]
-            finished |= now
-            if status and left <= 0:  # undisturbed and yet it failed
-                problems[rounds].append((checkout.folder / "snakemake.log").read_text()[-500:])
-                break
-        differ = differing(checkout.records(), references[grid])
-        problems[rounds] += [f"the record of {path} is not the undisturbed one" for path in differ]
+            references[grid] = Checkout(source, folder / f"reference-{len(references)}", grid).undisturbed()
+        number = len(rounds) + 1
+        told(f"round {number}, {count - left} of {count} killed before it")
+        rounds.append(_round(Checkout(source, folder / f"round-{number}", grid), references[grid], draw, left))
+    tried, survived = Counter(), Counter()
+    for one in rounds:
+        tried += one.kills
+        survived += Counter() if one.problems else one.kills
     victims = [
-        Outcome(f"kill -9 of {victim}", number, number, "the grid was started again and went on")
-        for victim, number in sorted(kills.items())
+        Outcome(f"kill -9 of {victim}", number, survived[victim], "the grid was started again each time")
+        for victim, number in sorted(tried.items())
     ]
-    lost = [f"round {number}: {problem}" for number, found in problems.items() for problem in found]
+    lost = [f"round {number}: {problem}" for number, one in enumerate(rounds, 1) for problem in one.problems]
     fine = "records equal the undisturbed ones; no finished run was trained again"
-    intact = sum(not found for found in problems.values())
-    return [*victims, Outcome("a grid after all of its kills", rounds, intact, "; ".join(lost) or fine)]
+    intact = sum(not one.problems for one in rounds)
+    return [*victims, Outcome("a grid after all of its kills", len(rounds), intact, "; ".join(lost) or fine)]
 
 
-def _undisturbed(checkout: Checkout) -> dict[str, tuple]:
-    status, said = checkout.run()
-    if status:
-        raise RuntimeError(f"the undisturbed grid failed: {said[-1000:]}")
-    return checkout.records()
+@dataclass
+class _Round:
+    """kills: by victim; all of them count as lost where there are problems."""
+
+    kills: Counter
+    problems: list[str]
+
+
+def _round(checkout: Checkout, expected: dict[str, tuple], draw: random.Random, left: int) -> _Round:
+    kills, problems, finished, status = Counter(), [], {}, None
+    while status != 0:
+        undisturbed = kills.total() >= left
+        status = _start_and_kill(checkout, draw, left, kills)
+        now = seconds(checkout.finished())
+        problems += [
+            f"{path} was trained again" for path in finished if now.get(path, finished[path]) != finished[path]
+        ]
+        finished |= now
+        if status and undisturbed:
+            problems.append((checkout.folder / "snakemake.log").read_text()[-500:])
+            break
+    checkout.wait_for_trainers()  # a killed Snakemake leaves some behind
+    differ = differing(checkout.records(), expected)
+    return _Round(kills, [*problems, *(f"the record of {path} is not the undisturbed one" for path in differ)])
 
 
 def _start_and_kill(checkout: Checkout, draw: random.Random, left: int, kills: Counter) -> int:
-    """Start the grid and kill what trains until it ends or Snakemake was the victim; returns the status of Snakemake."""
+    """Start the grid and kill, while fewer than `left` are, what trains or Snakemake; returns the status of Snakemake."""
     checkout.unlock()
     snakemake = checkout.start()
     while snakemake.poll() is None:
@@ -68,7 +79,7 @@ def _start_and_kill(checkout: Checkout, draw: random.Random, left: int, kills: C
             if pause is None and any(checkout.trainers()):
                 pause = time.monotonic() + draw.uniform(0, 7)
             time.sleep(0.05)
-        if left <= 0 or snakemake.poll() is not None:
+        if kills.total() >= left or snakemake.poll() is not None:
             continue
         trainers, forks = checkout.trainers()
         victims = [("a trainer", trainers), ("a fork of a trainer", forks)]
@@ -79,5 +90,4 @@ def _start_and_kill(checkout: Checkout, draw: random.Random, left: int, kills: C
         except psutil.NoSuchProcess:  # it ended first
             continue
         kills[name] += 1
-        left -= 1
     return snakemake.returncode

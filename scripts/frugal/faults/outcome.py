@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+MEASURED = ("_seconds", "peak_memory", "energy")  # of a record, what differs from one undisturbed run to the next
+
+
+class Lost(Exception):
+    """Something was not as it should be after a fault."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -12,6 +18,17 @@ class Outcome:
     tried: int | None
     survived: int | None
     told: str
+
+
+def comparable(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Of a record's figures those that must not differ between two runs of the same spec."""
+    return {key: value for key, value in metrics.items() if not any(part in key for part in MEASURED)}
+
+
+def demand(holds: bool, otherwise: str) -> None:
+    """Raise Lost where it doesn't hold; unlike `assert`, with `python -O` too."""
+    if not holds:
+        raise Lost(" ".join(otherwise.split())[-300:])
 
 
 def differing(found: dict[str, tuple], expected: dict[str, tuple]) -> list[str]:
