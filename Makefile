@@ -9,10 +9,10 @@ INSTALLED := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run status test lint format bench compare lock schemas clean
+.PHONY: help setup demo run status test test-slurm lint format bench compare lock schemas clean
 
 help:  ## what each command does
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo
 	@echo "  variables: SCALE=demo|cpu|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
 
@@ -36,6 +36,9 @@ status: setup  ## how far the runs of SCALE are: done, running (epoch, seconds l
 
 test: setup  ## the tests
 	$(BIN)/python -m pytest
+
+test-slurm: setup  ## the tests on a Slurm of their own: as root, with Debian's slurm-wlm, munge and rsync
+	FRUGAL_SLURM=1 $(BIN)/python -m pytest -n 0 tests/slurm
 
 lint: setup  ## ruff, snakefmt and snakemake --lint
 	$(BIN)/ruff check .

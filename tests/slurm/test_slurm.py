@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import tiny
+from frugal.faults.checkout import snapshot
 from slurm.cluster import Cluster, obstacle, running, squeue
 
 pytestmark = [
@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.skipif(bool(obstacle()), reason=f"no Slurm: {obstacle()}"),
 ]
 
-ROOT = Path(__file__).parents[2]
 CELL = "results/demo/runs/compression/digits/cnn-small/full"
 CONFIG = (
     "studies=[compression]",
@@ -38,8 +37,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 def folder(tmp_path_factory):
     """A checkout, with Slurm up."""
     folder = tmp_path_factory.mktemp("cluster")
-    for part in ("workflow", "config", "scripts", "notebooks", "envs"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    snapshot(folder)
     with Cluster():
         yield folder
     assert not running("slurmstepd", "slurmd", "slurmctld")
@@ -102,14 +100,22 @@ def test_runs_that_are_cancelled_and_preempted_end_with_the_record_of_undisturbe
     subprocess.run(["scontrol", "update", f"JobId={second['SLURM_JOB_ID']}", "StartTime=now"], check=True)
     ended(process, folder)
     spec = record(folder, 0)[1]["spec"]
-    command = [TOOLS / "python", "scripts/train.py", "--spec", json.dumps(spec), "--seeds", "0", "1"]
-    command += ["--cache", "caches/demo/digits/manifest.json", "--out", f"undisturbed/{CELL}"]
+    command = [TOOLS / "python", "scripts/train.py", "--spec", json.dumps([spec]), "--seeds", "0", "1"]
+    command += ["--cache", "caches/demo/digits/manifest.json", "--out", f"undisturbed/{Path(CELL).parent}"]
     subprocess.run(command, cwd=folder, check=True, env=ENVIRONMENT)
     for seed in (0, 1):
         metrics, manifest = record(folder, seed)
         whole, once = record(folder / "undisturbed", seed)
         assert (manifest["resumes"], once["resumes"]) == (1, 0)
         assert tiny.outcome(metrics) == tiny.outcome(whole)
+
+
+def test_a_study_goes_on_slurm_from_its_data_to_its_page(folder):
+    small = "override={strategies: [full, infobatch], seeds: 2, recipe: {epochs: 2}, grouped: true}"
+    together = ("--groups", "tabulate=report", "render=report", "index=report")
+    ended(on_slurm(folder, (), *together, config=("studies=[infobatch]", small)), folder)
+    assert (folder / "results/demo/index.html").exists()
+    assert len(list((folder / "results/demo/runs/infobatch").glob("*/*/*/seed-*/metrics.json"))) == 4
 
 
 def test_two_processes_of_a_job_write_on_their_node_under_any_scheduler_with_commands(folder):
