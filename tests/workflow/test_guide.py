@@ -2,39 +2,26 @@
 
 import json
 import re
-import struct
 
-import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
+from frugal.faults.accidents import write_letters
 from workflow.conftest import ROOT, Workflow
 
 GUIDE = ROOT / "config/adding.md"
 BLOCK = re.compile(r"^`([\w./]+)`:\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def write_idx(path, array):
-    """An array (n, ...) of uint8 as an idx file: magic number with type and dimensions, sizes, values."""
-    head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-    path.write_bytes(head + array.astype(np.uint8).tobytes())
-
-
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
-    """A checkout with everything in the guide added, and the idx files it speaks of: digits, larger and white on black."""
+    """A checkout with everything in the guide added, and the idx files it speaks of."""
     workflow = Workflow(tmp_path_factory.mktemp("extended"))
     blocks = BLOCK.findall(GUIDE.read_text())
     assert len(blocks) == 8
     for name, content in blocks:
         with open(workflow.folder / name, "a") as file:
             file.write(("\n" if file.tell() else "") + content)
-    bunch, folder = load_digits(), workflow.folder / "data/letters"
-    folder.mkdir(parents=True)
-    images = np.pad(255 - np.rint(bunch.images * 255 / 16), ((0, 0), (2, 2), (2, 2)), constant_values=255)
-    for split, part in (("train", slice(0, 900)), ("test", slice(900, 1200))):
-        write_idx(folder / f"{split}-images", images[part])
-        write_idx(folder / f"{split}-labels", bunch.target[part])
+    write_letters(workflow.folder / "data/letters")
     return workflow
 
 

@@ -50,7 +50,7 @@ def _snakemake(folder: Path, *arguments: str, **override: object) -> tuple[float
 
 
 # From a small process: a child counts as its own the memory of the one that forked it, and this one holds torch.
-MEASURED = """
+RUN_AND_WEIGH = """
 import resource, subprocess, sys
 status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
@@ -60,7 +60,9 @@ sys.exit(status)
 
 def _timed(command: list[str]) -> tuple[float, int]:
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-S", "-c", MEASURED, *command], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", RUN_AND_WEIGH, *command], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise FrugalError(f"{' '.join(command)[:200]} ... failed; start it by hand to see why")
     return time.perf_counter() - start, int(done.stdout)

@@ -153,7 +153,7 @@ def _vanished(source: Path, folder: Path) -> Outcome:
     for checkout in (undisturbed, disturbed):
         with open(checkout.folder / "config/datasets.yaml", "a") as file:
             file.write(LETTERS)
-        _write_letters(checkout.folder / "data/letters")
+        write_letters(checkout.folder / "data/letters")
     expected = undisturbed.undisturbed()
     try:
         (disturbed.folder / "data").rename(disturbed.folder / "elsewhere")
@@ -175,8 +175,8 @@ def _letters(folder: Path) -> Grid:
     return Grid(strategies=("full", "ema-4-16"), dataset="letters", data=str(folder / "data"))
 
 
-def _write_letters(folder: Path) -> None:
-    """Digits of scikit-learn in the format of MNIST."""
+def write_letters(folder: Path) -> None:
+    """Digits of scikit-learn, padded to 12x12 pixels, as four idx files in a new folder: 900 for training, 300 to test."""
     from sklearn.datasets import load_digits
 
     folder.mkdir(parents=True)
