@@ -14,8 +14,8 @@ Name = Field(pattern=NAME)
 
 
 Cost = Literal[
-    *("bytes_read", "samples_forwarded", "samples_backpropagated", "flops_executed", "train_seconds"),
-    *("energy_joules", "peak_memory_bytes", "model_bytes", "optimizer_bytes", "live_parameters"),
+    *("bytes_read", "samples_forwarded", "samples_backpropagated", "flops_executed", "flops_forward_per_sample"),
+    *("train_seconds", "energy_joules", "peak_memory_bytes", "model_bytes", "optimizer_bytes", "live_parameters"),
 ]
 
 

@@ -75,6 +75,13 @@ COSTS = {
         equally="executes as many FLOPs",
         running="flops_executed",
     ),
+    "flops_forward_per_sample": Cost(
+        saved="FLOPs of a sample saved",
+        axis="FLOPs of a sample, forward, at the end",
+        unit="FLOP",
+        saving="ends with {} fewer FLOPs per sample",
+        equally="ends with as many FLOPs per sample",
+    ),
     "train_seconds": Cost(
         saved="seconds saved",
         axis="seconds of training",
@@ -121,7 +128,11 @@ COSTS = {
 }
 
 ALWAYS = ("flops_executed", "train_seconds")  # that nothing was saved of these is a result too
-FOLLOWS = {"samples_forwarded": "samples_backpropagated", "bytes_read": "samples_backpropagated"}
+FOLLOWS = {
+    "samples_forwarded": "samples_backpropagated",
+    "bytes_read": "samples_backpropagated",
+    "flops_forward_per_sample": "flops_executed",
+}
 
 
 def spent_by_epoch(history: pd.DataFrame, cost: str) -> pd.Series | None:
@@ -135,7 +146,7 @@ def spent_by_epoch(history: pd.DataFrame, cost: str) -> pd.Series | None:
 def worth_a_column(summary: pd.DataFrame, main: str) -> list[str]:
     """The costs that a table of savings shows: the study's own, FLOPs, seconds, and what else was measured and differs.
 
-    summary: a row per strategy; main: the cost that the study is about. A cost that only follows the number of samples
+    summary: a row per strategy; main: the cost that the study is about. A cost that only follows another one
     is left out unless it is the study's own.
     """
     shown = []

@@ -21,6 +21,7 @@ ACCURACIES = ["test_accuracy", "test_accuracy_full_fidelity", "test_f1", "val_ac
 COSTS = [
     *("train_seconds", "inference_seconds", "flops_executed", "bytes_read", "peak_memory_bytes", "energy_joules"),
     *("samples_forwarded", "samples_backpropagated", "model_bytes", "optimizer_bytes", "live_parameters"),
+    "flops_forward_per_sample",
 ]
 OTHERS = ["compression_ratio", "epochs_to_target", "seconds_to_target", "cost_to_target"]
 

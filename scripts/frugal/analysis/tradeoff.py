@@ -58,6 +58,11 @@ def tradeoff_flops(compared: Comparison, look: Look) -> Figure:
     return tradeoff(compared, look, "flops_executed")
 
 
+def tradeoff_per_sample(compared: Comparison, look: Look) -> Figure:
+    """Test accuracy against the FLOPs of a forward pass of one sample, with the network as it ended."""
+    return tradeoff(compared, look, "flops_forward_per_sample")
+
+
 def tradeoff_seconds(compared: Comparison, look: Look) -> Figure:
     """Test accuracy against the seconds of training."""
     return tradeoff(compared, look, "train_seconds")
