@@ -26,7 +26,7 @@ CONFIG = (
     "studies=[compression]",
     "checkpoint_seconds=0",
     "caches=caches",
-    "override={seeds: 4, recipe: {epochs: 4}, grouped: false}",
+    "override={seeds: 4, recipe: {epochs: 8}, grouped: false}",
 )
 LIMIT = os.environ.get("FRUGAL_SLURM_SECONDS", "300")
 TOOLS = Path(sys.executable).parent
@@ -62,12 +62,21 @@ def ended(process, folder):
     assert process.wait() == 0, (folder / "snakemake.log").read_text()[-5000:]
 
 
-def frozen_in_training(process, folder, seed):
-    """Wait for a run's first checkpoint, stop its process there, and return its /proc folder."""
-    out = f"{CELL}/seed-{seed}"
-    while not list((folder / out).glob("checkpoints/*/step-*.pt")):
+def frozen_in_training(process, folder, seeds):
+    """Stop the process of each of these runs as soon as there is a checkpoint of it; returns their /proc folders."""
+    found = {}
+    while waiting := set(seeds) - set(found):
         assert process.poll() is None, (folder / "snakemake.log").read_text()[-5000:]
+        for seed in waiting:
+            if list((folder / CELL).glob(f"seed-{seed}/checkpoints/*/step-*.pt")):
+                found[seed] = trainer(folder, f"{CELL}/seed-{seed}")
+                os.kill(int(found[seed].name), signal.SIGSTOP)
         time.sleep(0.01)
+    return [found[seed] for seed in seeds]
+
+
+def trainer(folder, out):
+    """The /proc folder of the process that trains a run."""
     for proc in Path("/proc").glob("[0-9]*"):
         try:
             argv = (proc / "cmdline").read_bytes().decode().split("\0")
@@ -75,9 +84,8 @@ def frozen_in_training(process, folder, seed):
         except OSError:  # it ended meanwhile
             continue
         if ours and argv[argv.index("--out") + 1] == out:
-            os.kill(int(proc.name), signal.SIGSTOP)
             return proc
-    raise AssertionError(f"the run of seed {seed} ended before it could be stopped")
+    raise AssertionError(f"{out} ended before it could be stopped")
 
 
 def environment(proc):
@@ -91,11 +99,12 @@ def record(folder, seed):
 
 def test_runs_that_are_cancelled_and_preempted_end_with_the_record_of_undisturbed_ones(folder):
     process = on_slurm(folder, (0, 1), "--set-resources", "train:gpu=1")
-    first, second = (environment(frozen_in_training(process, folder, seed)) for seed in (0, 1))
+    first, second = map(environment, frozen_in_training(process, folder, (0, 1)))
     assert {first["CUDA_VISIBLE_DEVICES"], second["CUDA_VISIBLE_DEVICES"]} == {"0", "1"}
     subprocess.run(["scancel", first["SLURM_JOB_ID"]], check=True)
     subprocess.run(["scontrol", "requeue", second["SLURM_JOB_ID"]], check=True)  # what pre-emption does
-    while second["SLURM_JOB_ID"] not in squeue("--states=PENDING", "--format=%A"):
+    while second["SLURM_JOB_ID"] not in (squeue("--states=PENDING", "--format=%A") or ""):
+        assert process.poll() is None, (folder / "snakemake.log").read_text()[-5000:]
         time.sleep(0.1)
     subprocess.run(["scontrol", "update", f"JobId={second['SLURM_JOB_ID']}", "StartTime=now"], check=True)
     ended(process, folder)
@@ -127,7 +136,7 @@ def test_two_processes_of_a_job_write_on_their_node_under_any_scheduler_with_com
     config = ("devices=2", f"scratch={folder}/node")
     ended(snakemake(folder, (2,), *profile, *commands, *storage, *shared, config=config), folder)
     metrics, manifest = record(folder, 2)
-    assert metrics["epochs"] == 4
+    assert metrics["epochs"] == 8
     assert "devices 2: each batch is shared among them, through gloo" in manifest["notes"]
     assert list((folder / "node").glob(f"*/fs/{CELL}"))
     assert list((folder / CELL).glob("seed-2/checkpoints/*/step-*.pt"))
