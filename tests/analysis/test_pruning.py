@@ -48,7 +48,7 @@ def test_the_sentences_are_those_of_the_histories(compared):
     said = pruning_findings.removed(compared)
     assert said.startswith("- `infobatch`, in 2 events:")
     assert "an epoch after the last removal 50.0\N{NO-BREAK SPACE}% of a baseline's" in said
-    assert "1 layers ended at their floor" in said
+    assert "layers that ended at their floor: 1" in said
     hit = pruning_findings.hardest_hit(compared)
     assert "took most from `conv1` (50\N{NO-BREAK SPACE}% left) and least from `layer.0.attention`" in hit
     seconds = pruning_figures.seconds_by_epoch(compared)["infobatch"]["mean"]

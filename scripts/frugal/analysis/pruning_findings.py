@@ -70,7 +70,7 @@ def removed(compared: Comparison) -> str:
             f"{percent(shares['flops_forward_per_sample'], 1)} of a sample's FLOPs are left; the training executed "
             f"{percent(shares['flops_executed'], 1)} of the baseline's FLOPs and took {percent(shares['train_seconds'], 1)} "
             f"of its seconds{_late(compared, strategy)}"
-            + (f"; {floor:.0f} layers ended at their floor." if floor else "; no layer is at its floor.")
+            + (f"; layers that ended at their floor: {floor:.0f}." if floor else "; no layer is at its floor.")
         )
     return "\n".join(lines) or "No strategy removes neurons while it trains."
 
