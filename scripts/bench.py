@@ -25,7 +25,7 @@ def main() -> int:
     """Run the groups asked for; the exit status is 1 where a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("groups", nargs="*", default=[], help=f"of {', '.join(GROUPS)}; none means all")
-    parser.add_argument("--out", type=Path, help="JSON file; default benchmarks/<date>-<machine>.json")
+    parser.add_argument("--out", type=Path, help="JSON file; default benchmarks/<date>-<machine>[-<groups>].json")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     import importlib
@@ -57,12 +57,12 @@ def main() -> int:
     hardware = describe_hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     now = datetime.now(UTC)
     machine = "".join(c if c.isalnum() else "-" for c in (hardware["gpu"] or hardware["cpu"])).strip("-").lower()
-    out = options.out or Path("benchmarks") / f"{now:%Y-%m-%d}-{machine}.json"
+    out = options.out or Path("benchmarks") / ("-".join([f"{now:%Y-%m-%d}", machine, *options.groups]) + ".json")
     write_json(
         out,
         {
             "measured": now.isoformat(timespec="seconds"),
-            "command": "make bench" + "".join(f" {group}" for group in options.groups),
+            "command": " ".join(["python scripts/bench.py", *options.groups]) if options.groups else "make bench",
             "hardware": hardware,
             "versions": versions(),
             "git": git_state(),
