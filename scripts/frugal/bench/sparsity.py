@@ -119,6 +119,6 @@ def _steps(folder: Path) -> list[Row]:
         sparse, masked = Trainer(spec, cache, CPU), Trainer(spec, cache, CPU)
         masked.model = masked_twin(sparse.model)
         masked.optimizer, masked.strategy = make_optimizer(masked.model, masked.recipe), Full()
-        price = ratio(lambda t=sparse: epoch(t), lambda t=masked: epoch(t), 7)
+        price = ratio(lambda t=sparse: epoch(t), lambda t=masked: epoch(t), 25)
         rows.append(Row("sparsity", f"CIFAR CNN, {name}: step over masked dense", price, "x", 1, "at most"))
     return rows
