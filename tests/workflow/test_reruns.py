@@ -102,7 +102,7 @@ def test_a_dry_run_counts_every_cell(fresh):
     demo = fresh.planned(config=("studies=[pruning]",))
     assert (demo["prepare"], demo["train_pruning"]) == (4, 4)  # one data set of each modality
     cpu = fresh.planned(config=("studies=[pruning]", "scale=cpu"))["train"]
-    assert cpu == 4 * (5 + 3 + 1 + 2 + 1)  # each task has its own seeds
+    assert cpu == 4 * (5 + 3 + 3 + 2 + 1)  # each task has its own seeds
     override = "override={seeds: [3, 5, 8, 13], grouped: false}"
     assert fresh.planned(config=("studies=[compression]", override))["train"] == 14 * 4
 
