@@ -7,6 +7,7 @@ import shlex
 import sys
 from functools import cache
 from glob import glob
+from itertools import chain
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -114,8 +115,20 @@ def run_json(**run):
         raise WorkflowError(str(error)) from None
 
 
-def spec_of_run(wildcards):
-    return run_json(**wildcards)
+def arguments_of_run(wildcards, input, output):
+    """What train.py is told of one run.
+
+    One function in place of five, which took a fifth of planning: Snakemake reads the signature of each for each job.
+    """
+    arguments = {
+        "--spec": run_json(**wildcards),
+        "--cache": shared_cache(wildcards),
+        "--out": os.path.dirname(output[0]),
+        "--checkpoints": shared_folder(wildcards),
+    }
+    if input.follow:
+        arguments["--follow"] = input.follow[0]
+    return shlex.join(chain.from_iterable(arguments.items()))
 
 
 def specs_of_pair(wildcards):

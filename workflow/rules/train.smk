@@ -3,7 +3,7 @@
 # processes; a shell between Snakemake and the run would die of it, and the job with it, before the run has saved.
 
 HOW = (
-    f" --checkpoint-seconds {PLAN.config.checkpoint_seconds} --residency {PLAN.config.residency}"
+    f"--checkpoint-seconds {PLAN.config.checkpoint_seconds} --residency {PLAN.config.residency}"
     f" --workers {PLAN.config.workers} --jobs-per-gpu {PLAN.config.jobs_per_gpu}"
 )
 if PLAN.config.scratch:
@@ -30,20 +30,14 @@ rule train:
         gpu=gpus_of_run,
     params:
         code=code_of_run,
-        spec=spec_of_run,
-        out=lambda wildcards, output: os.path.dirname(output[0]),
-        checkpoints=shared_folder,
-        cache=shared_cache,
-        follow=lambda wildcards, input: (
-            shlex.join(["--follow", *input.follow]) if input.follow else ""
-        ),
+        run=arguments_of_run,
         device=PLAN.config.device,
         launcher=PLAN.launcher(),
     message:
         "{wildcards.study}: {wildcards.strategy} on {wildcards.dataset}/{wildcards.model}, seed {wildcards.seed}"
     shell:
-        "exec {params.launcher} scripts/train.py --spec {params.spec:q} --cache {params.cache:q} --out {params.out:q}"
-        f" --checkpoints {{params.checkpoints:q}} {{params.follow}} --device {{params.device:q}} --threads {{threads}} {HOW} 2> {{log:q}}"
+        "exec {params.launcher} scripts/train.py {params.run} --device {params.device:q} --threads {threads}"
+        f" {HOW} 2> {{log:q}}"
 
 
 # Where runs are about as short as importing torch, one job trains all of a study's on a data set and model, and imports it once.
