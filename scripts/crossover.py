@@ -38,6 +38,7 @@ def main() -> int:
     from frugal.atomic import write_text
     from frugal.bench.crossover import cells
     from frugal.errors import FrugalError
+    from frugal.training.allocator import keep_freed_memory
     from frugal.training.device import choose_device
 
     shapes, sparsities, batch, rounds = GRIDS[options.grid]
@@ -45,6 +46,7 @@ def main() -> int:
     if batch < 1:
         raise FrugalError(f"--batch is {batch}; give at least 1")
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as runs do
     device, _ = choose_device(options.device)
     rows = []
     for row in cells(shapes, PATTERNS, sparsities, batch, rounds, device):

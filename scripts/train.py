@@ -51,10 +51,12 @@ def main() -> int:
     import torch
 
     from frugal.spec import RunSpec, parse
+    from frugal.training.allocator import keep_freed_memory
     from frugal.training.job import Job, train
     from frugal.training.several import train_all
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     described = json.loads(options.spec)
     specs = [parse(RunSpec, one, "--spec") for one in (described if options.seeds else [described])]
     how = {

@@ -14,6 +14,7 @@ from frugal.errors import FrugalError
 from frugal.measure.memory import peak_memory
 from frugal.sparse.convert import sparsify
 from frugal.sparse.pattern import parse_pattern
+from frugal.training.allocator import keep_freed_memory
 
 LAYERS, WIDTH, BATCH, STEPS = 6, 2048, 32, 3
 DENSE_BYTES = 16 * LAYERS * WIDTH**2  # weights, gradients and two moments
@@ -22,6 +23,7 @@ DENSE_BYTES = 16 * LAYERS * WIDTH**2  # weights, gradients and two moments
 def main(pattern: str, sparsity: float = 0.5) -> int:
     """Peak bytes of a few training steps. pattern: as in the config, or "dense". Raises FrugalError where none can be had."""
     torch.set_num_threads(1)
+    keep_freed_memory()  # as runs do
     torch.manual_seed(0)
     nn.Linear(8, 8)(torch.ones(1, 8)).sum().backward()  # thread pools and buffers that every net needs
     try:

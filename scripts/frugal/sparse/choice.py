@@ -9,6 +9,7 @@ from torch import Tensor
 
 from frugal.errors import FrugalError
 from frugal.measure.clock import synchronise
+from frugal.training.allocator import give_back
 
 ROUNDS = 3
 # Times faster than `scatter` that `csr` has to be: its index by columns takes 12 bytes per weight, which saved 16.
@@ -53,6 +54,7 @@ def choose(layer: Any, x: Tensor) -> Choice:
     )
     if key not in _measured:
         _measured[key] = _from_leader(_fastest(layer, x, found))
+        give_back()
     return _measured[key]
 
 

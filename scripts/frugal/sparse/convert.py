@@ -11,6 +11,7 @@ from frugal.errors import FrugalError
 from frugal.sparse.choice import Choice
 from frugal.sparse.layers import SparseConv2d, SparseLayer, SparseLinear
 from frugal.sparse.pattern import Pattern
+from frugal.training.allocator import give_back
 
 SKIP = ("first-conv", "head")  # what stays dense unless a study says otherwise, besides embeddings and norms
 
@@ -104,7 +105,9 @@ def sparsify(
         raise FrugalError(
             "pattern semi-structured-2-4 needs a CUDA GPU of compute capability 8.0 or more; choose block-16x16 or random"
         )
-    for name, layer in found.covered.items():
+    note = found.note
+    for name in list(found.covered):
+        layer = found.covered.pop(name)  # so that its weight is gone once the sparse layer is there
         shape = weight_matrix(layer)
         index = pattern.draw(shape, sparsity, generator)
         if len(index) == 0:
@@ -115,7 +118,8 @@ def sparsify(
         if name == "":
             raise FrugalError("the model is a single layer; put it into a module")
         model.set_submodule(name, sparse)
-    return found.note
+    give_back()
+    return note
 
 
 def sparse_layers(model: nn.Module) -> dict[str, SparseLayer]:

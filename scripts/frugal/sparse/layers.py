@@ -18,6 +18,7 @@ from frugal.sparse.counting import counted
 from frugal.sparse.kernels import KERNELS, Compressed
 from frugal.sparse.pattern import Pattern
 from frugal.sparse.products import Columns, Scattered
+from frugal.sparse.room import left_by, room
 from frugal.sparse.semi_structured import SemiStructured
 
 COLUMNS = 1 << 22  # numbers of a convolution's input laid out as columns at once: 16 MB in float32
@@ -67,6 +68,19 @@ class SparseLayer(nn.Module):
     def scattered(self, values: Tensor) -> Tensor:
         """Values laid out densely, (outputs, inputs)."""
         return self.pattern.dense(values, self.rows, self.shape)
+
+    def laid_out(self, values: Tensor, step: object) -> Tensor:
+        """The same in the room that all layers share, to be used at once.
+
+        step: of one forward pass and its backward pass. The last layer to go forward is the first to go back, and finds its
+        weight still there.
+        """
+        found = left_by(step, self.shape, values.dtype)
+        return (
+            self.pattern.dense(values, self.rows, self.shape, room(self.shape, values, step))
+            if found is None
+            else found
+        )
 
     def gathered(self, dense: Tensor) -> Tensor:
         """What a dense matrix holds at the kept units."""
@@ -159,14 +173,14 @@ class SparseLinear(SparseLayer):
         """With the dense weight."""
         return functional.linear(x, weight, bias)
 
-    def gradients(self, dy: Tensor, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """dx and the dense dW; the dense weight is gone when dW is made."""
-        dx = dy @ self.scattered(values)
+    def gradients(self, dy: Tensor, x: Tensor, values: Tensor, step: object) -> tuple[Tensor, Tensor]:
+        """dx and the dense dW; dW takes the room of the dense weight."""
+        dx = dy @ self.laid_out(values, step)
         return dx, self.weight_gradient(dy, x)
 
     def weight_gradient(self, dy: Tensor, x: Tensor) -> Tensor:
-        """The dense dW, (outputs, inputs)."""
-        return dy.flatten(0, -2).t() @ x.flatten(0, -2)
+        """The dense dW, (outputs, inputs), in the room that all layers share."""
+        return torch.mm(dy.flatten(0, -2).t(), x.flatten(0, -2), out=room(self.shape, x))
 
     def slices(self, x: Tensor) -> Iterator[slice]:
         """Parts of the batch that are computed one after the other."""
@@ -204,9 +218,9 @@ class SparseConv2d(SparseLayer):
         """With the dense weight."""
         return functional.conv2d(x, weight.view(self.weight_shape), bias, **self.where)
 
-    def gradients(self, dy: Tensor, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def gradients(self, dy: Tensor, x: Tensor, values: Tensor, step: object) -> tuple[Tensor, Tensor]:
         """dx and the dense dW in one call: apart they lay activations out twice, which takes more than a weight does."""
-        weight = self.scattered(values).view(self.weight_shape)
+        weight = self.laid_out(values, step).view(self.weight_shape)
         dx, dense, _ = self._backward(dy, x, weight, (True, True, False))
         return dx, dense.reshape(self.shape)
 

@@ -15,6 +15,7 @@ from frugal.errors import FrugalError
 
 PATTERNS = "random, block-BxB (such as block-16x16), semi-structured-2-4"
 BLOCKS = (4, 8, 16, 32, 64)  # those an error message proposes
+DRAWN = 1 << 18  # units that are drawn at once
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,11 @@ class Pattern:
         kept = self.kept(shape, sparsity)
         quota = torch.full((rows,), kept // rows)
         quota[torch.randperm(rows, generator=generator)[: kept % rows]] += 1
-        rank = torch.rand(rows, columns, generator=generator).argsort(1).argsort(1)
-        return _stored((rank < quota[:, None]).flatten().nonzero().squeeze(1), rows * columns)
+        keeps = torch.empty(rows, columns, dtype=torch.bool)
+        for some in torch.arange(rows).split(max(1, DRAWN // columns)):  # ranks of all would take 40 bytes per unit
+            rank = torch.rand(len(some), columns, generator=generator).argsort(1).argsort(1)
+            keeps[some] = rank < quota[some, None]
+        return _stored(keeps.flatten().nonzero().squeeze(1), rows * columns)
 
     def rows_of(self, index: Tensor, shape: tuple[int, int]) -> Tensor:
         """Where each row of each kept unit, index (kept,), lies in the matrix seen as (outputs * columns of units, block)."""
@@ -81,9 +85,12 @@ class Pattern:
             ((row[:, None] * self.block + inside) * columns + column[:, None]).flatten(), shape[0] * shape[1]
         )
 
-    def dense(self, values: Tensor, rows: Tensor, shape: tuple[int, int]) -> Tensor:
-        """The matrix with zeros where nothing is kept. values: (kept,) or (kept, block, block); rows: see `rows_of`."""
-        matrix = values.new_zeros(shape)
+    def dense(self, values: Tensor, rows: Tensor, shape: tuple[int, int], out: Tensor | None = None) -> Tensor:
+        """The matrix with zeros where nothing is kept, written to `out` if that is given.
+
+        values: (kept,) or (kept, block, block); rows: see `rows_of`; out: contiguous, of that shape
+        """
+        matrix = values.new_zeros(shape) if out is None else out.zero_()
         whole, parts = self._in_rows(matrix), self._in_rows(values)
         if whole.dim() == 1:
             # On the CPU as it is: a copy in int64 would take as much memory as the dense matrix does.

@@ -21,14 +21,14 @@ def in_given_precision(backward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Scattered(torch.autograd.Function):
-    """The dense weight is laid out anew in each pass. A linear layer's dense weight and gradient are never there at once."""
+    """The dense weight is laid out anew in each pass, in a room that all layers share; so is a linear layer's dense gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, layer: Any) -> Tensor:
         """layer: a SparseLayer."""
         ctx.save_for_backward(x, values)
-        ctx.layer = layer
-        return layer.product(x, layer.scattered(values), bias)
+        ctx.layer, ctx.step = layer, object()
+        return layer.product(x, layer.laid_out(values, ctx.step), bias)
 
     @staticmethod
     @once_differentiable
@@ -37,7 +37,7 @@ class Scattered(torch.autograd.Function):
         """dW is gathered at the kept units."""
         (x, values), layer, dx = ctx.saved_tensors, ctx.layer, None
         if ctx.needs_input_grad[0]:
-            dx, dense = layer.gradients(dy, x, values)
+            dx, dense = layer.gradients(dy, x, values, ctx.step)
         else:
             dense = layer.weight_gradient(dy, x)
         dvalues = layer.gathered(dense)

@@ -23,7 +23,7 @@ class SemiStructured(torch.autograd.Function):
         if len(layer.weight_shape) != 2:
             raise NotImplementedError("torch has no 2:4 kernel for convolutions")
         ctx.save_for_backward(x, values)
-        ctx.layer = layer
+        ctx.layer, ctx.step = layer, object()
         packed = torch.sparse.to_sparse_semi_structured(layer.scattered(values))
         return functional.linear(x.flatten(0, -2), packed, bias).view(layer.output_shape(x))
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from frugal.errors import FrugalError
+from frugal.training.allocator import allocator
 
 
 def choose_device(wanted: str) -> tuple[torch.device, str]:
@@ -34,12 +35,13 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def describe_hardware(device: torch.device) -> dict[str, Any]:
-    """Processor, cores, threads of this job, memory in bytes, and the GPU's name or None."""
+    """Processor, cores, threads of this job, memory in bytes, the CPU's allocator, and the GPU's name or None."""
     return {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "allocator": allocator(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
     }
 
