@@ -54,7 +54,8 @@ def main() -> int:
     for row in rows:
         target = "" if row.target is None else f"{row.sense} {row.target:,g}"
         mark = {True: "[green]met", False: "[red]missed", None: ""}[row.met]
-        table.add_row(row.group, row.what, f"{row.value:,.4g}", row.unit, f"{target} {mark}")
+        span = "" if row.interval is None else " [{:,.4g}, {:,.4g}]".format(*row.interval)
+        table.add_row(row.group, row.what, f"{row.value:,.4g}{span}", row.unit, f"{target} {mark}")
     console.print(table)
     hardware = describe_hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     now = datetime.now(UTC)

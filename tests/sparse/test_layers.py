@@ -50,7 +50,7 @@ def assert_same_passes(layer, kernel, x):
     assert y.shape == expected.shape
     assert close(y, expected)
     assert close(dx, expected_dx)
-    assert close(dvalues, layer.gathered(dense.reshape(layer.shape)))
+    assert close(dvalues, layer.gathered(layer.as_matrix(dense)))
     assert close(dbias, expected_dbias)
 
 
@@ -97,6 +97,7 @@ def test_a_sparse_convolution_is_the_masked_dense_one(
     if pattern.kept((after, before * side**2), sparsity) == 0:
         return
     layer = made(dense, pattern, sparsity)
+    assert torch.equal(layer.as_weight(layer.as_matrix(dense.weight)), dense.weight)
     x = torch.randn(3, before, *size).contiguous(memory_format=layout)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("frugal.sparse.layers.COLUMNS", columns)  # 1: one sample at a time

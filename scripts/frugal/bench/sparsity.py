@@ -1,5 +1,6 @@
 """Sparse layers: where they are faster than dense ones, what they store, and that none is slower than a mask."""
 
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from frugal.bench import generated
 from frugal.bench.crossover import linear_step
 from frugal.bench.engine import epoch
 from frugal.bench.footprint import DENSE_BYTES
-from frugal.bench.row import Row, ratio
+from frugal.bench.row import Row, interval_of_median, ratio, ratios
 from frugal.errors import FrugalError
 from frugal.measure.weights import weights_of
 from frugal.sparse.convert import kernels_of, sparsify
@@ -23,6 +24,7 @@ from frugal.training.optimizer import make_optimizer
 
 CPU = torch.device("cpu")
 OUTPUTS, INPUTS, BATCH = 512, 2048, 256
+ROUNDS = 41  # of steps whose ratio is close to one
 STRATEGIES = {  # those of source 001's study
     "block-4x4": ("sparse", {"pattern": "block-4x4", "sparsity": 0.5}),
     "random-50": ("sparse", {"pattern": "random", "sparsity": 0.5}),
@@ -119,6 +121,7 @@ def _steps(folder: Path) -> list[Row]:
         sparse, masked = Trainer(spec, cache, CPU), Trainer(spec, cache, CPU)
         masked.model = masked_twin(sparse.model)
         masked.optimizer, masked.strategy = make_optimizer(masked.model, masked.recipe), Full()
-        price = ratio(lambda t=sparse: epoch(t), lambda t=masked: epoch(t), 25)
-        rows.append(Row("sparsity", f"CIFAR CNN, {name}: step over masked dense", price, "x", 1, "at most"))
+        prices = ratios(lambda t=sparse: epoch(t), lambda t=masked: epoch(t), ROUNDS)
+        price, interval = statistics.median(prices), interval_of_median(prices)
+        rows.append(Row("sparsity", f"CIFAR CNN, {name}: step over masked dense", price, "x", 1, "at most", interval))
     return rows

@@ -42,7 +42,7 @@ class SparseLayer(nn.Module):
         index = index.to(weight.device)
         rows = pattern.rows_of(index, self.shape)
         # Fewer inputs per output: scaled so that outputs keep the spread the dense initialisation gives them.
-        values = pattern.values(weight.reshape(self.shape), rows) / math.sqrt(1 - sparsity)
+        values = pattern.values(self.as_matrix(weight), rows) / math.sqrt(1 - sparsity)
         self.values = nn.Parameter(values.clone())
         self.bias = dense.bias
         self.register_buffer("index", index)
@@ -63,7 +63,15 @@ class SparseLayer(nn.Module):
     def weight(self) -> Tensor:
         """The dense weight as the dense layer has it, with zeros; a copy."""
         with torch.no_grad():
-            return self.scattered(self.values).view(self.weight_shape)
+            return self.as_weight(self.scattered(self.values))
+
+    def as_matrix(self, weight: Tensor) -> Tensor:
+        """A weight as the dense layer has it, seen as (outputs, inputs)."""
+        return weight
+
+    def as_weight(self, matrix: Tensor) -> Tensor:
+        """The counterpart of `as_matrix`."""
+        return matrix
 
     def scattered(self, values: Tensor) -> Tensor:
         """Values laid out densely, (outputs, inputs)."""
@@ -208,26 +216,35 @@ class SparseLinear(SparseLayer):
 
 
 class SparseConv2d(SparseLayer):
-    """A convolution with a sparse weight, seen as (C_out, C_in * kh * kw)."""
+    """A convolution with a sparse weight, seen as (C_out, kh * kw * C_in), which is a channels-last weight without a copy."""
 
     def __init__(self, dense: nn.Conv2d, *others: object):
         super().__init__(dense, *others)
         self.where = {"stride": dense.stride, "padding": dense.padding, "dilation": dense.dilation}
 
+    def as_matrix(self, weight: Tensor) -> Tensor:
+        """(C_out, C_in, kh, kw) -> (C_out, kh * kw * C_in)."""
+        return weight.permute(0, 2, 3, 1).reshape(self.shape)
+
+    def as_weight(self, matrix: Tensor) -> Tensor:
+        """(C_out, kh * kw * C_in) -> (C_out, C_in, kh, kw), channels last."""
+        outputs, channels, *kernel = self.weight_shape
+        return matrix.view(outputs, *kernel, channels).permute(0, 3, 1, 2)
+
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """With the dense weight."""
-        return functional.conv2d(x, weight.view(self.weight_shape), bias, **self.where)
+        return functional.conv2d(x, self.as_weight(weight), bias, **self.where)
 
     def gradients(self, dy: Tensor, x: Tensor, values: Tensor, step: object) -> tuple[Tensor, Tensor]:
         """dx and the dense dW in one call: apart they lay activations out twice, which takes more than a weight does."""
-        weight = self.laid_out(values, step).view(self.weight_shape)
+        weight = self.as_weight(self.laid_out(values, step))
         dx, dense, _ = self._backward(dy, x, weight, (True, True, False))
-        return dx, dense.reshape(self.shape)
+        return dx, self.as_matrix(dense)
 
     def weight_gradient(self, dy: Tensor, x: Tensor) -> Tensor:
         """The dense dW, (outputs, inputs). The weight only tells its shape here, so that it takes no memory."""
         weight = x.new_empty(()).expand(self.weight_shape)
-        return self._backward(dy, x, weight, (False, True, False))[1].reshape(self.shape)
+        return self.as_matrix(self._backward(dy, x, weight, (False, True, False))[1])
 
     def _backward(self, dy: Tensor, x: Tensor, weight: Tensor, which: tuple[bool, ...]) -> tuple[Tensor, ...]:
         return torch.ops.aten.convolution_backward(
@@ -241,12 +258,13 @@ class SparseConv2d(SparseLayer):
             yield slice(start, start + step)
 
     def columns(self, x: Tensor) -> Tensor:
-        """(b, C, H, W) -> (C * kh * kw, b * positions)."""
-        return functional.unfold(x, self.weight_shape[2:], **self.where).transpose(0, 1).reshape(self.shape[1], -1)
+        """(b, C, H, W) -> (kh * kw * C, b * positions)."""
+        columns = functional.unfold(x, self.weight_shape[2:], **self.where).unflatten(1, (x.shape[1], -1))
+        return columns.permute(2, 1, 0, 3).reshape(self.shape[1], -1)
 
     def folded(self, columns: Tensor, x: Tensor) -> Tensor:
         """The counterpart of `columns` for a gradient."""
-        columns = columns.view(self.shape[1], len(x), -1).transpose(0, 1)
+        columns = columns.view(-1, x.shape[1], len(x), columns.shape[1] // len(x)).permute(2, 1, 0, 3).flatten(1, 2)
         return functional.fold(columns, x.shape[2:], self.weight_shape[2:], **self.where)
 
     def output_shape(self, x: Tensor) -> tuple[int, ...]:

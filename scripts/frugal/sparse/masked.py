@@ -16,7 +16,7 @@ class Masked(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(layer.weight())
         ones = torch.ones_like(layer.values, requires_grad=False)
-        self.register_buffer("mask", layer.scattered(ones).view(layer.weight_shape))
+        self.register_buffer("mask", layer.as_weight(layer.scattered(ones)))
         self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
         self.where = layer.where if isinstance(layer, SparseConv2d) else None
 

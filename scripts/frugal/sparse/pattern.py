@@ -1,8 +1,9 @@
 """Which weights of a matrix are kept: single entries, square blocks, or two of every four.
 
-A weight is seen as a matrix (outputs, inputs), of a convolution (C_out, C_in * kh * kw). A pattern cuts it into units, single
-entries or blocks, and keeps some of them. Kept units are named by their place in row-major order of units, sorted, as
-int32 where that is enough; their values lie beside each other in the same order.
+A weight is seen as a matrix (outputs, inputs), of a convolution (C_out, kh * kw * C_in), as it lies in channels-last memory:
+so a block is of output by input channels. A pattern cuts it into units, single entries or blocks, and keeps some of them.
+Kept units are named by their place in row-major order of units, sorted, as int32 where that is enough; their values lie
+beside each other in the same order.
 """
 
 import re

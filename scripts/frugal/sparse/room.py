@@ -29,7 +29,7 @@ def room(shape: tuple[int, ...], like: Tensor, tenant: object = None) -> Tensor:
 
 
 def left_by(tenant: object, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
-    """What this tenant wrote, if nobody has taken the room since."""
+    """What this tenant wrote, of that shape, if nobody has taken the room since."""
     if _tenants.get(dtype) is not tenant:
         return None
     return _rooms[dtype][: math.prod(shape)].view(shape)
