@@ -115,13 +115,16 @@ def run_json(**run):
         raise WorkflowError(str(error)) from None
 
 
-def arguments_of_run(wildcards, input, output):
-    """What train.py is told of one run.
+def spec_of_run(wildcards):
+    return run_json(**wildcards)
 
-    One function in place of five, which took a fifth of planning: Snakemake reads the signature of each for each job.
+
+def places_of_run(wildcards, input, output):
+    """Where things lie. Unlike the other parameters Snakemake doesn't compare these with an earlier run's.
+
+    One function rather than four, since Snakemake reads the signature of each for each of ten thousand jobs.
     """
     arguments = {
-        "--spec": run_json(**wildcards),
         "--cache": shared_cache(wildcards),
         "--out": os.path.dirname(output[0]),
         "--checkpoints": shared_folder(wildcards),

@@ -30,14 +30,15 @@ rule train:
         gpu=gpus_of_run,
     params:
         code=code_of_run,
-        run=arguments_of_run,
+        spec=spec_of_run,
+        places=places_of_run,
         device=PLAN.config.device,
         launcher=PLAN.launcher(),
     message:
         "{wildcards.study}: {wildcards.strategy} on {wildcards.dataset}/{wildcards.model}, seed {wildcards.seed}"
     shell:
-        "exec {params.launcher} scripts/train.py {params.run} --device {params.device:q} --threads {threads}"
-        f" {HOW} 2> {{log:q}}"
+        "exec {params.launcher} scripts/train.py --spec {params.spec:q} {params.places} --device {params.device:q}"
+        f" --threads {{threads}} {HOW} 2> {{log:q}}"
 
 
 # Where runs are about as short as importing torch, one job trains all of a study's on a data set and model, and imports it once.
