@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 from analysis import factory
@@ -58,6 +59,12 @@ def test_headline_speaks_of_the_cost_that_the_study_is_about(selection):
 
 def test_headline_says_what_the_control_of_equal_cost_says(selection):
     assert "`infobatch` is better than its control `random-subset`" in findings.headline(selection)
+
+
+def test_a_control_that_every_seed_differs_from_by_the_same_decides_nothing(selection):
+    parts = {f"control_difference_{part}": 0.01 for part in ("mean", "low", "high")}
+    row = pd.Series({"control": "random-subset", **parts})
+    assert "`infobatch` cannot be told from its control" in findings._by_control(selection, {"infobatch": row})
 
 
 def test_headline_does_not_hide_that_only_a_control_is_free_of_a_loss(make_tables):

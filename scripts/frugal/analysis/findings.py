@@ -6,7 +6,7 @@ from scipy import stats
 from frugal.analysis.comparison import Comparison
 from frugal.analysis.controls import NEAR, equal_cost
 from frugal.analysis.costs import COSTS
-from frugal.analysis.statistics import BETTER, CONFIDENCE, EQUAL, UNDECIDED, WORSE
+from frugal.analysis.statistics import BETTER, CONFIDENCE, EQUAL, UNDECIDED, WORSE, without_spread
 from frugal.study import Study
 
 ENOUGH = 0.01  # a saving below one per cent is not worth a headline
@@ -113,6 +113,8 @@ def _by_control(compared: Comparison, praised: dict[str, pd.Series]) -> str:
         low, high = row["control_difference_low"], row["control_difference_high"]
         if strategy not in compared.study.controls and pd.notna(low):
             found = "is better than" if low > 0 else "is worse than" if high < 0 else "cannot be told from"
+            if without_spread(low, high):
+                found = "cannot be told from"
             interval = f"{points(row['control_difference_mean'])} points, 95 % interval {points(low)} to {points(high)}"
             said.append(f" `{strategy}` {found} its control `{row['control']}`, which {equally} ({interval}).")
     return "".join(said)

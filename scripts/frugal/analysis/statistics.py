@@ -53,6 +53,11 @@ def paired(values: pd.DataFrame, reference: pd.DataFrame, by: list[str]) -> tupl
     return mine - theirs, 1 - mine / theirs.where(theirs != 0)
 
 
+def without_spread(low: float, high: float) -> bool:
+    """Whether an interval has no width: a few seeds on a small test set come to that by chance, so it decides nothing."""
+    return bool(np.isclose(low, high, rtol=0, atol=1e-12))
+
+
 def verdict(low: float, high: float, margin: float) -> tuple[str, str]:
     """What a difference in accuracy allows to conclude, and why; non-inferiority with a margin.
 
@@ -61,7 +66,7 @@ def verdict(low: float, high: float, margin: float) -> tuple[str, str]:
     """
     if np.isnan(low) or np.isnan(high):
         return UNDECIDED, NO_INTERVAL
-    if np.isclose(low, high, rtol=0, atol=1e-12):  # two seeds on a small test set come to that by chance
+    if without_spread(low, high):
         return UNDECIDED, NO_SPREAD
     if low > 0:
         return BETTER, "the whole interval lies above zero"
