@@ -198,6 +198,22 @@ def test_bfloat16_autocast_keeps_values_and_gradients_in_float32():
             assert all(p.dtype == p.grad.dtype == torch.float32 for p in model.parameters())
 
 
+@pytest.mark.parametrize("skip", [["0", "2", "7"], ["0", "7"]])
+def test_layers_that_share_a_room_have_the_gradients_of_the_masked_net_each_time_they_are_asked(skip):
+    model = net()
+    sparsify(model, parse_pattern("random"), 0.5, seeded(), skip, kernel="scatter")
+    masked, images = masked_twin(model), torch.randn(2, 1, 8, 8, requires_grad=True)
+    sparse, dense = sparse_layers(model), dict(masked.named_modules())
+    loss, expected = model(images).square().sum(), masked(images).square().sum()
+    wanted, *weights = torch.autograd.grad(expected, [images, *(dense[name].weight for name in sparse)])
+    for _ in range(2):  # what the first one left in the room is not taken for a weight
+        inputs = [images, *(layer.values for layer in sparse.values())]
+        found, *kept = torch.autograd.grad(loss, inputs, retain_graph=True)
+        assert close(found, wanted)
+        for layer, values, whole in zip(sparse.values(), kept, weights, strict=True):
+            assert close(values, layer.gathered(layer.as_matrix(whole)))
+
+
 def test_a_copy_computes_and_learns_apart():
     model = net()
     sparsify(model, parse_pattern("block-4x4"), 0.5, seeded(), kernel="sparse")

@@ -112,9 +112,8 @@ def _by_control(compared: Comparison, praised: dict[str, pd.Series]) -> str:
     for strategy, row in praised.items():
         low, high = row["control_difference_low"], row["control_difference_high"]
         if strategy not in compared.study.controls and pd.notna(low):
-            found = "is better than" if low > 0 else "is worse than" if high < 0 else "cannot be told from"
-            if without_spread(low, high):
-                found = "cannot be told from"
+            decided = not without_spread(low, high) and (low > 0 or high < 0)
+            found = "cannot be told from" if not decided else "is better than" if low > 0 else "is worse than"
             interval = f"{points(row['control_difference_mean'])} points, 95 % interval {points(low)} to {points(high)}"
             said.append(f" `{strategy}` {found} its control `{row['control']}`, which {equally} ({interval}).")
     return "".join(said)

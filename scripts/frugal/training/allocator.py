@@ -9,8 +9,8 @@ LARGEST = 32 * 2**20  # bytes; glibc takes no larger M_MMAP_THRESHOLD
 _state = LEFT
 
 
-def keep_freed_memory() -> str:
-    """Tell glibc to keep freed blocks of up to 32 MiB; returns what `allocator` says from then on.
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed blocks of up to 32 MiB; `allocator` says whether it does.
 
     By default it gives the large ones back in each step and asks for them again in the next, and the system fills each
     page with zeros first: a fifth of the time of a CNN's step on the CPU. Another C library, and an allocator that the
@@ -21,7 +21,6 @@ def keep_freed_memory() -> str:
     if not tuned and hasattr(libc := ctypes.CDLL(None), "gnu_get_libc_version"):
         kept = libc.mallopt(M_TRIM_THRESHOLD, -1) and libc.mallopt(M_MMAP_THRESHOLD, LARGEST)
         _state = KEPT if kept else LEFT
-    return _state
 
 
 def give_back() -> None:
