@@ -45,7 +45,7 @@ def test_the_smallest_go_the_largest_gradients_come_and_survivors_keep_their_mom
     layer, optimizer, gradient = learned(block, kernel, optimizer_class, grow, seed)
     pattern, shape = layer.pattern, layer.shape
     before = layer.index.clone()
-    weight, sizes = layer.weight(), pattern.sizes_of(layer.values.detach())
+    weight, sizes = layer.weight.detach(), pattern.sizes_of(layer.values.detach())
     moments = {k: v.clone() for k, v in optimizer.state[layer.values].items() if v.shape == layer.values.shape}
     spread = {k: pattern.dense(v, pattern.rows_of(before, shape), shape) for k, v in moments.items()}
     assert moments
@@ -62,12 +62,12 @@ def test_the_smallest_go_the_largest_gradients_come_and_survivors_keep_their_mom
     stays = layer.scattered(torch.ones_like(layer.values.detach()))
     new = torch.isin(layer.index, grown).view(-1, *[1] * (layer.values.dim() - 1)).expand_as(layer.values)
     stays[layer.scattered(new.float()) > 0] = 0
-    assert torch.equal(layer.weight(), weight * stays)
+    assert torch.equal(layer.weight.detach(), weight * stays)
     for name, moment in optimizer.state[layer.values].items():
         if name in spread:
             assert torch.equal(layer.scattered(moment), spread[name] * stays)
     x = torch.randn(3, shape[1])
-    assert torch.allclose(layer(x), nn.functional.linear(x, layer.weight(), layer.bias), atol=1e-5)
+    assert torch.allclose(layer(x), nn.functional.linear(x, layer.weight.detach(), layer.bias), atol=1e-5)
 
 
 @given(progress=st.floats(0, 1), until=st.floats(0.01, 1))

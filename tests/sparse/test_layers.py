@@ -13,7 +13,8 @@ from frugal.measure.flops import pass_flops
 from frugal.measure.weights import weights_of
 from frugal.sparse import choice
 from frugal.sparse.convert import coverage, kept_and_total, kernels_of, restore_kernels, sparse_layers, sparsify
-from frugal.sparse.layers import SparseConv2d, SparseLinear
+from frugal.sparse.convolution import SparseConv2d
+from frugal.sparse.layers import SparseLinear
 from frugal.sparse.masked import Masked, masked_twin
 from frugal.sparse.pattern import Pattern, parse_pattern
 
@@ -100,7 +101,7 @@ def test_a_sparse_convolution_is_the_masked_dense_one(
     assert torch.equal(layer.as_weight(layer.as_matrix(dense.weight)), dense.weight)
     x = torch.randn(3, before, *size).contiguous(memory_format=layout)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("frugal.sparse.layers.COLUMNS", columns)  # 1: one sample at a time
+        patch.setattr("frugal.sparse.convolution.COLUMNS", columns)  # 1: one sample at a time
         for kernel in kernels_for(pattern):
             assert_same_passes(layer, kernel, x)
 

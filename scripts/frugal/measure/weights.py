@@ -19,7 +19,8 @@ def weights_of(model: nn.Module) -> Weights:
     """Count a model's weights. A layer that holds only some of them says so: `dense_weights`, beside its `values`."""
     live = sum(parameter.numel() for parameter in model.parameters())
     left_out = sum(m.dense_weights - m.values.numel() for m in model.modules() if hasattr(m, "dense_weights"))
-    stored = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    held = {id(value): value for value in model.state_dict(keep_vars=True).values()}  # a tied weight has several names
+    stored = sum(t.numel() * t.element_size() for t in held.values() if isinstance(t, torch.Tensor))
     return Weights(live + left_out, live, stored)
 
 

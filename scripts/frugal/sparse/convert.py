@@ -9,7 +9,8 @@ from torch import nn
 
 from frugal.errors import FrugalError
 from frugal.sparse.choice import Choice
-from frugal.sparse.layers import SparseConv2d, SparseLayer, SparseLinear
+from frugal.sparse.fitness import Fitness, elsewhere, is_convolution, is_linear, sparse_kind
+from frugal.sparse.layers import SparseLayer
 from frugal.sparse.pattern import Pattern
 from frugal.training.allocator import give_back
 
@@ -18,61 +19,86 @@ SKIP = ("first-conv", "head")  # what stays dense unless a study says otherwise,
 
 @dataclass
 class Coverage:
-    """Dense layers by name: those that become sparse, and those that don't with the reason."""
+    """Dense layers by name: those that become sparse, and those that don't with the reason.
+
+    also: further names of a layer that the model uses in several places
+    """
 
     covered: dict[str, nn.Module] = field(default_factory=dict)
     dense: dict[str, str] = field(default_factory=dict)
+    also: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def note(self) -> str:
         """A sentence for the record."""
-        dense = ", ".join(f"{name} ({why})" for name, why in self.dense.items()) or "no linear layer or convolution"
-        return f"sparse: {', '.join(self.covered)}; dense: {dense}, embeddings, norms and biases"
+        sparse = ", ".join(self._told(name) for name in self.covered)
+        dense = ", ".join(f"{self._told(name)} ({why})" for name, why in self.dense.items())
+        return f"sparse: {sparse}; dense: {dense or 'no linear layer or convolution'}, embeddings, norms and biases"
+
+    def _told(self, name: str) -> str:
+        return " = ".join([name, *self.also.get(name, [])])
+
+    @property
+    def reasons(self) -> str:
+        """Why layers stay dense, each reason once with how many layers it holds for and the first of them."""
+        by_reason: dict[str, list[str]] = {}
+        for name, why in self.dense.items():
+            by_reason.setdefault(why, []).append(name)
+        return ", ".join(
+            f"{names[0]} ({why})" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more ({why})"
+            for why, names in by_reason.items()
+        )
 
 
-def coverage(model: nn.Module, skip: list[str] | None) -> Coverage:
+def coverage(model: nn.Module, skip: list[str] | None, called: str | None = None) -> Coverage:
     """Which linear layers and convolutions are covered.
 
     skip: names of layers, with * and ?, and the words first-conv (the first convolution) and head (the last linear layer);
-    None for those two words. Raises FrugalError for an entry that names no layer, or where nothing is left to cover.
+    None for those two words; called: the model's name for messages, else that of its class
+    Raises FrugalError for an entry that names no layer, or where nothing is left to cover.
     """
-    layers = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)}
+    layers, names, found = {}, {}, Coverage()
+    for name, module in model.named_modules(remove_duplicate=False):
+        if not (is_linear(module) or is_convolution(module)):
+            continue
+        if module in names:
+            found.also.setdefault(names[module], []).append(name)
+        else:
+            layers[name], names[module] = module, name
+    every = [(alias, name) for name in layers for alias in [name, *found.also.get(name, [])]]
     words = {
-        "first-conv": next((n for n, m in layers.items() if not isinstance(m, nn.Linear)), None),
-        "head": next((n for n, m in reversed(layers.items()) if isinstance(m, nn.Linear)), None),
+        "first-conv": next((n for n, m in layers.items() if is_convolution(m)), None),
+        "head": next((n for n, m in reversed(layers.items()) if is_linear(m)), None),
     }
-    found = Coverage()
     for entry in SKIP if skip is None else skip:
-        names = [words[entry]] if entry in words else [name for name in layers if fnmatchcase(name, entry)]
-        if names == [] or (names == [None] and skip is not None):
+        chosen = [words[entry]] if entry in words else [name for alias, name in every if fnmatchcase(alias, entry)]
+        if chosen == [] or (chosen == [None] and skip is not None):
             raise FrugalError(
                 f"skip names {entry!r}, but the model has no such layer; there are: {', '.join([*words, *layers])}"
             )
-        found.dense.update({name: entry for name in names if name is not None})
+        found.dense.update({name: entry for name in chosen if name is not None})
+    fitness, skipped = Fitness(model), False
     for name, layer in layers.items():
-        why = _unfit(layer)
-        if why and name not in found.dense:
+        why = fitness.unfit(layer)
+        if name in found.dense:
+            skipped = skipped or why is None
+        elif why:
             found.dense[name] = why
-        elif name not in found.dense:
+        else:
             found.covered[name] = layer
+    found.dense.update(elsewhere(model))
     if not found.covered:
-        raise FrugalError(f"no layer is left to be sparse: {found.note}; skip fewer of them")
+        advice = "skip fewer of them" if skipped else "choose another model, or a strategy that has no sparse layers"
+        raise FrugalError(
+            f"model {called or type(model).__name__}: no layer is left to be sparse: "
+            f"{found.reasons or 'it has no linear layer and no convolution'}; {advice}"
+        )
     return found
-
-
-def _unfit(layer: nn.Module) -> str | None:
-    if isinstance(layer, nn.Conv1d):
-        return "a convolution over one axis"
-    if isinstance(layer, nn.Conv2d) and layer.groups > 1:
-        return "a grouped convolution"
-    if isinstance(layer, nn.Conv2d) and (isinstance(layer.padding, str) or layer.padding_mode != "zeros"):
-        return f"padding {layer.padding} of {layer.padding_mode}"
-    return None
 
 
 def weight_matrix(layer: nn.Module) -> tuple[int, int]:
     """Shape of a layer's weight as a matrix (outputs, inputs)."""
-    return layer.weight.shape[0], layer.weight[0].numel()
+    return sparse_kind(layer).matrix_shape(layer.weight)
 
 
 def check_sparsity(pattern: Pattern, sparsity: float) -> None:
@@ -91,35 +117,32 @@ def sparsify(
     skip: list[str] | None = None,
     kernel: str = "auto",
     dynamic: bool = False,
+    called: str | None = None,
 ) -> str:
-    """Replace the covered layers of a model in place, one after the other; returns a sentence on what is sparse.
+    """Make the covered layers of a model sparse in place, one after the other; returns a sentence on what is sparse.
 
-    kernel: auto, sparse or scatter; dynamic: the pattern will change in training, so a checkpoint may hold another one.
+    kernel: auto, sparse or scatter; dynamic: the pattern will change in training, so a checkpoint may hold another one;
+    called: the model's name for messages. A layer stays the object it was, so what is used twice is sparse in both places.
     Raises FrugalError for a sparsity outside [0, 1), a layer that blocks don't tile, and 2:4 without CUDA.
     """
     check_sparsity(pattern, sparsity)
-    found = coverage(model, skip)
+    found = coverage(model, skip, called)
     for name, layer in found.covered.items():
         pattern.check(weight_matrix(layer), name)
     if pattern.of_four and not all(p.is_cuda for p in model.parameters()):
         raise FrugalError(
             "pattern semi-structured-2-4 needs a CUDA GPU of compute capability 8.0 or more; choose block-16x16 or random"
         )
-    note = found.note
-    for name in list(found.covered):
-        layer = found.covered.pop(name)  # so that its weight is gone once the sparse layer is there
+    for name, layer in found.covered.items():
         shape = weight_matrix(layer)
         index = pattern.draw(shape, sparsity, generator)
         if len(index) == 0:
             raise FrugalError(f"layer {name}: sparsity {sparsity} keeps nothing of {shape[0]} x {shape[1]}; lower it")
-        kind = SparseConv2d if isinstance(layer, nn.Conv2d) else SparseLinear
-        sparse = kind(layer, name, pattern, index, sparsity, kernel)
+        sparse = sparse_kind(layer)(layer, name, pattern, index, sparsity, kernel)
         sparse.dynamic = dynamic
-        if name == "":
-            raise FrugalError("the model is a single layer; put it into a module")
-        model.set_submodule(name, sparse)
+        sparse.take_the_place_of(layer)  # which frees the dense weight
     give_back()
-    return note
+    return found.note
 
 
 def sparse_layers(model: nn.Module) -> dict[str, SparseLayer]:
@@ -143,9 +166,10 @@ def restore_kernels(model: nn.Module, kernels: dict[str, Any]) -> None:
     """The counterpart of `kernels_of`."""
     for name, layer in sparse_layers(model).items():
         layer.chosen = Choice(*kernels[name]) if name in kernels else None
-        layer.kernel = layer.chosen and layer.chosen.kernel
+        layer.kernel = None if layer.chosen is None or layer.chosen.kernel == "read" else layer.chosen.kernel
 
 
 def kernel_notes(model: nn.Module) -> list[str]:
-    """A sentence per layer whose kernel is chosen."""
-    return [f"{n}: kernel {m.chosen.kernel}, {m.chosen.why}" for n, m in sparse_layers(model).items() if m.chosen]
+    """A sentence per layer whose kernel is chosen, or that other modules compute with."""
+    chosen = {name: layer.chosen for name, layer in sparse_layers(model).items() if layer.chosen}
+    return [f"{n}: {c.why}" if c.kernel == "read" else f"{n}: kernel {c.kernel}, {c.why}" for n, c in chosen.items()]

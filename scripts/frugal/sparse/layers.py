@@ -1,4 +1,4 @@
-"""Linear layers and convolutions whose parameters are the kept values only, so gradients and the optimizer's moments are too.
+"""Layers whose parameters are the kept values only, so gradients and the optimizer's moments are too.
 
 Two ways to compute: from the values alone (`frugal.sparse.kernels`), or `scatter`: the dense weight is laid out for a
 product and forgotten again, once for the forward and once for the backward pass, so that never more than one layer's
@@ -17,15 +17,13 @@ from frugal.sparse.choice import Choice, choose
 from frugal.sparse.counting import counted
 from frugal.sparse.kernels import KERNELS, Compressed
 from frugal.sparse.pattern import Pattern
-from frugal.sparse.products import Columns, Scattered
+from frugal.sparse.products import Columns, Scattered, Spread
 from frugal.sparse.room import left_by, room
 from frugal.sparse.semi_structured import SemiStructured
 
-COLUMNS = 1 << 22  # numbers of a convolution's input laid out as columns at once: 16 MB in float32
-
 
 class SparseLayer(nn.Module):
-    """What SparseLinear and SparseConv2d share.
+    """What sparse linear layers and convolutions share.
 
     values: (kept,) or (kept, block, block), the parameter; index: (kept,) int32, which units they are, a buffer and so in
     every checkpoint; kernel: the one in force, None until the first training step; wanted: auto, sparse or scatter;
@@ -33,37 +31,72 @@ class SparseLayer(nn.Module):
     of the largest gradient, as (units, magnitudes), once that step is back-propagated
     """
 
+    name: str
+    pattern: Pattern
+    wanted: str
+    dynamic: bool
+    shape: tuple[int, int]
+    weight_shape: tuple[int, ...]
+    kernel: str | None
+    chosen: Choice | None
+    grow: int | None
+    candidates: tuple[Tensor, Tensor] | None
+    dense_gradient_flops: int
+    count_useful: bool
+
     def __init__(self, dense: nn.Module, name: str, pattern: Pattern, index: Tensor, sparsity: float, wanted: str):
         super().__init__()
         weight = dense.weight.detach()
         self.name, self.pattern, self.wanted, self.dynamic = name, pattern, wanted, False
         self.weight_shape = tuple(weight.shape)
-        self.shape = (weight.shape[0], weight[0].numel())
+        self.shape = self.matrix_shape(weight)
         index = index.to(weight.device)
         rows = pattern.rows_of(index, self.shape)
         # Fewer inputs per output: scaled so that outputs keep the spread the dense initialisation gives them.
         values = pattern.values(self.as_matrix(weight), rows) / math.sqrt(1 - sparsity)
-        self.values = nn.Parameter(values.clone())
+        self.values = nn.Parameter(values.clone(), dense.weight.requires_grad)
         self.bias = dense.bias
         self.register_buffer("index", index)
-        self.kernel: str | None = None
-        self.chosen: Choice | None = None
-        self.grow: int | None = None
-        self.candidates: tuple[Tensor, Tensor] | None = None
+        self.kernel = None
+        self.chosen = None
+        self.grow = None
+        self.candidates = None
         self.dense_gradient_flops = 0
         self.count_useful = False
         self._compressed: dict[str, Compressed] = {}
         self._rows: Tensor | None = None
+        self._calls = 0  # of this step, while `grow` is set
+        self._summed: Tensor | None = None  # dense gradients of those calls, where there are several
+
+    def take_the_place_of(self, dense: nn.Module) -> None:
+        """The dense layer becomes this one where it stands, so whoever refers to it, by whatever name, goes on doing so.
+
+        Its bias, its other attributes and whether it trains or evaluates stay its own.
+        """
+        internal = vars(nn.Module()).keys() - {"_parameters", "_buffers", "_non_persistent_buffers_set"}
+        dense.__class__ = type(self)
+        vars(dense).update({name: value for name, value in vars(self).items() if name not in internal})
+
+    @staticmethod
+    def matrix_shape(weight: Tensor) -> tuple[int, int]:
+        """(outputs, inputs) of a weight as the dense layer has it."""
+        return weight.shape[0], weight[0].numel()
 
     @property
     def dense_weights(self) -> int:
         """Weights of the dense layer this one stands for."""
         return self.shape[0] * self.shape[1]
 
+    @property
+    @torch.compiler.disable
     def weight(self) -> Tensor:
-        """The dense weight as the dense layer has it, with zeros; a copy."""
-        with torch.no_grad():
-            return self.as_weight(self.scattered(self.values))
+        """The dense weight as the dense layer has it, with zeros, for whoever computes with it without calling the layer.
+
+        A copy, through which gradients reach the values; what is written to it is lost. The product with it is a dense one,
+        and counts as such.
+        """
+        self._count_call()
+        return Spread.apply(self.values, self)
 
     def as_matrix(self, weight: Tensor) -> Tensor:
         """A weight as the dense layer has it, seen as (outputs, inputs)."""
@@ -112,28 +145,45 @@ class SparseLayer(nn.Module):
     def rewired(self) -> None:
         """To be called after `index` has changed in place."""
         self._compressed, self._rows = {}, None
+        self._calls, self._summed = 0, None
+
+    def was_read(self) -> None:
+        """Its weight served another module's product in a training step: where no kernel is chosen, that is what is told."""
+        if self.kernel is None:
+            self.chosen = Choice("read", "another module computes with its weight, as with a dense one")
+
+    def _count_call(self) -> None:
+        if self.grow is not None and torch.is_grad_enabled():
+            self._calls += 1
 
     @torch.compiler.disable  # the choice of a kernel and the loops over blocks are Python's
     def forward(self, x: Tensor) -> Tensor:
         """As the dense layer's."""
+        if x.dim() < len(self.weight_shape):  # one sample, without the axis of the batch
+            return self.forward(x.unsqueeze(0)).squeeze(0)
         if x.is_meta:
             return counted(self, x)
+        if x.numel() == 0:  # no sample came this way: kernels need one
+            return self.run("scatter", x, self.values)
         if self.kernel is None and self.training and torch.is_grad_enabled():
             self.chosen = choose(self, x)
             self.kernel = self.chosen.kernel
+        self._count_call()
         return self.run(self.kernel or "scatter", x, self.values)
 
     def run(self, kernel: str, x: Tensor, values: Tensor) -> Tensor:
         """The layer's output through a given kernel, with those values."""
-        device, dtype = x.device.type, x.dtype
+        device, dtype, given = x.device.type, x.dtype, x.dtype
+        only = kernel in KERNELS and KERNELS[kernel].float32_only
         if torch.is_autocast_enabled(device):
-            only = kernel in KERNELS and KERNELS[kernel].float32_only
-            dtype = torch.float32 if only else torch.get_autocast_dtype(device)
+            given = dtype = torch.float32 if only else torch.get_autocast_dtype(device)
+        elif only and dtype.itemsize < 4:  # a whole net in half precision
+            dtype = torch.float32
         bias = None if self.bias is None else self.bias.to(dtype)
         x, values = x.to(dtype), values.to(dtype)
         with torch.autocast(device, enabled=False):
             if kernel in KERNELS:
-                return Columns.apply(x, values, bias, self, self.compressed(kernel))
+                return Columns.apply(x, values, bias, self, self.compressed(kernel)).to(given)
             if kernel == "semi-structured":
                 return SemiStructured.apply(x, values, bias, self)
             return Scattered.apply(x, values, bias, self)
@@ -142,6 +192,8 @@ class SparseLayer(nn.Module):
         """Remember the units outside the pattern whose gradient is largest; dense: (outputs, inputs) of this batch."""
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(dense)  # each rank has seen its share of the batch
+        if self._calls > 1:  # used several times in this step: the gradient is the sum over all of them
+            dense = self._summed = dense.clone() if self._summed is None else self._summed.add_(dense)
         sizes = self.pattern.sizes(dense.float())
         sizes[self.index.long()] = -1.0
         found = sizes.topk(min(self.grow, len(sizes) - len(self.index)))
@@ -215,71 +267,18 @@ class SparseLinear(SparseLayer):
         return columns.t().reshape(shape)
 
 
-class SparseConv2d(SparseLayer):
-    """A convolution with a sparse weight, seen as (C_out, kh * kw * C_in), which is a channels-last weight without a copy."""
+class SparseConv1D(SparseLinear):
+    """The linear layer of `transformers`' GPT-2, which calls it Conv1D and keeps its weight as (inputs, outputs)."""
 
-    def __init__(self, dense: nn.Conv2d, *others: object):
-        super().__init__(dense, *others)
-        self.where = {"stride": dense.stride, "padding": dense.padding, "dilation": dense.dilation}
+    @staticmethod
+    def matrix_shape(weight: Tensor) -> tuple[int, int]:
+        """(inputs, outputs) -> (outputs, inputs)."""
+        return weight.shape[1], weight.shape[0]
 
     def as_matrix(self, weight: Tensor) -> Tensor:
-        """(C_out, C_in, kh, kw) -> (C_out, kh * kw * C_in)."""
-        return weight.permute(0, 2, 3, 1).reshape(self.shape)
+        """(inputs, outputs) -> (outputs, inputs)."""
+        return weight.t()
 
     def as_weight(self, matrix: Tensor) -> Tensor:
-        """(C_out, kh * kw * C_in) -> (C_out, C_in, kh, kw), channels last."""
-        outputs, channels, *kernel = self.weight_shape
-        return matrix.view(outputs, *kernel, channels).permute(0, 3, 1, 2)
-
-    def product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """With the dense weight."""
-        return functional.conv2d(x, self.as_weight(weight), bias, **self.where)
-
-    def gradients(self, dy: Tensor, x: Tensor, values: Tensor, step: object) -> tuple[Tensor, Tensor]:
-        """dx and the dense dW in one call: apart they lay activations out twice, which takes more than a weight does."""
-        weight = self.as_weight(self.laid_out(values, step))
-        dx, dense, _ = self._backward(dy, x, weight, (True, True, False))
-        return dx, self.as_matrix(dense)
-
-    def weight_gradient(self, dy: Tensor, x: Tensor) -> Tensor:
-        """The dense dW, (outputs, inputs). The weight only tells its shape here, so that it takes no memory."""
-        weight = x.new_empty(()).expand(self.weight_shape)
-        return self.as_matrix(self._backward(dy, x, weight, (False, True, False))[1])
-
-    def _backward(self, dy: Tensor, x: Tensor, weight: Tensor, which: tuple[bool, ...]) -> tuple[Tensor, ...]:
-        return torch.ops.aten.convolution_backward(
-            dy, x, weight, None, *self.where.values(), False, (0, 0), 1, output_mask=which
-        )
-
-    def slices(self, x: Tensor) -> Iterator[slice]:
-        """Parts of the batch whose columns take a bounded room."""
-        step = max(1, COLUMNS // (self.shape[1] * math.prod(self.output_shape(x)[2:])))
-        for start in range(0, len(x), step):
-            yield slice(start, start + step)
-
-    def columns(self, x: Tensor) -> Tensor:
-        """(b, C, H, W) -> (kh * kw * C, b * positions)."""
-        columns = functional.unfold(x, self.weight_shape[2:], **self.where).unflatten(1, (x.shape[1], -1))
-        return columns.permute(2, 1, 0, 3).reshape(self.shape[1], -1)
-
-    def folded(self, columns: Tensor, x: Tensor) -> Tensor:
-        """The counterpart of `columns` for a gradient."""
-        columns = columns.view(-1, x.shape[1], len(x), columns.shape[1] // len(x)).permute(2, 1, 0, 3).flatten(1, 2)
-        return functional.fold(columns, x.shape[2:], self.weight_shape[2:], **self.where)
-
-    def output_shape(self, x: Tensor) -> tuple[int, ...]:
-        """(b, C_out, H', W')."""
-        sizes = zip(x.shape[2:], self.weight_shape[2:], *self.where.values(), strict=True)
-        return (
-            len(x),
-            self.shape[0],
-            *((n + 2 * pad - gap * (k - 1) - 1) // step + 1 for n, k, step, pad, gap in sizes),
-        )
-
-    def output_columns(self, dy: Tensor) -> Tensor:
-        """(b, C_out, H', W') -> (C_out, b * positions)."""
-        return dy.transpose(0, 1).reshape(self.shape[0], -1)
-
-    def output(self, columns: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """(C_out, b * positions) -> (b, C_out, H', W')."""
-        return columns.view(shape[1], shape[0], *shape[2:]).transpose(0, 1)
+        """(outputs, inputs) -> (inputs, outputs)."""
+        return matrix.t()

@@ -41,9 +41,31 @@ class Scattered(torch.autograd.Function):
         else:
             dense = layer.weight_gradient(dy, x)
         dvalues = layer.gathered(dense)
-        if layer.grow is not None:
+        if layer.grow is not None and ctx.needs_input_grad[1]:
             layer.note_gradient(dense)
         return dx, dvalues, bias_gradient(dy, layer) if ctx.needs_input_grad[2] else None, None
+
+
+class Spread(torch.autograd.Function):
+    """The dense weight itself, for a module that computes with it without calling the layer."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, layer: Any) -> Tensor:
+        """layer: a SparseLayer."""
+        ctx.layer = layer
+        return layer.as_weight(layer.scattered(values))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """dW is gathered at the kept units."""
+        layer = ctx.layer
+        dense = layer.as_matrix(gradient).contiguous()
+        dvalues = layer.gathered(dense)
+        layer.was_read()
+        if layer.grow is not None:
+            layer.note_gradient(dense.clone())  # ranks add up theirs in place, and this one is the caller's
+        return dvalues, None
 
 
 class Columns(torch.autograd.Function):
@@ -72,7 +94,7 @@ class Columns(torch.autograd.Function):
         dvalues, dense, parts = torch.zeros_like(values), None, []
         for part in layer.slices(x):
             dcolumns, columns = layer.output_columns(dy[part]), layer.columns(x[part])
-            if layer.grow is None:
+            if layer.grow is None or not ctx.needs_input_grad[1]:
                 dvalues += kernel.sampled(dcolumns, columns)
             else:
                 product = dcolumns @ columns.t()

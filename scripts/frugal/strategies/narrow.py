@@ -57,7 +57,7 @@ class Narrow(Strategy):
     def _parameters_of_the_sparse_net(self, model: nn.Module) -> int:
         pattern = parse_pattern(self.pattern)
         left_out = 0
-        for layer in coverage(model, self.skip).covered.values():
+        for layer in coverage(model, self.skip, self.blueprint.use).covered.values():
             shape = weight_matrix(layer)
             left_out += layer.weight.numel() - pattern.kept(shape, self.match) * pattern.block**2
         return sum(p.numel() for p in model.parameters()) - left_out

@@ -46,8 +46,8 @@ class RigL(Strategy):
             raise FrugalError(
                 "rigl can't keep two of every four while weights move; choose pattern random or block-BxB"
             )
-        draws = self.run.generator("sparse")
-        self.covered = sparsify(model, pattern, self.sparsity, draws, self.skip, self.kernel, dynamic=True)
+        draws, called = self.run.generator("sparse"), self.blueprint and self.blueprint.use
+        self.covered = sparsify(model, pattern, self.sparsity, draws, self.skip, self.kernel, True, called)
         self.model, self.moved = model, 0
         return model
 

@@ -35,7 +35,8 @@ class Sparse(Strategy):
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """The net with sparse layers; raises FrugalError where the pattern doesn't fit it."""
         pattern = parse_pattern(self.pattern)
-        self.covered = sparsify(model, pattern, self.sparsity, self.run.generator("sparse"), self.skip, self.kernel)
+        draws, called = self.run.generator("sparse"), self.blueprint and self.blueprint.use
+        self.covered = sparsify(model, pattern, self.sparsity, draws, self.skip, self.kernel, called=called)
         self.model = model
         return model
 
