@@ -10,7 +10,7 @@ from frugal.data.text import Tokens
 from frugal.errors import FrugalError
 from frugal.models import bert, transformer, wav2vec2
 from frugal.plan import Plan
-from frugal.pruning.removal import Sizes
+from frugal.pruning.sizes import Sizes
 
 SMALL = {"layers": 1, "heads": 2, "hidden": 8, "feed_forward": 12}
 BERT = {"vocab_size": 270, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12}

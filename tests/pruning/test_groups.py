@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from frugal.errors import FrugalError
-from frugal.pruning.groups import call, find_groups
+from frugal.pruning.finding import find_groups
+from frugal.pruning.groups import call
 from frugal.pruning.importance import taylor
-from frugal.pruning.removal import Neurons, Sizes
+from frugal.pruning.removal import Neurons
+from frugal.pruning.sizes import Sizes
 from pruning import nets
 
 WIDTHS = {
@@ -38,14 +40,14 @@ def test_flops_scaled_from_those_of_the_layers_are_the_counted_ones(name, data):
 @pytest.mark.parametrize("name", nets.NAMES)
 def test_the_groups_of_each_architecture_leave_inputs_outputs_and_residual_streams_of_transformers_alone(name):
     model, inputs = nets.make(name)
-    assert {g.name: g.units for g in find_groups(model, inputs)} == WIDTHS[name]
+    assert {g.name: g.units for g in find_groups(model, inputs).groups} == WIDTHS[name]
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("name", ["bert", "wav2vec2"])
 def test_heads_go_whole_and_the_same_ones_from_query_key_value_and_output(name, attention):
     model, inputs = nets.make(name, attn_implementation=attention)
-    neurons = Neurons(find_groups(model, inputs), model)
+    neurons = Neurons(find_groups(model, inputs).groups, model)
     heads = [g for g in neurons.groups.values() if g.attention]
     assert len(heads) == 2
     before = {k: v.clone() for k, v in model.state_dict().items()}
@@ -81,7 +83,7 @@ def reading_hooks(model, group):
 @pytest.mark.parametrize("name", nets.NAMES)
 def test_weight_times_gradient_is_activation_times_gradient(name):
     model, inputs = nets.make(name)
-    neurons = Neurons(find_groups(model, inputs), model)
+    neurons = Neurons(find_groups(model, inputs).groups, model)
     neurons.keep(model, {n: live[1:] for n, live in neurons.live.items()})  # in a net that was pruned before
     for group in neurons.groups.values():
         seen, hooks = reading_hooks(model, group)
@@ -102,7 +104,7 @@ def test_importance_predicts_what_removing_a_channel_does_to_the_loss():
     """The derivative of the loss along a channel's weights in all that reads it, by finite differences."""
     model, inputs = nets.make("resnet")
     model, inputs = model.double(), inputs.double()
-    neurons = Neurons(find_groups(model, inputs.float().double()), model)
+    neurons = Neurons(find_groups(model, inputs.float().double()).groups, model)
     group = neurons.groups["conv1"]
     nets.backward(model, inputs)
     found = taylor(model, neurons, group)
@@ -132,7 +134,7 @@ def test_sizes_at_any_width_are_those_of_the_net_cut_to_it():
 
 def test_a_layer_with_several_positions_per_channel_is_cut_at_all_of_them():
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 4, 2))
-    neurons = Neurons(find_groups(model, torch.zeros(2, 1, 4, 4)), model)
+    neurons = Neurons(find_groups(model, torch.zeros(2, 1, 4, 4)).groups, model)
     before = model[3].weight.clone()
     neurons.keep(model, {"0": torch.tensor([0, 2])})
     assert torch.equal(model[3].weight, before[:, [0, 1, 2, 3, 8, 9, 10, 11]])
@@ -141,7 +143,7 @@ def test_a_layer_with_several_positions_per_channel_is_cut_at_all_of_them():
 def test_a_frozen_layer_that_reads_them_keeps_its_neurons():
     model, inputs = nets.make("mlp")
     model[2].requires_grad_(False)
-    assert [g.name for g in find_groups(model, inputs)] == ["2", "4"]
+    assert [g.name for g in find_groups(model, inputs).groups] == ["2", "4"]
 
 
 def test_a_model_without_hidden_neurons_is_refused():

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugal.errors import FrugalError
-from frugal.pruning.groups import call, find_groups
+from frugal.pruning.finding import find_groups
+from frugal.pruning.groups import call
 from frugal.pruning.removal import Neurons
 from pruning import nets
 
@@ -32,7 +33,7 @@ def draw_kept(data, neurons):
 def test_after_a_removal_the_optimizer_holds_exactly_the_live_parameters_and_their_moments(name, kind, data):
     model, inputs = nets.make(name)
     optimizer = nets.optimizer_of(model, kind)
-    neurons = Neurons(find_groups(model, inputs), model)
+    neurons = Neurons(find_groups(model, inputs).groups, model)
     nets.step(model, optimizer, inputs)
     for _ in range(2):
         for parameter in model.parameters():  # every tensor tells which of the weight's entries it belongs to
@@ -60,7 +61,7 @@ def test_after_a_removal_the_optimizer_holds_exactly_the_live_parameters_and_the
 def test_the_weights_that_stay_are_those_that_the_librarys_own_pruning_leaves(name, data):
     model, inputs = nets.make(name)
     theirs = copy.deepcopy(model).eval()
-    neurons = Neurons(find_groups(model, inputs), model)
+    neurons = Neurons(find_groups(model, inputs).groups, model)
     kept = draw_kept(data, neurons)
     for key, units in kept.items():
         group = neurons.groups[key]
@@ -87,7 +88,7 @@ def test_removing_units_that_are_all_zero_changes_no_output(name, data):
     optimizer = nets.optimizer_of(model, "sgd")
     for _ in range(2):
         nets.step(model, optimizer, inputs)
-    neurons = Neurons(find_groups(model, inputs), model)
+    neurons = Neurons(find_groups(model, inputs).groups, model)
     kept = draw_kept(data, neurons)
     with torch.no_grad():
         for key, units in kept.items():
@@ -107,7 +108,7 @@ def test_removing_units_that_are_all_zero_changes_no_output(name, data):
 def test_a_pruned_net_saved_loaded_and_continued_gives_the_same_bits(name, kind, data):
     model, inputs = nets.make(name)
     optimizer = nets.optimizer_of(model, kind)
-    neurons = Neurons(find_groups(model, inputs), model)
+    neurons = Neurons(find_groups(model, inputs).groups, model)
     for _ in range(2):  # two removals, in a run that goes on
         nets.step(model, optimizer, inputs)
         neurons.keep(model, draw_kept(data, neurons), optimizer)
@@ -121,7 +122,7 @@ def test_a_pruned_net_saved_loaded_and_continued_gives_the_same_bits(name, kind,
     other = nets.optimizer_of(again, kind)
     file.seek(0)
     live, weights, moments, random = torch.load(file, weights_only=True)
-    Neurons(find_groups(again, inputs), again).keep(again, live, other)
+    Neurons(find_groups(again, inputs).groups, again).keep(again, live, other)
     again.load_state_dict(weights)
     other.load_state_dict(moments)
     torch.set_rng_state(random)
@@ -134,6 +135,6 @@ def test_an_optimizer_whose_state_has_other_shapes_than_its_weights_is_refused()
     model, inputs = nets.make("mlp")
     optimizer = torch.optim.Adafactor(model.parameters())
     nets.step(model, optimizer, inputs)
-    neurons = Neurons(find_groups(model, inputs), model)
+    neurons = Neurons(find_groups(model, inputs).groups, model)
     with pytest.raises(FrugalError, match="Adafactor keeps .* use optimizer"):
         neurons.keep(model, {"0": torch.arange(8)}, optimizer)

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from frugal.pruning.guards import Guards
-from frugal.pruning.removal import Neurons, Sizes
+from frugal.pruning.removal import Neurons
+from frugal.pruning.sizes import Sizes
 
 
 def least_important(importance: dict[str, Tensor], widths: dict[str, int]) -> dict[str, Tensor]:

@@ -4,17 +4,13 @@ What is left is told by the units that live, numbered as in the full model. So a
 model is brought to the shapes of a pruned one by cutting each group once, whatever happened in between.
 """
 
-import copy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.flop_counter import FlopCounterMode
 
-from frugal.pruning.groups import Group, Member, call, find_groups, move
-from frugal.pruning.scaling import Scaling
+from frugal.pruning.groups import Group, Member
 from frugal.pruning.surgery import cut, describe_heads
 
 
@@ -81,43 +77,3 @@ class Neurons:
     def state_dict(self) -> dict[str, Tensor]:
         """Live units by group."""
         return dict(self.live)
-
-
-class Sizes:
-    """FLOPs and parameters of a model at any widths of its groups, counted on an empty copy."""
-
-    def __init__(self, model: nn.Module, example: Any):
-        self.groups = find_groups(model, example)
-        self.example = move(example, "meta")
-        self.blank = copy.deepcopy(model).to("meta").eval()
-        self._scaling: Scaling | None = None
-        self._known: dict[tuple[int, ...], tuple[int, int]] = {}
-        self.full = self.at({group.name: group.units for group in self.groups})
-
-    def at(self, widths: dict[str, int]) -> tuple[int, int]:
-        """FLOPs of a forward pass of one sample (a multiplication and an addition are two), and the number of parameters."""
-        key = tuple(widths[group.name] for group in self.groups)
-        if key not in self._known:
-            twin = copy.deepcopy(self.blank)
-            Neurons(self.groups, twin).keep(twin, {name: torch.arange(width) for name, width in widths.items()})
-            flops = self._count(twin)[""] // self._samples
-            self._known[key] = (flops, sum(p.numel() for p in twin.parameters()))
-        return self._known[key]
-
-    @property
-    def _samples(self) -> int:
-        return len(next(iter(self.example.values())) if isinstance(self.example, dict) else self.example)
-
-    def _count(self, twin: nn.Module) -> dict[str, int]:
-        """FLOPs of a pass of the example by the name of each module, "" for all of them."""
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            call(twin, self.example)
-        root = f"{type(twin).__name__}."
-        counts = {name.removeprefix(root): sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
-        return counts | {"": counter.get_total_flops()}
-
-    def share(self, widths: dict[str, int]) -> float:
-        """FLOPs at these widths as a share of the full model's, scaled from its layers' without counting a pass."""
-        if self._scaling is None:
-            self._scaling = Scaling(self.blank, self.groups, self._count(copy.deepcopy(self.blank)))
-        return self._scaling.at(widths) / self._scaling.counts[""]

@@ -2,7 +2,7 @@
 
 A convolution's or linear layer's FLOPs are in proportion to the size of its weight, those of attention itself to its live
 heads, and nothing else that is counted changes with a width. For a search among hundreds of widths; what is recorded is
-counted (`frugal.pruning.removal.Sizes`).
+counted (`frugal.pruning.sizes.Sizes`).
 """
 
 from collections.abc import Mapping

@@ -60,6 +60,8 @@ def _describe(layer: nn.Module) -> None:
         layer.out_features, layer.in_features = layer.weight.shape
     elif isinstance(layer, nn.Conv1d | nn.Conv2d):
         layer.out_channels, layer.in_channels = layer.weight.shape[:2]
+        if layer.groups > 1:  # depthwise
+            layer.groups = layer.in_channels = layer.out_channels
     elif isinstance(layer, _BatchNorm):
         layer.num_features = len(next(t for t in (layer.running_mean, layer.weight) if t is not None))
 

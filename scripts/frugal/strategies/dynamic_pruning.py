@@ -18,7 +18,8 @@ from frugal.pruning.connections import Connections
 from frugal.pruning.events import Events
 from frugal.pruning.guards import Guards
 from frugal.pruning.importance import Importance
-from frugal.pruning.removal import Neurons, Sizes
+from frugal.pruning.removal import Neurons
+from frugal.pruning.sizes import Sizes
 from frugal.strategies.base import Run, Strategy
 
 
@@ -163,10 +164,11 @@ class DynamicPruning(Strategy):
 
     @property
     def notes(self) -> list[str]:
-        """What the guards did, for the record."""
+        """Which groups are left whole and why, and what the guards did."""
         widths = self.neurons.widths
         floored = [f"{name} ({widths[name]} wide)" for name in self.guards.at_floor(widths)]
-        notes = [f"pruning: left at their floor: {', '.join(floored)}"] if floored else []
+        notes = list(self.sizes.found.notes)
+        notes += [f"pruning: left at their floor: {', '.join(floored)}"] if floored else []
         if self.target_flops is not None:
             share = self.sizes.share(widths)
             notes += [f"pruning: {share:.4f} of the full net's FLOPs, target {self.target_flops:g}"]

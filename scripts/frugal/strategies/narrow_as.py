@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from frugal.pruning.groups import find_groups
+from frugal.pruning.finding import find_groups
 from frugal.pruning.removal import Neurons
 from frugal.pruning.widths import final_widths
 from frugal.strategies.base import Strategy
@@ -26,7 +26,8 @@ class NarrowAs(Strategy):
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """Narrow the model; raises FrugalError where no run is followed, or it pruned another model."""
-        groups = find_groups(model, self.run.example)
+        self.found = find_groups(model, self.run.example)
+        groups = self.found.groups
         self.widths = final_widths("narrow_as", self.run.followed, groups)
         inputs = {m.module: _inputs(model, m.module) for group in groups for m in group.readers}
         Neurons(groups, model).keep(model, {name: torch.arange(width) for name, width in self.widths.items()})
@@ -34,6 +35,11 @@ class NarrowAs(Strategy):
             for name, full in inputs.items():
                 model.get_submodule(name).weight.mul_((full / _inputs(model, name)) ** 0.5)
         return model
+
+    @property
+    def notes(self) -> list[str]:
+        """Which groups are left whole and why."""
+        return self.found.notes
 
     def evidence(self) -> dict[str, float | None]:
         """The widths, the same in every epoch."""

@@ -11,7 +11,8 @@ from torch import nn
 
 from frugal.pruning.choice import least_important
 from frugal.pruning.importance import Importance
-from frugal.pruning.removal import Neurons, Sizes
+from frugal.pruning.removal import Neurons
+from frugal.pruning.sizes import Sizes
 from frugal.pruning.widths import final_widths
 from frugal.strategies.base import Strategy
 
@@ -53,6 +54,11 @@ class PruneAfter(Strategy):
     def left_out(self) -> tuple[int, int]:
         """Weights that are gone; none is held at zero."""
         return self.sizes.full[1] - self.sizes.at(self.neurons.widths)[1], 0
+
+    @property
+    def notes(self) -> list[str]:
+        """Which groups are left whole and why."""
+        return self.sizes.found.notes
 
     def evidence(self) -> dict[str, float | None]:
         """Of the net as it is; FLOPs are those of a forward pass of one sample."""
