@@ -132,7 +132,9 @@ class _Layers:
         else:
             tensors = []
         if isinstance(layer, NORMS):
-            raise LeftWhole(f"they are read by a {type(layer).__name__}, and a norm over fewer numbers changes all of them")
+            raise LeftWhole(
+                f"they are read by a {type(layer).__name__}, and a norm over fewer numbers changes all of them"
+            )
         if not tensors:
             kind = "grouped convolution" if isinstance(layer, DENSE) else type(layer).__name__
             raise LeftWhole(f"they meet a {kind}, which can't be cut")
@@ -157,7 +159,9 @@ class _Layers:
             return group
         size = next(getattr(attention[0], name) for name in HEAD_SIZES if hasattr(attention[0], name))
         if len(parents) > 1 or len(produced) != 3 or group.units % size:
-            raise LeftWhole("they are an attention layer's, whose query, key and value aren't three layers of their own")
+            raise LeftWhole(
+                "they are an attention layer's, whose query, key and value aren't three layers of their own"
+            )
         members = tuple(Member(m.module, m.tensor, m.dim, m.places.reshape(-1, size), m.reads) for m in group.members)
         return Group(group.name, group.units // size, size, members, self.names[attention[0]])
 
@@ -168,7 +172,7 @@ def layer_groups(layer: nn.Module) -> int:
 
 
 def _by_unit(item: Any, units: int, length: int) -> Tensor:
-    """(units, n): the positions that belong to each unit, ascending; a flattened channel has several. length: of the dimension."""
+    """(units, n): the positions that belong to each unit, ascending; a flattened channel has several. length: of their dim."""
     found: list[list[int]] = [[] for _ in range(units)]
     try:
         for place, unit in zip(item.idxs, item.root_idxs, strict=True):

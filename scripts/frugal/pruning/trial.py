@@ -21,7 +21,10 @@ from frugal.pruning.groups import DENSE, Group, call
 from frugal.pruning.removal import Neurons
 
 PRECISIONS = {torch.float64: 1e-7, torch.float32: 1e-4}  # with it, the share of the largest output that is rounding
-SETS, SEEN = 6, 2  # of units to cut, and in how many of them zeros must be seen in the output; few units may all be inactive
+SETS, SEEN = (
+    6,
+    2,
+)  # of units to cut, and in how many of them zeros must be seen in the output; few units may all be inactive
 VISIBLE = 100  # times the rounding: what zeros must at least change, so that a difference could be seen
 MIXED = "cutting them changes the output (something between mixes channels)"
 
