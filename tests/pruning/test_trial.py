@@ -211,7 +211,7 @@ NETS = {  # of torchvision: pixels, groups cut, groups left whole
     "resnet18": (32, 12, 0),
     "mobilenet_v3_small": (32, 27, 0),
     "squeezenet1_1": (32, 25, 0),
-    "convnext_tiny": (32, 18, 4),
+    "shufflenet_v2_x0_5": (64, 18, 21),
 }
 
 
