@@ -115,3 +115,20 @@ def test_symbols_give_back_the_text_but_for_characters_the_training_split_has_no
     assert (first == OTHER).sum() == sum(character not in known for character in other)
     assert (first[0], len(first)) == (7, 1 + len(other))
     assert json.loads(json.dumps(transcripts.facts)) == transcripts.facts
+
+
+def test_what_was_done_to_clips_is_in_the_notes(tmp_path):
+    home = release(tmp_path)
+    wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    soundfile.write(home / "clips/train0.mp3", np.stack([wave, wave], 1), 16_000, format="MP3")
+    notes = read(tmp_path).notes
+    assert "7 recordings were resampled to 16,000 samples per second" in notes
+    assert "1 recordings have several channels, which were mixed by their mean" in notes
+
+
+def test_an_mp3_that_breaks_off_is_listed(tmp_path):
+    home = release(tmp_path)
+    clip(home / "clips/train0.mp3", seconds=1.0)
+    content = (home / "clips/train0.mp3").read_bytes()
+    (home / "clips/train0.mp3").write_bytes(content[: len(content) // 2])
+    assert read(tmp_path, damaged=0.5).skipped == (("train0.mp3", "cut off: it has less sound than its header says"),)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from frugal.data.idx import read_idx
+from frugal.data.sources import idx
 from frugal.errors import FrugalError
 
 IMAGES = np.arange(2 * 3 * 4).reshape(2, 3, 4)
@@ -68,3 +69,24 @@ def test_a_lying_header_is_refused_without_allocating_what_it_claims(tmp_path, c
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FrugalError, match="nothing-here is missing"):
         read_idx(tmp_path / "nothing-here", (1,))
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "shift"),
+    [
+        ([1, 2, 3, 1], [3, 1], 1),
+        ([1, 2, 3, 1], [3, 3], 1),
+        ([1, 2, 3, 1], [0, 1], 0),  # the test set has a class that training lacks: refused later, with both named
+        ([1, 2, 3, 1], [4, 1], 0),
+        ([1, 3, 3, 1], [1, 3], 0),
+        ([0, 1, 2, 1], [1, 2], 0),
+        ([2, 3, 4, 2], [2, 3], 0),
+    ],
+)
+def test_labels_that_count_from_1_in_both_sets_count_from_0_and_it_is_said(train, test, shift, to_idx, tmp_path):
+    for name, array in zip(idx.FILES, (np.zeros((4, 2, 2)), train, np.ones((2, 2, 2)), test), strict=True):
+        (tmp_path / name).write_bytes(gzip.compress(to_idx(np.array(array))))
+    arrays = idx.read(tmp_path, tmp_path)
+    assert arrays.train_labels.tolist() == [label - shift for label in train]
+    assert arrays.test_labels.tolist() == [label - shift for label in test]
+    assert ("labels count from 1 to 3 in the files and from 0 here" in arrays.notes) == bool(shift)

@@ -20,7 +20,7 @@ from frugal import registry
 from frugal.data import dct, shards
 from frugal.data.cache import open_cache
 from frugal.data.device import Coefficients, source_of
-from frugal.data.pictures import Damaged, picture
+from frugal.data.pictures import picture
 from frugal.data.rows import Made, Rows, pieces
 from frugal.data.sources import imagefolder
 from frugal.errors import FrugalError
@@ -96,9 +96,9 @@ def test_every_image_is_there_once_with_its_class_in_sorted_order(pictures, tmp_
 def test_an_image_looks_as_torchvisions_transforms_show_it(width, height, resize, suffix, tmp_path):
     file = save(photograph(1, width, height), tmp_path / f"image.{suffix}")
     theirs = Compose([Resize(resize, InterpolationMode.BILINEAR), CenterCrop(64)])(Image.open(file).convert("RGB"))
-    ours, kind = picture(file.read_bytes(), resize, 64)
+    ours, done = picture(file.read_bytes(), resize, 64)
     assert ours.shape == (3, 64, 64)
-    assert kind is None
+    assert done == ()
     assert np.abs(ours - np.asarray(theirs, np.float32).transpose(2, 0, 1)).mean() < 5  # of 255
 
 
@@ -118,8 +118,8 @@ def test_an_image_looks_as_torchvisions_transforms_show_it(width, height, resize
 def test_every_kind_of_colours_becomes_rgb(mode, suffix, kind, tmp_path):
     source = photograph(5, 16, 16)
     file = save(source.convert(mode), tmp_path / f"image.{suffix}")
-    pixels, found = picture(file.read_bytes(), 16, 16)
-    assert found == kind
+    pixels, done = picture(file.read_bytes(), 16, 16)
+    assert done == ((f"were {kind} and are RGB now",) if kind else ())
     grey = mode in ("L", "LA", "1")
     expected = np.asarray(source.convert("1" if mode == "1" else "L").convert("RGB") if grey else source)
     assert np.abs(pixels.transpose(1, 2, 0).astype(int) - expected).mean() < 16
@@ -158,12 +158,6 @@ def test_more_damage_than_is_allowed_is_an_error_that_names_an_image(pictures, t
     assert not (tmp_path / "cache/manifest.json").exists()
 
 
-def test_numbers_that_are_no_8_bit_colours_are_refused(tmp_path):
-    file = save(Image.fromarray(np.zeros((9, 9), np.uint16)), tmp_path / "deep.png")
-    with pytest.raises(Damaged, match="mode I;16"):
-        picture(file.read_bytes(), 8, 8)
-
-
 def empty_class(pictures):
     (pictures / "train/dog").mkdir()
     (pictures / "val/dog").mkdir()
@@ -184,8 +178,8 @@ def no_test(pictures):
     (pictures / "val").rename(pictures / "validation")
 
 
-def a_folder_for_an_image(pictures):
-    (pictures / "val/ant/new.png").symlink_to(pictures / "nowhere.png")
+def a_class_linked_to_nowhere(pictures):
+    (pictures / "val/dog").symlink_to(pictures / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +189,7 @@ def a_folder_for_an_image(pictures):
         (only_in_training, "only the training images have a class dog"),
         (no_classes, "val has no class folders"),
         (no_test, "has no folder val or test; name yours"),
-        (a_folder_for_an_image, "new.png can't be read: No such file"),
+        (a_class_linked_to_nowhere, "val/dog is a link that leads nowhere; mend it or remove it"),
     ],
 )
 def test_folders_that_are_no_data_set_are_refused_in_one_line(pictures, tmp_path, change, says):

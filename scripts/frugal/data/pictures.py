@@ -5,20 +5,30 @@ square is cut out first and then resampled (bilinear, antialiased), which leaves
 it is what torchvision's Resize and CenterCrop show, to within a pixel at the border.
 
 JPEGs are decoded by libjpeg-turbo through simplejpeg, which leaves out Pillow's copies and takes two thirds of its time; all
-other files, and JPEGs for print (CMYK), by Pillow. As torchvision's ImageFolder does, this ignores EXIF orientation and colour
-profiles and drops transparency.
+other files, and JPEGs for print (CMYK), by Pillow. Pictures are turned as their EXIF orientation says. As torchvision's
+ImageFolder does, this ignores colour profiles and drops transparency.
+
+Of 16 bits per colour the higher 8 are kept, as Pillow does for colours. Floating-point pixels are 0 to 1; others have no
+range that is known, and guessed from each picture it would differ between pictures: they are refused, as are 32-bit integers.
 """
 
+import re
 import threading
+import warnings
 from io import BytesIO
 
 import numpy as np
 import simplejpeg
 import torch
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.nn import functional
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
+from frugal.data.exif import ORIENTATION, orientation_of_jpeg, turned
+
+SUFFIXES = (  # torchvision's, and other names of the same formats
+    *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"),
+    *(".jpe", ".jfif", ".pbm", ".pnm", ".gif"),
+)
 CONVERTED = {  # PIL's modes that become RGB, and what to call them
     **dict.fromkeys(("1", "L", "LA", "La"), "grey-scale"),
     **dict.fromkeys(("P", "PA"), "palette"),
@@ -26,6 +36,7 @@ CONVERTED = {  # PIL's modes that become RGB, and what to call them
     **dict.fromkeys(("CMYK", "YCbCr", "LAB"), "CMYK or other colours"),
 }
 JPEG = b"\xff\xd8"
+BITS_PER_SAMPLE = 258  # a tag of TIFF
 MOST_PIXELS = 178_956_970  # the size at which Pillow suspects a decompression bomb
 
 
@@ -33,8 +44,17 @@ class Damaged(Exception):
     """Why a file is no image we can use, in one line."""
 
 
-def picture(content: bytes, resize: int, size: int) -> tuple[np.ndarray, str | None]:
-    """An image file's bytes -> (3, size, size) uint8 RGB, and what it was converted from, None for RGB.
+# What is said of pictures that are not taken as they are: "3 images were turned ..."
+RGB_NOW = "were {} and are RGB now"
+TURNED = "were turned as their EXIF orientation says"
+DEEP = "have 16 bits per colour, of which the higher 8 are kept"
+DARK = "have 16 bits per pixel and no value above 4,095, so that they are nearly black"
+FLOAT = "have floating-point pixels, 0 to 1, which are 0 to 255 now"
+SEVERAL = "hold several pictures, pages or frames, of which the first is taken"
+
+
+def picture(content: bytes, resize: int, size: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """An image file's bytes -> (3, size, size) uint8 RGB, and what was done to it, none for RGB taken as it is.
 
     resize: pixels of the shorter side, of which the middle `size` are kept. Raises Damaged.
     """
@@ -46,18 +66,63 @@ def picture(content: bytes, resize: int, size: int) -> tuple[np.ndarray, str | N
             plain = min(seen[:2]) >= 1.25 * resize
             scaled = {"min_height": resize, "min_width": resize, "min_factor": 2, "fastupsample": plain}
             pixels = simplejpeg.decode_jpeg(content, buffer=_room(3 * seen[0] * seen[1]), **scaled)
-            return _square(pixels, resize, size), "grey-scale" if seen[2] == "Gray" else None
-        with Image.open(BytesIO(content)) as image:
-            if image.mode != "RGB" and image.mode not in CONVERTED:
-                raise Damaged(f"images of mode {image.mode} have no 8-bit colours")
-            _check_size(image.width, image.height)
-            kind = CONVERTED.get(image.mode)
-            image.draft(None, (resize, resize))
-            return _square(np.array(image.convert("RGB")), resize, size), kind
+            remarks = (RGB_NOW.format("grey-scale"),) if seen[2] == "Gray" else ()
+            if (orientation := orientation_of_jpeg(content)) != 1:
+                pixels, remarks = turned(torch.from_numpy(pixels), orientation).numpy(), (*remarks, TURNED)
+            return _square(pixels, resize, size), remarks
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(BytesIO(content)) as image,
+        ):  # what is wrong is an error
+            pixels, remarks = _with_pillow(image, resize)
+            return _square(pixels, resize, size), remarks
     except Damaged:
         raise
+    except UnidentifiedImageError as error:  # its text holds an address of memory
+        raise Damaged("no image of a known format") from error
     except Exception as error:  # decoders raise whatever they stumble over
-        raise Damaged(" ".join(f"{type(error).__name__}: {error}".split())[:200]) from error
+        why = re.sub(r"<([\w.]+)[^<>]* at 0x[0-9a-f]+>", r"\1", f"{type(error).__name__}: {error}")
+        raise Damaged(" ".join(why.split())[:200]) from error
+
+
+def _with_pillow(image: Image.Image, resize: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The first picture of an opened file, (h, w, 3) uint8 and turned, and what was done to it."""
+    _check_size(image.width, image.height)
+    remarks = [SEVERAL] if getattr(image, "is_animated", False) else []
+    tags = getattr(image, "tag_v2", {})  # of TIFF files, which Pillow turns by itself
+    orientation, bits = tags.get(ORIENTATION), tags.get(BITS_PER_SAMPLE, (16,))[0]
+    deep = any(";16" in str(tile.args) for tile in image.tile)
+    image.draft(None, (resize, resize))
+    image.load()
+    if orientation is None:
+        orientation = image.getexif().get(ORIENTATION, 1)
+        upright = ImageOps.exif_transpose(image)
+    else:
+        upright = image
+    if orientation in range(2, 9):
+        remarks.append(TURNED)
+    mode = image.mode
+    if mode.startswith("I;16") or (mode == "I" and image.format in ("PPM", "PNG")):
+        values = np.asarray(upright)
+        remarks.append(DARK if bits == 16 and values.max() < 4096 else DEEP)
+        grey = (np.clip(values, 0, 65535) >> bits - 8).astype(np.uint8)
+    elif mode == "F":
+        values = np.asarray(upright)
+        if not (values.min() >= 0 and values.max() <= 1):  # a NaN is neither
+            raise Damaged(
+                f"floating-point pixels of {values.min():g} to {values.max():g}, 0 to 1 are read; scale them or save 8 bits"
+            )
+        remarks.append(FLOAT)
+        grey = np.rint(values * 255).astype(np.uint8)
+    elif mode == "RGB" or mode in CONVERTED:
+        if mode in CONVERTED:
+            remarks.append(RGB_NOW.format(CONVERTED[mode]))
+        if deep:
+            remarks.append(DEEP)
+        return np.array(upright.convert("RGB")), tuple(remarks)
+    else:
+        raise Damaged(f"pixels of mode {mode} have no range that is known; save 8 or 16 bits")
+    return np.repeat(grey[..., None], 3, 2), (*remarks, RGB_NOW.format("grey-scale"))
 
 
 _threads = threading.local()
@@ -71,6 +136,8 @@ def _room(count: int) -> np.ndarray:
 
 
 def _check_size(height: int, width: int) -> None:
+    if not width * height:
+        raise Damaged(f"{width} x {height} pixels are none")
     if width * height > MOST_PIXELS:
         raise Damaged(f"{width} x {height} pixels are more than this reads")
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from frugal.data.folders import shown
 from frugal.errors import FrugalError
 
 
@@ -35,7 +36,7 @@ def limited(skipped: Sequence[tuple[str, str]], of: int, damaged: float) -> tupl
     said = f"{len(skipped):,} of {of:,} files can't be used"
     if len(skipped) > damaged * of:
         raise FrugalError(
-            f"{said}, more than the share {damaged:g} that may be left out; the first is {name} ({reason}); "
+            f"{said}, more than the share {damaged:g} that may be left out; the first is {shown(name)} ({reason}); "
             "mend them or raise option `damaged` of the data set"
         )
     return (f"{said} and are left out: see skipped.csv",)

@@ -27,12 +27,13 @@ import torch
 from tqdm import tqdm
 
 from frugal.atomic import write_json, writing
+from frugal.data.folders import LEADS_NOWHERE, encodable, leads_nowhere, shown
 from frugal.data.lock import alone
 from frugal.data.pictures import Damaged, picture
 from frugal.data.rows import Rows
 from frugal.errors import FrugalError
 
-FORMAT = 1
+FORMAT = 2
 SHARD_BYTES = 32 << 20  # of pixels
 
 
@@ -48,13 +49,14 @@ class Image:
 @dataclass(frozen=True)
 class Pictures:
     """What was read. rows: the images (n, 3, size, size); good: (files,) bool, those that became rows, in order;
-    skipped: (name, reason) of the others; converted: how many were not RGB, by kind; folder: holds the shards
+    skipped: (name, reason) of the others; remarks: how many were not taken as they are, by what was done;
+    folder: holds the shards
     """
 
     rows: Rows
     good: np.ndarray
     skipped: list[tuple[str, str]]
-    converted: Counter
+    remarks: Counter
     folder: Path
 
 
@@ -76,8 +78,9 @@ def read(images: list[Image], size: int, folder: Path, threads: int, most_damage
         arrays = [np.load(_pixels(place, n), mmap_mode="r") for n, about in enumerate(abouts) if about["rows"]]
     skipped = {at: why for about in abouts for at, why in about["skipped"]}
     good = np.array([n not in skipped for n in range(len(images))])
-    converted = sum((Counter(about["converted"]) for about in abouts), Counter())
-    return Pictures(Rows(arrays), good, [(images[n].name, skipped[n]) for n in sorted(skipped)], converted, place)
+    remarks = sum((Counter(about["remarks"]) for about in abouts), Counter())
+    named = [(encodable(images[n].name), skipped[n]) for n in sorted(skipped)]
+    return Pictures(Rows(arrays), good, named, remarks, place)
 
 
 def _make(images: list[Image], count: int, size: int, place: Path, threads: int, most: float) -> list[dict]:
@@ -118,20 +121,22 @@ def _finish(job: Future, place: Path, n: int, first: int) -> dict:
 def _work(images: list[Image], size: int, to: Path) -> dict:
     """Read a shard's images and write those that can be read; runs in a process of its own."""
     pixels = np.empty((len(images), 3, size, size), np.uint8)
-    skipped, converted, rows = [], Counter(), 0
+    skipped, remarks, rows = [], Counter(), 0
     for number, image in enumerate(images):
         try:
             content = image.path.read_bytes()
-        except OSError as error:  # not damage but a disk or a permission: to be mended, not skipped
-            raise FrugalError(f"{image.path} can't be read: {error.strerror}; mend that and run again") from error
+        except OSError as error:
+            if not leads_nowhere(error, image.path):  # a disk or a permission: to be mended, not skipped
+                raise _unreadable(image, error) from error
+            skipped.append((number, LEADS_NOWHERE))
+            continue
         try:
-            pixels[rows], kind = picture(content, image.resize, size)
+            pixels[rows], said = picture(content, image.resize, size)
         except Damaged as why:
             skipped.append((number, str(why)))
             continue
         rows += 1
-        if kind:
-            converted[kind] += 1
+        remarks.update(said)
     try:
         with open(to, "wb") as stream:
             header = np.lib.format.header_data_from_array_1_0(pixels[:rows])
@@ -139,7 +144,7 @@ def _work(images: list[Image], size: int, to: Path) -> dict:
             stream.write(pixels[:rows].data)
     except OSError as error:
         raise FrugalError(f"cannot write {to}: {error.strerror}; free some space and run again") from error
-    return {"rows": rows, "skipped": skipped, "converted": dict(converted)}
+    return {"rows": rows, "skipped": skipped, "remarks": dict(remarks)}
 
 
 def _check(damaged: list[tuple[int, str]], most: float, images: list[Image]) -> None:
@@ -148,7 +153,7 @@ def _check(damaged: list[tuple[int, str]], most: float, images: list[Image]) -> 
         return
     at, why = min(damaged)
     raise FrugalError(
-        f"{len(damaged):,} of {len(images):,} images are damaged, e.g. {images[at].path} ({why}); option `damaged` "
+        f"{len(damaged):,} of {len(images):,} images are damaged, e.g. {shown(images[at].path)} ({why}); option `damaged` "
         f"allows {most / len(images):.2%}: replace them, or raise it to leave them out"
     )
 
@@ -158,11 +163,17 @@ def _identity(images: list[Image], size: int) -> str:
     digest = hashlib.sha256(repr((FORMAT, size, PIL.__version__, simplejpeg.__version__, torch.__version__)).encode())
     for image in images:
         try:
-            status = image.path.stat()
+            status = os.stat(image.path)
         except OSError as error:
-            raise FrugalError(f"{image.path} can't be read: {error.strerror}; mend that and run again") from error
+            if not leads_nowhere(error, image.path):
+                raise _unreadable(image, error) from error
+            status = os.lstat(image.path)
         digest.update(repr((str(image.path), image.resize, status.st_size, status.st_mtime_ns)).encode())
     return digest.hexdigest()[:16]
+
+
+def _unreadable(image: Image, error: OSError) -> FrugalError:
+    return FrugalError(f"{shown(image.path)} can't be read: {error.strerror}; mend that and run again")
 
 
 def _unsynced(place: Path, n: int) -> Path:

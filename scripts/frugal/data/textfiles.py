@@ -8,8 +8,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from frugal.data.folders import LEADS_NOWHERE, Folders, encodable, leads_nowhere, shown
 from frugal.errors import FrugalError
 
+SUFFIX = ".txt"  # in small or capital letters
 LARGEST = 1 << 24  # bytes of one text; whatever is larger is no text but an accident, or made to fill the memory
 
 
@@ -25,47 +27,57 @@ class TextFiles:
     def add(self, name: str, label: str, content: bytes) -> None:
         """One file: a text, unless it is too large, no UTF-8 or empty. name: for the list of files left out."""
         if len(content) > LARGEST:
-            self.skipped.append((name, f"larger than {LARGEST >> 20} MiB"))
+            self.skip(name, f"larger than {LARGEST >> 20} MiB")
             return
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            self.skipped.append((name, f"not UTF-8: byte {content[error.start]:#04x} at {error.start}"))
+            self.skip(name, f"not UTF-8: byte {content[error.start]:#04x} at {error.start}")
             return
         if not text.strip():
-            self.skipped.append((name, "empty"))
+            self.skip(name, "empty")
             return
         self.texts.append(text)
         self.labels.append(self.classes.index(label))
+
+    def skip(self, name: str, reason: str) -> None:
+        """One file that can't be used."""
+        self.skipped.append((encodable(name), reason))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """(n,) texts as objects and (n,) int64 labels."""
         return np.array(self.texts, object), np.array(self.labels, np.int64)
 
 
-def class_folders(place: Path) -> list[str]:
-    """Sorted names of the folders in a split's folder. Raises FrugalError where there are none."""
-    found = sorted(entry.name for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not found:
-        raise FrugalError(
-            f"{place} has no class folders; texts belong into one folder per class, {place}/<class>/*.txt"
-        )
-    return found
+def text_folders(home: Path) -> Folders:
+    """The class folders of texts under a data set's home."""
+    return Folders(home, (SUFFIX,), f"{SUFFIX} file", "texts")
 
 
-def from_folder(place: Path, classes: list[str]) -> TextFiles:
-    """Read place/<class>/**/*.txt in the order of their names. Raises FrugalError for a class without a text file."""
-    read = TextFiles(classes)
-    for name in classes:
-        files = sorted((place / name).rglob("*.txt"), key=natural)
-        if not files:
-            raise FrugalError(f"{place / name} has no .txt file; add some or remove the empty class folder")
-        for file in files:
+def from_folder(folders: Folders, classes: dict[str, list[Path]]) -> TextFiles:
+    """Read the text files under the folders of each class in the order of their names.
+
+    Raises FrugalError for a class without a text file, or without one that can be used.
+    """
+    read = TextFiles(list(classes))
+    for name, files in folders.files(classes).items():
+        usable = len(read.texts)
+        for file in sorted(files, key=natural):
+            relative = str(file.relative_to(folders.home))
             try:
                 with open(file, "rb") as stream:
-                    read.add(str(file.relative_to(place.parent)), name, stream.read(LARGEST + 1))
+                    content = stream.read(LARGEST + 1)
             except OSError as error:
-                raise FrugalError(f"{file} can't be read: {error.strerror}") from error
+                if not leads_nowhere(error, file):
+                    raise FrugalError(f"{shown(file)} can't be read: {error.strerror}") from error
+                read.skip(relative, LEADS_NOWHERE)
+                continue
+            read.add(relative, name, content)
+        if len(read.texts) == usable:
+            raise FrugalError(
+                f"{shown(classes[name][0])}: none of its {len(files):,} texts can be used, the last is "
+                f"{read.skipped[-1][1]}; replace them or remove the class"
+            )
     return read
 
 
@@ -96,7 +108,7 @@ def _text_members(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     try:
         with tarfile.open(archive, "r|gz") as members:
             for member in members:
-                if member.isreg() and member.name.endswith(".txt"):
+                if member.isreg() and member.name.lower().endswith(SUFFIX):
                     yield PurePosixPath(member.name), members.extractfile(member).read(LARGEST + 1)
     except (tarfile.TarError, EOFError, zlib.error, TypeError) as error:  # TypeError: tarfile on a header cut short
         raise FrugalError(f"{archive} is damaged or no tar.gz ({error}); remove it and run again") from error

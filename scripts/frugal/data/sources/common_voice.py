@@ -9,6 +9,7 @@ release no speaker is in two of train, dev and test; validation is split off `tr
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
@@ -20,14 +21,16 @@ import pandas as pd
 from annotated_types import Ge, Gt, Le
 
 from frugal.data.arrays import Arrays
+from frugal.data.folders import encodable
 from frugal.data.places import home_of, limited
-from frugal.data.sound import Unusable, as_stored, decoded
+from frugal.data.sound import Unusable, as_stored, decoded, notes_on
 from frugal.data.transcripts import Said, plain
 from frugal.errors import FrugalError
 
 KIND = "sound"
 TASK = "transcription"
 RATE = 16_000
+Clip = tuple[np.ndarray, tuple[str, ...]]
 
 
 def read(
@@ -65,7 +68,7 @@ def read(
     return Arrays(
         *sides["train"],
         *sides["test"],
-        notes=(*notes, *limited(clips.bad, clips.count, damaged)),
+        notes=(*notes, *notes_on(clips.remarks), *limited(clips.bad, clips.count, damaged)),
         skipped=(*clips.bad, *clips.left_out),
         kind=KIND,
         facts={"rate": RATE, "language": language},
@@ -81,43 +84,47 @@ class Clips:
         self.bad: list[tuple[str, str]] = []
         self.left_out: list[tuple[str, str]] = []
         self.unfit: dict[str, int] = {}
+        self.remarks: Counter = Counter()
         self.count = 0
 
     def read(self, listed: list[tuple[str, str]], threads: int) -> tuple[np.ndarray, np.ndarray]:
         """(n, length) int16 waves and (n,) objects Said of the clips (path, sentence) that can be used."""
         rows, said = [], []
         self.count += len(listed)
-        for (path, sentence), wave in zip(listed, self._waves([path for path, _ in listed], threads), strict=True):
+        for (path, sentence), read in zip(listed, self._waves([path for path, _ in listed], threads), strict=True):
             text = plain(sentence)
-            if isinstance(wave, Unusable) or not text:
-                self.bad.append((path, str(wave) if isinstance(wave, Unusable) else "its sentence is empty"))
+            if isinstance(read, Unusable) or not text:
+                self.bad.append((encodable(path), str(read) if isinstance(read, Unusable) else "its sentence is empty"))
                 continue
+            wave, remarks = read
             why = None
             if len(wave) > self.length:
                 why = f"longer than {self.length / RATE:g} s"
             elif len(text) > self.fastest * len(wave) / RATE:
                 why = f"more than {self.fastest:g} characters per second"
             if why:
-                self.left_out.append((path, why))
+                self.left_out.append((encodable(path), why))
                 self.unfit[why] = self.unfit.get(why, 0) + 1
                 continue
             rows.append(np.pad(wave, (0, self.length - len(wave))))
             said.append(Said(text, len(wave)))
+            self.remarks.update(remarks)
         labels = np.empty(len(said), object)
         labels[:] = said
         return np.stack(rows) if rows else np.empty((0, self.length), np.int16), labels
 
-    def _waves(self, paths: list[str], threads: int) -> Iterable[np.ndarray | Unusable]:
-        """(samples,) int16 at 16 kHz of each clip, or why not."""
+    def _waves(self, paths: list[str], threads: int) -> Iterable[Clip | Unusable]:
+        """(samples,) int16 at 16 kHz of each clip and what was done to it, or why not."""
         with ThreadPoolExecutor(threads) as pool:
             yield from pool.map(_wave, repeat(self.place), paths, repeat(self.length))
 
 
-def _wave(place: Path, path: str, length: int) -> np.ndarray | Unusable:
+def _wave(place: Path, path: str, length: int) -> Clip | Unusable:
     if Path(path).name != path or not (place / path).is_file():
         return Unusable("no such clip")
     try:
-        return as_stored(decoded(place / path, RATE))[: length + 1]  # one more tells that it is too long
+        wave, _, remarks = decoded(place / path, RATE)
+        return as_stored(wave)[: length + 1], remarks  # one more tells that it is too long
     except Unusable as error:
         return error
 

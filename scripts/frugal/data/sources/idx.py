@@ -57,13 +57,23 @@ def read(
     train_images, train_labels, test_images, test_labels = (
         read_idx(path, dimensions) for path, dimensions in zip(paths, ((3, 4), (1,), (3, 4), (1,)), strict=True)
     )
+    first = first_label(train_labels, test_labels)
+    if first:
+        notes.append(f"labels count from 1 to {train_labels.max()} in the files and from 0 here")
     return Arrays(
         with_channels(train_images),
-        train_labels.astype(np.int64),
+        train_labels.astype(np.int64) - first,
         with_channels(test_images),
-        test_labels.astype(np.int64),
+        test_labels.astype(np.int64) - first,
         notes=tuple(notes),
     )
+
+
+def first_label(train: np.ndarray, test: np.ndarray) -> int:
+    """1 where the training labels (n,) are 1 to some number, without a gap, and the test labels among them; else 0."""
+    found = np.unique(train)
+    one_based = len(found) > 1 and np.array_equal(found, np.arange(1, len(found) + 1))
+    return int(one_based and bool(np.isin(test, found).all()))
 
 
 def home(files: list[str], folder: Path, folders: list[str]) -> Path:

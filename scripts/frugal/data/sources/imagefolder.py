@@ -3,10 +3,9 @@
     train/<class>/*.jpg   val/<class>/*.jpg        classes are numbered by the sorted names of their folders
 
 Every image becomes a square of `size` pixels in RGB (see `frugal.data.pictures`), read once with all cores. Images that are
-damaged are left out and listed; files of other kinds are not looked at.
+damaged are left out and listed, files of other kinds counted in a note (see `frugal.data.folders`).
 """
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from annotated_types import Ge, Le
 
 from frugal.data import shards
 from frugal.data.arrays import Arrays
+from frugal.data.folders import Folders, shown
 from frugal.data.listing import Listing
 from frugal.data.pictures import SUFFIXES
 from frugal.data.shards import Image
@@ -56,27 +56,29 @@ def read(
             raise FrugalError(
                 f"{home} has no folder {' or '.join(wanted)}; name yours in options `train` and `test` of the data set"
             )
-    classes, test_classes = _classes(parts), _classes(tests)
+    folders = Folders(home, SUFFIXES, f"image ({', '.join(SUFFIXES)})", "images")
+    classes, test_classes = folders.classes(parts), folders.classes(tests)
     if different := set(classes) ^ set(test_classes):
         where = "training" if different & set(classes) else "test"
-        raise FrugalError(f"{home}: only the {where} images have a class {min(different)}; both sets need every class")
+        raise FrugalError(
+            f"{home}: only the {where} images have a class {shown(min(different))}; both sets need every class"
+        )
     images, labels = [], []
     for found, resize in ((classes, resizes["train"]), (test_classes, resizes["test"])):
+        files, start = folders.files(found), len(str(home / "_")) - 1
         for label, name in enumerate(sorted(found)):
-            files = [file for place in found[name] for file in _files(place)]
-            if not files:
-                raise FrugalError(
-                    f"{found[name][0]} has no image ({', '.join(SUFFIXES)}); add some or remove the empty class folder"
-                )
-            images += [Image(file, str(file.relative_to(home)), resize) for file in files]
-            labels += [label] * len(files)
+            images += [Image(file, str(file)[start:], resize) for file in files[name]]
+            labels += [label] * len(files[name])
         if found is classes:
             trained = len(images)
     pictures = shards.read(images, size, downloads, threads, damaged)
+    for part in (slice(trained), slice(trained, None)):
+        _check_classes(images[part], labels[part], pictures.good[part])
     labels = np.array(labels, np.int64)[pictures.good]
     kept = [image.path for image, good in zip(images[:trained], pictures.good, strict=False) if good]
     first, last = int(pictures.good[:trained].sum()), len(labels)
-    notes = [f"{count:,} images were {kind} and are RGB now" for kind, count in sorted(pictures.converted.items())]
+    notes = [f"{count:,} images {remark}" for remark, count in sorted(pictures.remarks.items())]
+    notes += folders.notes()
     if pictures.skipped:
         notes.append(f"{len(pictures.skipped):,} of {len(images):,} images are damaged and left out: see skipped.csv")
     return Arrays(
@@ -106,19 +108,12 @@ def _home(folder: Path | None, folders: list[str]) -> Path:
     return found
 
 
-def _classes(places: list[Path]) -> dict[str, list[Path]]:
-    """Folders by class name. Raises FrugalError where there are none."""
-    found: dict[str, list[Path]] = {}
-    for place in places:
-        for entry in sorted(place.iterdir()):
-            if entry.is_dir() and not entry.name.startswith("."):
-                found.setdefault(entry.name, []).append(entry)
-    if not found:
-        raise FrugalError(f"{places[0]} has no class folders; images belong into one folder per class")
-    return found
-
-
-def _files(place: Path) -> list[Path]:
-    """Every image file under a class's folder, sorted."""
-    walked = os.walk(place, followlinks=True)
-    return sorted(Path(at, name) for at, _, names in walked for name in names if name.lower().endswith(SUFFIXES))
+def _check_classes(images: list[Image], labels: list[int], good: np.ndarray) -> None:
+    """Raise FrugalError for a class of a split of which no image could be read. labels (n,); good (n,) bool"""
+    labels = np.array(labels)
+    for label in np.flatnonzero(np.bincount(labels[good], minlength=labels.max() + 1) == 0):
+        of_class = np.flatnonzero(labels == label)
+        raise FrugalError(
+            f"every one of the {len(of_class):,} images of a class is damaged, the first is {shown(images[of_class[0]].path)}; "
+            "replace them, or remove the class"
+        )

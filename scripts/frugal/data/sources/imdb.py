@@ -12,7 +12,7 @@ from frugal.data.arrays import Arrays
 from frugal.data.download import download, verify
 from frugal.data.sources.textfolder import text_arrays
 from frugal.data.text import Tokens
-from frugal.data.textfiles import from_archive, from_folder
+from frugal.data.textfiles import from_archive, from_folder, text_folders
 from frugal.errors import FrugalError
 
 KIND = "text"
@@ -52,7 +52,12 @@ def read(
             for name in CLASSES:
                 if not (home / split / name).is_dir():
                     raise FrugalError(f"{home} has no {split}/{name}; unpack {ARCHIVE} there again")
-        splits = {split: from_folder(home / split, CLASSES) for split in ("train", "test")}
+        folders = text_folders(home)
+        found = {split: folders.classes([home / split]) for split in ("train", "test")}
+        splits = {
+            split: from_folder(folders, {name: classes[name] for name in CLASSES}) for split, classes in found.items()
+        }
+        notes += folders.notes()
     else:
         archive = _archive(folder, downloads, MIRRORS if mirrors is None else mirrors, sha256 or SHA256)
         home, notes = archive, ()

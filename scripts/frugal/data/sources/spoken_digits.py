@@ -7,21 +7,22 @@ test recordings are known from training; how well a net understands strangers is
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Le
 
 from frugal.data.arrays import Arrays
+from frugal.data.folders import Folders, shown
 from frugal.data.places import home_of, limited
-from frugal.data.sound import Waves
+from frugal.data.sound import Waves, notes_on
 from frugal.errors import FrugalError
 
 KIND = "sound"
 RATE = 8000
 FOLDERS = ["free-spoken-digits", "free-spoken-digit-dataset", "."]
-NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)\.wav")
+NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)(?i:\.wav)")
 
 
 def read(
@@ -40,7 +41,8 @@ def read(
     are named otherwise, or a digit is without takes on either side.
     """
     place = home_of(folder, folders or FOLDERS, "recordings", "these recordings are") / "recordings"
-    files = sorted(place.glob("*.wav"))
+    folders = Folders(place, (".wav",), "recording", "recordings")
+    files = folders.listed(place)
     if not files:
         raise FrugalError(f"{place} has no .wav file; put the recordings there")
     sides: dict[str, list[tuple[tuple, Path, int]]] = defaultdict(list)
@@ -48,7 +50,7 @@ def read(
     for file in files:
         said = NAME.fullmatch(file.name)
         if said is None:
-            raise FrugalError(f"{file} is not named {{digit}}_{{speaker}}_{{take}}.wav; rename or remove it")
+            raise FrugalError(f"{shown(file)} is not named {{digit}}_{{speaker}}_{{take}}.wav; rename or remove it")
         digit, take = int(said["digit"]), int(said["take"])
         speakers.add(said["speaker"])
         sides["test" if take < test_takes else "training"].append(((digit, said["speaker"], take), file, digit))
@@ -58,14 +60,23 @@ def read(
                 f"{place} has no {side} recording of the digit {min(missing)}; takes below {test_takes} are for testing"
             )
     waves = {side: Waves(length, RATE).read((f, d) for _, f, d in sorted(found)) for side, found in sides.items()}
+    for side, part in waves.items():
+        if missing := set(range(10)) - set(part.labels):
+            raise FrugalError(
+                f"{place}: no {side} recording of the digit {min(missing)} can be used, the first that can't is "
+                f"{shown(part.skipped[0][0])} ({part.skipped[0][1]}); replace them"
+            )
     skipped = (*waves["training"].skipped, *waves["test"].skipped)
-    notes = [f"{len(speakers)} speakers: {', '.join(sorted(speakers))}; takes below {test_takes} are the test set"]
+    notes = [
+        f"{len(speakers)} speakers: {', '.join(map(shown, sorted(speakers)))}; takes below {test_takes} are the test set"
+    ]
     if cut := sum(part.cut for part in waves.values()):
         notes.append(f"{cut:,} of {len(files):,} recordings are longer than {length:,} samples, their end was cut off")
+    remarks = sum((part.remarks for part in waves.values()), Counter())
     return Arrays(
         *waves["training"].arrays(),
         *waves["test"].arrays(),
-        notes=(*notes, *limited(skipped, len(files), damaged)),
+        notes=(*notes, *notes_on(remarks), *folders.notes(), *limited(skipped, len(files), damaged)),
         skipped=skipped,
         kind=KIND,
         facts={"rate": RATE},

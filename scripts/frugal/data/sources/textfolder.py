@@ -2,7 +2,8 @@
 
     train/<class>/*.txt   test/<class>/*.txt        classes are numbered by the sorted names of their folders
 
-Files are UTF-8; those that are not, or are empty, are left out and listed.
+Files are UTF-8; those that are not, or are empty, are left out and listed, files of other kinds counted in a note (see
+`frugal.data.folders`).
 """
 
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from frugal.data.arrays import Arrays
+from frugal.data.folders import shown
 from frugal.data.places import home_of, limited
 from frugal.data.text import Tokens
-from frugal.data.textfiles import TextFiles, class_folders, from_folder
+from frugal.data.textfiles import TextFiles, from_folder, text_folders
 from frugal.errors import FrugalError
 
 KIND = "text"
@@ -41,23 +43,21 @@ def read(
     threads: that the tokenizer may use. Raises FrugalError for folders or classes that are not as described.
     """
     home = home_of(folder, folders or ["."], "train", "these texts are")
-    found = {split: class_folders(home / split) for split in ("train", "test") if (home / split).is_dir()}
+    folders = text_folders(home)
+    found = {split: folders.classes([home / split]) for split in ("train", "test") if (home / split).is_dir()}
     if "test" not in found:
         raise FrugalError(f"{home} has no folder test; put the test texts there, test/<class>/*.txt")
-    names = sorted(classes) if classes else found["train"]
+    names = sorted(classes or found["train"])
     for split, there in found.items():
         odd = set(names) - set(there) if classes else set(names) ^ set(there)
         if odd:
             raise FrugalError(
-                f"{home / split} {'has no' if min(odd) not in there else 'alone has a'} class {min(odd)}; "
+                f"{home / split} {'has no' if min(odd) not in there else 'alone has a'} class {shown(min(odd))}; "
                 "both sets need every class"
             )
-    return text_arrays(
-        from_folder(home / "train", names),
-        from_folder(home / "test", names),
-        Tokens(vocabulary, length, keep, threads, tokenizer),
-        damaged,
-    )
+    train, test = (from_folder(folders, {name: found[split][name] for name in names}) for split in ("train", "test"))
+    encoder = Tokens(vocabulary, length, keep, threads, tokenizer)
+    return text_arrays(train, test, encoder, damaged, folders.notes())
 
 
 def text_arrays(train: TextFiles, test: TextFiles, encoder: Tokens, damaged: float = 0.01, notes: tuple = ()) -> Arrays:
@@ -67,7 +67,7 @@ def text_arrays(train: TextFiles, test: TextFiles, encoder: Tokens, damaged: flo
     return Arrays(
         *train.arrays(),
         *test.arrays(),
-        notes=(f"classes: {', '.join(train.classes)}", *notes, *note),
+        notes=(f"classes: {', '.join(map(shown, train.classes))}", *notes, *note),
         skipped=skipped,
         kind=KIND,
         encoder=encoder,
