@@ -27,8 +27,9 @@ from frugal.data.arrays import CONFIG, Arrays, check, check_inputs
 from frugal.data.cache import open_cache, write_cache
 from frugal.data.kinds import KINDS
 from frugal.data.lock import alone
+from frugal.data.overlap import Hashed, Split, hashes, hashes_of, overlaps
 from frugal.data.rows import Made, Rows, pieces, select
-from frugal.data.split import split_off
+from frugal.data.split import absent, split_off
 from frugal.data.transcripts import Transcripts
 from frugal.errors import FrugalError, exit_with_one_line
 from frugal.imports import closure, digest
@@ -97,7 +98,8 @@ def _prepare(
     given = (threads,) if registry.uses_threads(dataset["source"]) else ()
     arrays = registry.load("source", dataset["source"]).read(folder, downloads / name, *given, **options)
     check(arrays, name, dataset["shape"], dataset["classes"])
-    splits, facts, documents, notes = split(arrays, dataset), dict(arrays.facts), {}, list(arrays.notes)
+    splits, whole_rows = split(arrays, dataset)
+    facts, documents, notes = dict(arrays.facts), {}, list(arrays.notes)
     if arrays.listing:
         facts |= arrays.listing.facts()
     if arrays.encoder:
@@ -110,6 +112,10 @@ def _prepare(
         for part in PARTS:
             splits[f"{part}_labels"] = transcripts.encode(splits[f"{part}_labels"], part)
         facts, notes = facts | transcripts.facts, notes + transcripts.notes
+    else:
+        notes += absent({part: splits[f"{part}_labels"] for part in PARTS[1:]}, dataset["classes"])
+    statistic, notes_on_overlaps = seen_once(splits, arrays.kind, whole_rows, dataset)
+    notes += notes_on_overlaps
     about = {
         "dataset": name,
         "source": dataset["source"],
@@ -118,7 +124,7 @@ def _prepare(
         "shape": dataset["shape"],
         "classes": dataset["classes"],
         "generated": arrays.generated,
-        **normalisation(splits, arrays.kind, name),
+        **statistic,
         **facts,
         "splits": {part: len(splits[f"{part}_labels"]) for part in PARTS},
         "images": keeps_images,
@@ -149,12 +155,21 @@ def _prepare(
     return manifest
 
 
-def split(arrays: Arrays, dataset: dict[str, Any]) -> dict[str, np.ndarray | Rows | Made]:
-    """The cache's arrays, with validation taken off the training set and test as it is; files are listed if there are any."""
+def split(
+    arrays: Arrays, dataset: dict[str, Any]
+) -> tuple[dict[str, np.ndarray | Rows | Made], dict[str, np.ndarray | None]]:
+    """The cache's arrays, with validation taken off the training set and test as it is, and the hashes of a table's rows.
+
+    Files are listed among the arrays if there are any.
+    """
     where, kept = f"data set {dataset['name']}: validation", KINDS[arrays.kind].array
     classes = arrays.train_labels if arrays.task == "classification" else np.zeros(len(arrays.train_labels), np.int64)
     train, validation = split_off(classes, dataset["validation"], dataset["split_seed"], where)
     listing = arrays.listing.select(train).arrays() if arrays.listing else {}
+    of_train, of_test = arrays.whole_rows or (None, None)
+    whole_rows = dict.fromkeys(PARTS)
+    if of_train is not None:
+        whole_rows = {"train": of_train[train], "validation": of_train[validation], "test": of_test}
     return {
         f"train_{kept}": select(arrays.train_inputs, train),
         "train_labels": arrays.train_labels[train],
@@ -163,7 +178,7 @@ def split(arrays: Arrays, dataset: dict[str, Any]) -> dict[str, np.ndarray | Row
         f"test_{kept}": arrays.test_inputs,
         "test_labels": arrays.test_labels,
         **listing,
-    }
+    }, whole_rows
 
 
 def encode(splits: dict[str, np.ndarray | Rows | Made], arrays: Arrays, dataset: dict[str, Any]) -> None:
@@ -175,10 +190,32 @@ def encode(splits: dict[str, np.ndarray | Rows | Made], arrays: Arrays, dataset:
         check_inputs(splits[f"{part}_{kept}"], arrays.kind, dataset["name"], part, dataset["shape"])
 
 
-def normalisation(splits: dict[str, np.ndarray | Rows | Made], kind: str, name: str) -> dict[str, list[float]]:
+def seen_once(
+    splits: dict[str, np.ndarray | Rows | Made],
+    kind: str,
+    whole_rows: dict[str, np.ndarray | None],
+    dataset: dict[str, Any],
+) -> tuple[dict[str, list[float]], list[str]]:
+    """What a pass over all samples finds: the normalisation, and notes on samples that are in two splits.
+
+    Training images, which may be many gigabytes on disk, are read for both at once. Raises FrugalError, see `overlaps`.
+    """
+    array, seen, name = KINDS[kind].array, Hashed(), dataset["name"]
+    found = normalisation(splits, kind, name, seen)
+    compared = {}
+    for part in PARTS:
+        samples = seen.hashes if part == "train" and kind == "image" else hashes_of(splits[f"{part}_{array}"])
+        compared[part] = Split(samples, hashes(splits[f"{part}_labels"]), whole_rows[part])
+    return found, overlaps(compared, kind, f"data set {name}", dataset.get("allow_overlap", False))
+
+
+def normalisation(
+    splits: dict[str, np.ndarray | Rows | Made], kind: str, name: str, seen: Hashed
+) -> dict[str, list[float]]:
     """Mean and standard deviation of the training split, of each channel of images and of all samples of waves.
 
-    Tokens are names, and features come normalised: nothing for these. Raises FrugalError for what never varies.
+    seen: takes the hashes of training images on the way. Tokens are names, and features come normalised: nothing for
+    these. Raises FrugalError for what never varies.
     """
     if kind not in ("image", "sound"):
         return {}
@@ -187,19 +224,22 @@ def normalisation(splits: dict[str, np.ndarray | Rows | Made], kind: str, name: 
         mean, std = [float(waves.mean(dtype=np.float64))], [float(waves.std(dtype=np.float64))]
         what = "every training recording"
     else:
-        mean, std = statistics(splits["train_images"])
+        mean, std = statistics(splits["train_images"], seen)
         what = f"channel {std.index(0)} of every training image" if 0 in std else ""
     if 0 in std:
         raise FrugalError(f"data set {name}: {what} is {mean[std.index(0)]:g}; check its files")
     return {"mean": mean, "std": std}
 
 
-def statistics(images: np.ndarray | Rows) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel of (n, C, H, W) uint8 images, in units of their pixels."""
+def statistics(images: np.ndarray | Rows, seen: Hashed | None = None) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of (n, C, H, W) uint8 images, in units of their pixels.
+
+    seen: takes their hashes on the way, if anybody wants them
+    """
     channels = images.shape[1]
     count = len(images) * images.shape[2] * images.shape[3]
     sums, squares = [0] * channels, [0] * channels
-    for piece in pieces(images):
+    for piece in seen.passing(pieces(images)) if seen else pieces(images):
         for channel, values in enumerate(np.moveaxis(piece, 1, 0)):
             exact = values.astype(np.float64).ravel()  # whole numbers below 2^53: their sums are exact in any order
             sums[channel] += int(exact.sum())

@@ -54,6 +54,9 @@ class Dataset(Strict):
     images: bool = Field(
         True, description="keep uncompressed images; false leaves the DCT store alone, from which they are decoded"
     )
+    allow_overlap: bool = Field(
+        False, description="prepare it though more than 5 % of the test samples are in training or validation too"
+    )
     options: dict[str, Any] = Field({}, description="parameters of the source")
 
     @model_validator(mode="before")

@@ -8,7 +8,7 @@ import numpy as np
 
 from frugal.data.kinds import KINDS
 from frugal.data.listing import Listing
-from frugal.data.rows import Rows
+from frugal.data.rows import Rows, pieces
 from frugal.errors import FrugalError
 
 CONFIG = "config/datasets.yaml"
@@ -40,7 +40,8 @@ class Arrays:
     counted from 0, or for the task "transcription" (n,) objects `Said`, see `frugal.data.transcripts`; generated: made by a
     program, not collected; notes: what a reader of the manifest should know, e.g. that a file's checksum is not known; skipped:
     (file, reason) of files that could not be used; leftovers: a folder that may go once the cache is written; facts: further
-    keys of the manifest; listing: the files that the training inputs are of, where each has one; task: what labels are for.
+    keys of the manifest; listing: the files that the training inputs are of, where each has one; task: what labels are for; whole_rows: of a table,
+    hashes (n,) int64 of the training and of the test rows as they are in the file, see `frugal.data.overlap`.
     Images that don't fit into memory come as Rows.
     """
 
@@ -57,6 +58,7 @@ class Arrays:
     facts: dict[str, Any] = field(default_factory=dict)
     listing: Listing | None = None
     task: str = "classification"
+    whole_rows: tuple[np.ndarray, np.ndarray] | None = None
 
 
 def check(arrays: Arrays, dataset: str, shape: list[int], classes: int) -> None:
@@ -102,3 +104,19 @@ def check_inputs(inputs: np.ndarray | Rows, kind: str, dataset: str, split: str,
     if not KINDS[kind].allows(inputs.dtype):
         wanted = "uint8 pixels, 0 to 255" if kind == "image" else " or ".join(KINDS[kind].dtypes)
         raise FrugalError(f"{where} has {inputs.dtype} {name}; the source has to return {wanted}")
+    if np.issubdtype(inputs.dtype, np.floating):
+        _check_finite(inputs, where, name)
+
+
+def _check_finite(inputs: np.ndarray | Rows, where: str, name: str) -> None:
+    """Refuse a number that no net can take: a loss would be no number either, after the whole training."""
+    start = 0
+    for piece in pieces(inputs):
+        finite = np.isfinite(piece)
+        if not finite.all():
+            row, *place = np.argwhere(~finite)[0].tolist()
+            raise FrugalError(
+                f"{where}: {name} row {start + row}, column {', '.join(map(str, place))} (from 0) is "
+                f"{piece[row, *place]}; correct it in the data"
+            )
+        start += len(piece)

@@ -24,6 +24,7 @@ from frugal.data.arrays import Arrays
 from frugal.data.folders import encodable
 from frugal.data.places import home_of, limited
 from frugal.data.sound import Unusable, as_stored, decoded, notes_on
+from frugal.data.split import keep_apart
 from frugal.data.transcripts import Said, plain
 from frugal.errors import FrugalError
 
@@ -56,6 +57,8 @@ def read(
     threads: that decode. Raises FrugalError for tables without the columns, and where too much is unusable.
     """
     home = home_of(folder, folders, language, "these recordings are") / language
+    tables = [*(("option train", home / name) for name in train), *(("option test", home / name) for name in test)]
+    keep_apart(tables, "name different tables of the release")
     clips, seen = Clips(home / "clips", length, fastest), set()
     sides = {}
     for side, tables in (("test", test), ("train", train)):  # a clip on both lists is for testing

@@ -7,6 +7,7 @@ import numpy as np
 from frugal.data.arrays import Arrays
 from frugal.data.download import download, verify
 from frugal.data.idx import read_idx
+from frugal.data.split import keep_apart
 from frugal.errors import FrugalError
 
 FILES = [
@@ -47,6 +48,8 @@ def read(
         (at and present(at, name)) or download(name, mirrors, sha256.get(name), downloads, advice=advice)
         for name in files
     ]
+    images = [("the training images", paths[0]), ("the test images", paths[2])]
+    keep_apart(images, "name two different files in option `files`")
     notes = []
     for path in paths:
         found = verify(path, sha256.get(path.name))

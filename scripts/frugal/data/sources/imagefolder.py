@@ -18,7 +18,10 @@ from frugal.data.folders import Folders, shown
 from frugal.data.listing import Listing
 from frugal.data.pictures import SUFFIXES
 from frugal.data.shards import Image
+from frugal.data.split import keep_apart
 from frugal.errors import FrugalError
+
+APART = "move the test images of each class to a folder of their own, such as val/<class>/, beside train/<class>/"
 
 
 def read(
@@ -54,8 +57,10 @@ def read(
     for wanted, found in ((train or ["train"], parts), (test or ["val", "test"], tests)):
         if not found:
             raise FrugalError(
-                f"{home} has no folder {' or '.join(wanted)}; name yours in options `train` and `test` of the data set"
+                f"{home} has no folder {' or '.join(wanted)}; name yours in options `train` and `test` of the data set, two "
+                f"different ones: {APART}"
             )
+    keep_apart([*(("option train", place) for place in parts), *(("option test", place) for place in tests)], APART)
     folders = Folders(home, SUFFIXES, f"image ({', '.join(SUFFIXES)})", "images")
     classes, test_classes = folders.classes(parts), folders.classes(tests)
     if different := set(classes) ^ set(test_classes):

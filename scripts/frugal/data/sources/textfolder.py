@@ -14,6 +14,7 @@ from annotated_types import Ge, Le
 from frugal.data.arrays import Arrays
 from frugal.data.folders import shown
 from frugal.data.places import home_of, limited
+from frugal.data.split import keep_apart
 from frugal.data.text import Tokens
 from frugal.data.textfiles import TextFiles, from_folder, text_folders
 from frugal.errors import FrugalError
@@ -47,6 +48,7 @@ def read(
     found = {split: folders.classes([home / split]) for split in ("train", "test") if (home / split).is_dir()}
     if "test" not in found:
         raise FrugalError(f"{home} has no folder test; put the test texts there, test/<class>/*.txt")
+    keep_apart([(split, home / split) for split in found], "move the test texts to a folder of their own")
     names = sorted(classes or found["train"])
     for split, there in found.items():
         odd = set(names) - set(there) if classes else set(names) ^ set(there)
