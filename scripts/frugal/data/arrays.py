@@ -12,6 +12,8 @@ from frugal.data.rows import Rows, pieces
 from frugal.errors import FrugalError
 
 CONFIG = "config/datasets.yaml"
+MANY = 20  # labels of a table: with more its target may be a quantity
+QUANTITY = ", unless the target is a quantity: regression isn't supported, make it a few ranges or name another target"
 
 
 class Encoder(Protocol):
@@ -40,8 +42,8 @@ class Arrays:
     counted from 0, or for the task "transcription" (n,) objects `Said`, see `frugal.data.transcripts`; generated: made by a
     program, not collected; notes: what a reader of the manifest should know, e.g. that a file's checksum is not known; skipped:
     (file, reason) of files that could not be used; leftovers: a folder that may go once the cache is written; facts: further
-    keys of the manifest; listing: the files that the training inputs are of, where each has one; task: what labels are for; whole_rows: of a table,
-    hashes (n,) int64 of the training and of the test rows as they are in the file, see `frugal.data.overlap`.
+    keys of the manifest; listing: the files that the training inputs are of, where each has one; task: what labels are for;
+    whole_rows: of a table, hashes (n,) int64 of the training and test rows as in the file, see `frugal.data.overlap`.
     Images that don't fit into memory come as Rows.
     """
 
@@ -86,6 +88,7 @@ def check(arrays: Arrays, dataset: str, shape: list[int], classes: int) -> None:
             wrong = found[-1] if found[-1] >= classes else found[0]
             raise FrugalError(
                 f"{where} has label {wrong}, {CONFIG} says {classes} classes (0 to {classes - 1}); correct `classes`"
+                + (QUANTITY if arrays.kind == "table" and wrong >= MANY else "")
             )
         if split == "training" and len(found) < classes:
             missing = ", ".join(str(label) for label in sorted(set(range(classes)) - set(found.tolist())))

@@ -42,7 +42,9 @@ class Hashed:
 def hashes(rows: np.ndarray) -> np.ndarray:
     """(n,) int64, of the bytes of each of (n, ...) numbers; zeros at their end don't count, nor a dimension of length 1."""
     flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
-    texts = flat.view(f"S{flat.shape[1] * flat.itemsize}").ravel()  # as bytes objects, of which numpy cuts zeros at the end
+    texts = flat.view(
+        f"S{flat.shape[1] * flat.itemsize}"
+    ).ravel()  # as bytes objects, of which numpy cuts zeros at the end
     return np.fromiter(map(hash, texts.tolist()), np.int64, len(rows))
 
 

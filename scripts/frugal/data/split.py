@@ -50,7 +50,9 @@ def absent(splits: dict[str, np.ndarray], classes: int) -> list[str]:
     for part, labels in splits.items():
         if missing := sorted(set(range(classes)) - set(np.unique(labels).tolist())):
             told = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
-            notes.append(f"{part}: no sample of {len(missing)} of {classes} classes, so it says nothing of them: {told}")
+            notes.append(
+                f"{part}: no sample of {len(missing)} of {classes} classes, so it says nothing of them: {told}"
+            )
     return notes
 
 
@@ -62,7 +64,9 @@ def keep_apart(places: list[tuple[str, Path]], advice: str) -> None:
     real = [(option, path, path.resolve()) for option, path in places]
     for (one, path, first), (other, _, second) in combinations(real, 2):
         if first == second:
-            raise FrugalError(f"{path} is named for {one} and for {other}, so the same samples would be in both; {advice}")
+            raise FrugalError(
+                f"{path} is named for {one} and for {other}, so the same samples would be in both; {advice}"
+            )
         if first in second.parents or second in first.parents:
             outer, inner = (first, second) if first in second.parents else (second, first)
             raise FrugalError(

@@ -5,19 +5,23 @@ The test set is split off by a fixed seed that no study changes.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
-import pandas as pd
 from annotated_types import Ge
 
 from frugal.data.arrays import Arrays
+from frugal.data.cells import Numbers, Unused, Words
+from frugal.data.csvfile import CsvFile
+from frugal.data.overlap import mixed
 from frugal.data.places import home_of
 from frugal.data.split import split_off
 from frugal.data.table import Columns
 from frugal.errors import FrugalError
 
 KIND = "table"
+FEWEST = 3  # rows per distinct value of a target, on average: with fewer it is a quantity or an id rather than a class
+CLASSES = 20  # distinct values of a target that nobody doubts
 
 
 def read(
@@ -31,73 +35,139 @@ def read(
     drop: list[str] = [],  # noqa: B006
     test_samples: Annotated[int, Ge(2)],
     test_seed: int = 0,
+    separator: str = ",",
+    encoding: str = "utf-8",
+    decimal: Literal[".", ","] = ".",
+    thousands: str = "",
+    missing: list[str] = [],  # noqa: B006
 ) -> Arrays:
     """Read the table in the data folder; nothing is downloaded.
 
     path: of the file in the data folder; target: column of the class, numbered by sorted values; numeric, categorical:
     columns that are used; drop: columns that are not; test_samples: size of the test set, in equal shares of every class;
-    test_seed: chooses which. Raises FrugalError for columns or cells that are not as described.
+    test_seed: chooses which; separator, encoding: of the file; decimal, thousands: marks in its numbers; missing: what
+    stands for no value, besides an empty cell. Raises FrugalError for columns or cells that are not as described.
     """
     home = home_of(folder, [str(Path(path).parent)], Path(path).name, "this table is")
-    file = home / Path(path).name
-    try:
-        frame = pd.read_csv(file, dtype=str, keep_default_na=True, skipinitialspace=True, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise FrugalError(f"{file} can't be read as CSV: {' '.join(str(error).split())}") from error
-    named = [*numeric, *categorical, *drop, target]
+    table = CsvFile(home / Path(path).name, separator, encoding)
+    _check_columns(table, numeric, categorical, drop, target)
+    if len(thousands) > 1 or thousands == decimal or thousands.isdigit():
+        raise FrugalError(
+            f"option thousands is {thousands!r} and decimal {decimal!r}; give one mark that differs from it"
+        )
+    where, listed = str(table.file), [text.strip() for text in missing]
+    numbers = {name: Numbers(where, name, listed, decimal, thousands) for name in numeric}
+    words = {name: Words(where, name, listed) for name in categorical}
+    classes, unused = Words(where, target, listed, target=True), {name: Unused() for name in drop}
+    readers, rows = {**numbers, **words, target: classes}, []
+    for lines, columns in table.pieces():
+        whole = np.zeros(len(lines), np.int64)
+        for name, cells in zip(table.names, columns, strict=True):
+            hashed = np.fromiter(map(hash, cells), np.int64, len(cells))
+            if name in unused:
+                unused[name].add(cells, hashed)
+            else:
+                readers[name].add(cells, lines)
+                whole = mixed(whole, hashed)
+        rows.append(whole)
+    if not rows:
+        raise FrugalError(f"{where} has a header and no row; put the samples there")
+    cells, notes = _cells(numbers, words, where)
+    labels, names, more = classes.named()
+    _refuse_quantities(names, len(labels), target, where)
+    whole = np.concatenate(rows)
+    for column in unused.values():
+        if (hashed := column.hashes()) is not None:
+            whole = mixed(whole, hashed)
+    return table_arrays(
+        (cells, Columns(list(numeric), list(categorical))),
+        (labels.astype(np.int64), tuple(names)),
+        test_samples,
+        test_seed,
+        (*notes, *more),
+        whole,
+    )
+
+
+def _check_columns(table: CsvFile, numeric: list[str], categorical: list[str], drop: list[str], target: str) -> None:
+    """Raise FrugalError unless each column is named once."""
+    named, file = [*numeric, *categorical, *drop, target], table.file
     if twice := {name for name in named if named.count(name) > 1}:
         raise FrugalError(f"option columns of {file} name {min(twice)} twice; give each column one part to play")
     if not numeric and not categorical:
         raise FrugalError(f"no column of {file} is used; name some in options `numeric` and `categorical`")
     for odd, said in (
-        (set(named) - set(frame), "has no column"),
-        (set(frame) - set(named), "has a column nobody named,"),
+        (set(named) - set(table.names), "has no column"),
+        (set(table.names) - set(named), "has a column nobody named,"),
     ):
         if odd:
-            names = ", ".join(name for name in [*named, *frame] if name in odd)
+            names = ", ".join(name for name in [*named, *table.names] if name in odd)
+            has = f"; its header has {', '.join(table.names[:20])}" if "no column" in said else ""
             raise FrugalError(
-                f"{file} {said} {names}; correct the file or options numeric, categorical, drop and target"
+                f"{file} {said} {names}; correct the file or options numeric, categorical, drop and target{has}"
             )
-    return table_arrays(
-        cells_of(frame, file, numeric, categorical), labels_of(frame[target], file), test_samples, test_seed
-    )
 
 
-def cells_of(frame: pd.DataFrame, file: Path, numeric: list[str], categorical: list[str]) -> tuple[np.ndarray, Columns]:
-    """(n, columns) cells as objects, and their encoder. Raises FrugalError for a text in a numeric column."""
-    columns = {}
-    for name in numeric:
-        column = pd.to_numeric(frame[name], errors="coerce")
-        bad = frame[name].notna() & ~np.isfinite(column.astype(float))
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise FrugalError(
-                f"{file}, line {row + 2}: {name} is {frame[name].iloc[row]!r} and no number; correct it, or name {name} in "
-                "`categorical`"
-            )
-        columns[name] = column.astype(float)
-    for name in categorical:
-        columns[name] = frame[name].astype(object).where(frame[name].notna(), np.nan)
-    for name in columns:
-        if pd.isna(columns[name]).all():
-            raise FrugalError(f"{file}: every cell of {name} is empty; name it in `drop`")
-    return pd.DataFrame(columns).astype(object).to_numpy(object), Columns(list(numeric), list(categorical))
+def _cells(numbers: dict[str, Numbers], words: dict[str, Words], where: str) -> tuple[np.ndarray, list[str]]:
+    """(n, columns) cells as objects, NaN for none, and notes. Raises FrugalError for a column without any."""
+    columns, notes = [], []
+    for name, column in numbers.items():
+        values, told = column.values, column.notes()
+        _refuse_empty(np.isnan(values), name, where)
+        columns.append(values.astype(object))
+        notes += told
+    for name, column in words.items():
+        codes, names, told = column.named()
+        _refuse_empty(codes < 0, name, where)
+        columns.append(np.array([*names, np.nan], object)[codes])  # -1, none, is the last
+        notes += told
+    return np.stack(columns, axis=1), notes
 
 
-def labels_of(target: pd.Series, file: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(n,) int64 and the names of the classes. Raises FrugalError where a row has none."""
-    if target.isna().any():
-        row = int(np.flatnonzero(target.isna())[0])
-        raise FrugalError(f"{file}, line {row + 2}: {target.name} is empty; give every row a class or remove it")
-    names, labels = np.unique(target.to_numpy(str), return_inverse=True)
-    return labels.astype(np.int64), tuple(names.tolist())
+def _refuse_empty(none: np.ndarray, name: str, where: str) -> None:
+    if none.all():
+        raise FrugalError(f"{where}: every cell of {name} is empty; name it in `drop`")
+
+
+def _refuse_quantities(names: list[str], rows: int, target: str, where: str) -> None:
+    """Raise FrugalError for a target that is hardly a class: many values, most of them rare, or numbers with a fraction."""
+    if len(names) <= CLASSES:
+        return
+    fractions = sum(_is_fraction(name) for name in names)
+    if rows < FEWEST * len(names) or 2 * fractions > len(names):
+        raise FrugalError(
+            f"{where}: {target} has {len(names):,} distinct values in {rows:,} rows, such as {names[len(names) // 2]!r}: a "
+            "quantity or an id, no class; nets are trained to classify here, not for regression: name another target, or "
+            "make it a few ranges (low, middle, high) in the file"
+        )
+
+
+def _is_fraction(name: str) -> bool:
+    try:
+        return not float(name).is_integer()
+    except (ValueError, OverflowError):
+        return False
 
 
 def table_arrays(
-    cells: tuple[np.ndarray, Columns], labelled: tuple[np.ndarray, tuple[str, ...]], test_samples: int, test_seed: int
+    cells: tuple[np.ndarray, Columns],
+    labelled: tuple[np.ndarray, tuple[str, ...]],
+    test_samples: int,
+    test_seed: int,
+    notes: tuple[str, ...] = (),
+    whole_rows: np.ndarray | None = None,
 ) -> Arrays:
-    """Cells with their encoder, labels with their names, split into training and test."""
+    """Cells with their encoder, labels with their names, split into training and test; whole_rows: hashes (n,) of the rows."""
     (inputs, encoder), (labels, names) = cells, labelled
     train, test = split_off(labels, test_samples, test_seed, "option test_samples")
-    notes = (f"classes: {', '.join(names)}",) if len(names) <= 20 else ()
-    return Arrays(inputs[train], labels[train], inputs[test], labels[test], notes=notes, kind=KIND, encoder=encoder)
+    told = (f"classes: {', '.join(names)}",) if len(names) <= CLASSES else ()
+    return Arrays(
+        inputs[train],
+        labels[train],
+        inputs[test],
+        labels[test],
+        notes=(*told, *notes),
+        kind=KIND,
+        encoder=encoder,
+        whole_rows=None if whole_rows is None else (whole_rows[train], whole_rows[test]),
+    )
