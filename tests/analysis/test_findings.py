@@ -1,9 +1,12 @@
-import pandas as pd
+import json
+from pathlib import Path
+
 import pytest
 
 from analysis import factory
 from frugal.analysis import compression_findings, findings, infobatch_findings, overview
 from frugal.analysis.comparison import comparisons
+from frugal.analysis.statistics import against_control
 from frugal.errors import FrugalError
 from frugal.study import study_of
 
@@ -61,10 +64,35 @@ def test_headline_says_what_the_control_of_equal_cost_says(selection):
     assert "`infobatch` is better than its control `random-subset`" in findings.headline(selection)
 
 
-def test_a_control_that_every_seed_differs_from_by_the_same_decides_nothing(selection):
-    parts = {f"control_difference_{part}": 0.01 for part in ("mean", "low", "high")}
-    row = pd.Series({"control": "random-subset", **parts})
-    assert "`infobatch` cannot be told from its control" in findings._by_control(selection, {"infobatch": row})
+def as_far_from_its_control(folder):
+    """Every seed of `infobatch` is as much better than its control of the same seed, to the last digit."""
+    for file in folder.rglob("infobatch/*/metrics.json"):
+        control = json.loads(Path(str(file).replace("infobatch/seed", "random-subset/seed")).read_text())
+        metrics = json.loads(file.read_text()) | {"test_accuracy": control["test_accuracy"] + 0.015625}
+        file.write_text(json.dumps(metrics))
+
+
+def test_seeds_that_all_differ_from_a_control_by_the_same_decide_nothing_in_any_sentence(make_tables):
+    study, tables, folder = make_tables(as_far_from_its_control, of=factory.selection)
+    assert tables.summary.set_index("strategy")["control_verdict"]["infobatch"] == "undecided"
+    compared = comparisons(study, folder)[0]
+    line = next(line for line in findings.against_controls(compared).splitlines() if "against `random-subset`" in line)
+    assert line.endswith(": undecided")
+    assert "`infobatch` cannot be told from its control `random-subset`" in findings.headline(compared)
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((0.001, 0.02), "better"),
+        ((-0.02, -0.001), "worse"),
+        ((-0.01, 0.01), "no difference shown"),
+        ((0.01, 0.01), "undecided"),
+        ((float("nan"), float("nan")), "undecided"),
+    ],
+)
+def test_what_an_interval_says_of_a_control(interval, verdict):
+    assert against_control(*interval) == verdict
 
 
 def test_headline_does_not_hide_that_only_a_control_is_free_of_a_loss(make_tables):

@@ -6,10 +6,16 @@ from scipy import stats
 from frugal.analysis.comparison import Comparison
 from frugal.analysis.controls import NEAR, equal_cost
 from frugal.analysis.costs import COSTS
-from frugal.analysis.statistics import BETTER, CONFIDENCE, EQUAL, UNDECIDED, WORSE, without_spread
+from frugal.analysis.statistics import BETTER, CONFIDENCE, EQUAL, NO_DIFFERENCE, UNDECIDED, WORSE
 from frugal.study import Study
 
 ENOUGH = 0.01  # a saving below one per cent is not worth a headline
+TOLD_APART = {  # of a strategy and its control, by the verdict in summary.csv
+    BETTER: "is better than",
+    WORSE: "is worse than",
+    NO_DIFFERENCE: "cannot be told from",
+    UNDECIDED: "cannot be told from",
+}
 FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
 
 
@@ -112,8 +118,7 @@ def _by_control(compared: Comparison, praised: dict[str, pd.Series]) -> str:
     for strategy, row in praised.items():
         low, high = row["control_difference_low"], row["control_difference_high"]
         if strategy not in compared.study.controls and pd.notna(low):
-            decided = not without_spread(low, high) and (low > 0 or high < 0)
-            found = "cannot be told from" if not decided else "is better than" if low > 0 else "is worse than"
+            found = TOLD_APART[row["control_verdict"]]
             interval = f"{points(row['control_difference_mean'])} points, 95 % interval {points(low)} to {points(high)}"
             said.append(f" `{strategy}` {found} its control `{row['control']}`, which {equally} ({interval}).")
     return "".join(said)
@@ -196,12 +201,8 @@ def against_controls(compared: Comparison) -> str:
     for _, row in pairs.iterrows():
         low, high = row["control_difference_low"], row["control_difference_high"]
         found = "no interval from one seed" if pd.isna(low) else f"95 % interval {points(low)} to {points(high)}"
-        sure = (
-            "" if pd.isna(low) else ": better" if low > 0 else ": worse" if high < 0 else ": no difference can be shown"
-        )
-        sentences.append(
-            f"- `{row['strategy']}` against `{row['control']}`: {points(row['control_difference_mean'])} points ({found}){sure}"
-        )
+        difference = f"{points(row['control_difference_mean'])} points ({found})"
+        sentences.append(f"- `{row['strategy']}` against `{row['control']}`: {difference}: {row['control_verdict']}")
     without = [name for name in proposals if name not in set(pairs["strategy"])]
     missing = f"\n\nWithout such a control: {code(without)}." if without else ""
     return f"Against each control that {equally} (within {100 * NEAR:g} %):\n\n" + "\n".join(sentences) + missing

@@ -16,6 +16,7 @@ EQUAL = "equal within the margin"
 WORSE = "worse"
 UNDECIDED = "undecided"
 BASELINE = "baseline"
+NO_DIFFERENCE = "no difference shown"
 NO_INTERVAL = "one seed gives no interval; run at least two, better five"
 NO_SPREAD = "every seed differs by exactly as much, so how far seeds scatter is unknown; run more of them"
 UNPAIRED = "fewer than two seeds that the baseline has too; run the missing ones"
@@ -77,6 +78,17 @@ def verdict(low: float, high: float, margin: float) -> tuple[str, str]:
     if high < 0:
         return UNDECIDED, "below the baseline, but the interval crosses the margin; more seeds would tell"
     return UNDECIDED, "the interval reaches from below minus the margin to above zero; more seeds would tell"
+
+
+def against_control(low: float, high: float) -> str:
+    """What a difference in accuracy to a control of equal cost allows to conclude: better, worse, no difference shown, undecided.
+
+    low, high: 95 % interval of (strategy - control), as fractions; NaN where there is none. An interval without width is as
+    good as none: it decides nothing.
+    """
+    if np.isnan(low) or np.isnan(high) or without_spread(low, high):
+        return UNDECIDED
+    return BETTER if low > 0 else WORSE if high < 0 else NO_DIFFERENCE
 
 
 def p_above(values: pd.DataFrame, column: str, by: list[str], bound: float) -> pd.Series:
