@@ -5,9 +5,9 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from frugal.analysis.costs import COSTS
-from frugal.analysis.regression import BETTER, WORSE, differences, only_in, read_runs
 from frugal.errors import exit_with_one_line
+from frugal.report.compare import BETTER, WORSE, differences, only_in, read_runs
+from frugal.report.costs import COSTS
 
 
 def main() -> int:

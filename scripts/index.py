@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from frugal.analysis.comparison import comparisons
-from frugal.analysis.rendering import render
 from frugal.errors import exit_with_one_line
+from frugal.report.load import comparisons
+from frugal.report.page import render
 from frugal.study import read_studies
 
 

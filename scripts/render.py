@@ -5,8 +5,8 @@ import json
 import os
 from pathlib import Path
 
-from frugal.analysis.rendering import render
 from frugal.errors import exit_with_one_line
+from frugal.report.page import render
 from frugal.study import read_study
 
 

@@ -7,9 +7,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from frugal.analysis.records import read_records
-from frugal.analysis.tables import tabulate
 from frugal.errors import exit_with_one_line
+from frugal.report.records import read_records
+from frugal.report.tables import tabulate
 from frugal.study import read_study
 
 

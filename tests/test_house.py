@@ -86,8 +86,8 @@ for strategy in registry.names("strategy"):
 @pytest.mark.parametrize(
     ("step", "never"),
     [
-        ("train.py", ["analysis", "plan", "bench"]),
-        ("prepare.py", ["analysis", "training", "strategies", "models", "measure", "bench"]),
+        ("train.py", ["report", "plan", "bench"]),
+        ("prepare.py", ["report", "training", "strategies", "models", "measure", "bench"]),
         ("tabulate_runs.py", ["training", "strategies", "models", "data", "measure", "bench"]),
         ("render.py", ["training", "strategies", "models", "data", "measure", "bench"]),
     ],

@@ -35,7 +35,7 @@ def test_a_record_says_where_it_comes_from(finished):
     assert manifest["fingerprint"] == metrics["fingerprint"]
     assert manifest["spec"]["recipe"]["epochs"] == metrics["epochs"] == 2
     assert "frugal/strategies/full.py" in manifest["code"]
-    assert not any("analysis" in file or "compression" in file for file in manifest["code"])
+    assert not any("report" in file or "compression" in file for file in manifest["code"])
     assert manifest["notes"][0].startswith("device auto: runs on")
     assert metrics["energy_joules"] is None or metrics["energy_joules"] > 0
     assert metrics["energy_source"]

@@ -52,8 +52,8 @@ def test_editing_one_strategy_retrains_only_its_cells(finished):
 @pytest.mark.parametrize(
     ("file", "jobs"),
     [
-        ("scripts/frugal/analysis/statistics.py", {"tabulate": 1, "render": 1, "index": 1}),
-        ("scripts/frugal/analysis/theme.py", {"render": 1, "index": 1}),
+        ("scripts/frugal/report/statistics.py", {"tabulate": 1, "render": 1, "index": 1}),
+        ("scripts/frugal/report/theme.py", {"render": 1, "index": 1}),
         ("scripts/index.py", {"index": 1}),
     ],
 )

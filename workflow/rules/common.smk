@@ -75,7 +75,7 @@ def code_of(script, *modules, files=()):
 
 
 TEMPLATES = tuple(
-    sorted(glob("scripts/frugal/analysis/templates/**/*.*", recursive=True))
+    sorted(glob("scripts/frugal/report/templates/**/*.*", recursive=True))
 )
 
 

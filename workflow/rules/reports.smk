@@ -30,7 +30,7 @@ rule render:
     conda:
         "../../envs/report.yaml"
     params:
-        code=code_of("render.py", "frugal.analysis.notebook", files=TEMPLATES),
+        code=code_of("render.py", "frugal.report.notebook", files=TEMPLATES),
         study=spec_of_study,
         tables=lambda wildcards, input: os.path.dirname(input.tables[0]),
         measurements=lambda wildcards, input: (
@@ -85,7 +85,7 @@ rule index:
     conda:
         "../../envs/report.yaml"
     params:
-        code=code_of("index.py", "frugal.analysis.notebook", files=TEMPLATES),
+        code=code_of("index.py", "frugal.report.notebook", files=TEMPLATES),
         studies="["
         + ",".join(study.model_dump_json() for study in PLAN.studies.values())
         + "]",

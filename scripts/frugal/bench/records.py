@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from frugal.analysis.schema import HISTORY, ITERATIONS, SCHEMA, Metrics
 from frugal.atomic import write_text
+from frugal.report.schema import HISTORY, ITERATIONS, SCHEMA, Metrics
 from frugal.study import Study, study_of
 
 EPOCHS = 8

@@ -1,0 +1,118 @@
+"""Two sets of results: where they differ by more than their seeds do, and whether for the worse.
+
+A difference is judged per strategy, data set, model and figure, paired by seed where both sets have at least two seeds in
+common, else by Welch's test; Holm's correction over all cells keeps a comparison of many from failing by chance. Seconds,
+joules and memory of different machines are not compared.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from frugal.errors import FrugalError
+from frugal.report.costs import COSTS
+from frugal.report.statistics import CONFIDENCE, holm
+
+CELL = ["study", "dataset", "model", "strategy"]
+MACHINE = ["cpu", "gpu", "cores", "threads", "device"]
+OF_A_MACHINE = {"train_seconds", "inference_seconds", "energy_joules", "peak_memory_bytes"}
+FIGURES = ["test_accuracy", *COSTS, "inference_seconds"]
+EXACT = 1e-9  # relative difference below which two figures are the same
+
+SAME, NOISE, BETTER, WORSE = "same", "within noise", "better", "worse"
+ELSEWHERE, FEW = "another machine", "too few seeds"
+
+
+def read_runs(results: str | Path) -> pd.DataFrame:
+    """The runs of a set of results: those of all studies under the folder of a scale, or those of one runs.csv.
+
+    Raises FrugalError where there are none, or a table isn't one of runs.
+    """
+    place = Path(results)
+    files = [place] if place.is_file() else sorted(place.glob("tables/*/runs.csv"))
+    if not files:
+        raise FrugalError(f"{place} holds no tables/<study>/runs.csv; give the folder of a scale, such as results/demo")
+    return pd.concat([_read(file) for file in files], ignore_index=True)
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        runs = pd.read_csv(file)
+    except (OSError, ValueError) as error:
+        raise FrugalError(f"the table {file} cannot be read ({error}); make it again from its records") from error
+    missing = [column for column in [*CELL, "seed", *MACHINE, "test_accuracy"] if column not in runs]
+    if missing:
+        raise FrugalError(f"{file} is no table of runs, it lacks the column {missing[0]}; give a runs.csv")
+    return runs
+
+
+def differences(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """A row per cell of both sets and figure that both measured: is `after` better, worse, or neither beyond its seeds?
+
+    returns: columns of CELL, figure, before, after (means), difference (after minus before) with low and high (its 95 %
+    interval, null where there is none), how (paired, Welch), p (after Holm's correction over the cells), verdict.
+    Raises FrugalError where the sets share no cell.
+    """
+    cells = [key for key in _cells(before) if key in set(_cells(after))]
+    if not cells:
+        raise FrugalError("the two sets of results share no study, data set, model and strategy; compare others")
+    groups = [dict(list(runs.groupby(CELL, sort=False))) for runs in (before, after)]
+    rows = []
+    for cell in cells:
+        one, other = (group[cell].set_index("seed") for group in groups)
+        moved = _machines(one) != _machines(other)
+        for figure in FIGURES:
+            if figure in one and figure in other and one[figure].notna().all() and other[figure].notna().all():
+                found = _difference(one[figure].astype(float), other[figure].astype(float))
+                if moved and figure in OF_A_MACHINE:
+                    found |= {"p": None, "how": ELSEWHERE}
+                rows.append(dict(zip(CELL, cell, strict=True)) | {"figure": figure} | found)
+    table = pd.DataFrame(rows)
+    table["p"] = table["p"].astype(float).groupby(table["figure"]).transform(holm)
+    table["verdict"] = [_verdict(row) for row in table.itertuples()]
+    return table
+
+
+def _cells(runs: pd.DataFrame) -> list[tuple[str, ...]]:
+    return list(runs[CELL].drop_duplicates().itertuples(index=False, name=None))
+
+
+def only_in(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
+    """Cells that the first set has and the second lacks, as study/data set/model/strategy."""
+    theirs = set(_cells(other))
+    return ["/".join(cell) for cell in _cells(one) if cell not in theirs]
+
+
+def _machines(runs: pd.DataFrame) -> set[tuple[str, ...]]:
+    return set(runs[MACHINE].astype(str).itertuples(index=False, name=None))
+
+
+def _difference(before: pd.Series, after: pd.Series) -> dict[str, object]:
+    """before, after: a figure by seed."""
+    shared = before.index.intersection(after.index)
+    paired = len(shared) > 1
+    if paired:
+        before, after = before[shared], after[shared]
+    row = {"before": before.mean(), "after": after.mean(), "difference": after.mean() - before.mean()}
+    row |= {"low": None, "high": None, "p": None, "how": "paired" if paired else "Welch"}
+    if min(len(before), len(after)) < 2:
+        return row | {"how": FEW}
+    spread = (after - before).std() if paired else max(before.std(), after.std())
+    if spread <= EXACT * max(abs(row["before"]), abs(row["after"])):  # counted figures don't scatter
+        differs = abs(row["difference"]) > EXACT * max(abs(row["before"]), abs(row["after"]))
+        return row | {"low": row["difference"], "high": row["difference"], "p": 0.0 if differs else 1.0}
+    test = stats.ttest_rel(after, before) if paired else stats.ttest_ind(after, before, equal_var=False)
+    low, high = test.confidence_interval(CONFIDENCE)
+    return row | {"low": low, "high": high, "p": test.pvalue}
+
+
+def _verdict(row: tuple) -> str:
+    if abs(row.difference) <= EXACT * max(abs(row.before), abs(row.after)):
+        return SAME
+    if np.isnan(row.p):
+        return row.how
+    if row.p > 1 - CONFIDENCE:
+        return NOISE
+    return BETTER if (row.difference > 0) == (row.figure == "test_accuracy") else WORSE

@@ -1,0 +1,158 @@
+"""From records to tables: a row per run, a row per cell with its verdict, and the curves."""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from frugal.atomic import write_text
+from frugal.report.audit import audit
+from frugal.report.controls import against_controls
+from frugal.report.costs import spent_by_epoch
+from frugal.report.records import Found, Record
+from frugal.report.schema import ITERATIONS, Metrics
+from frugal.report.statistics import BASELINE, UNDECIDED, UNPAIRED, corrected, intervals, paired, verdict
+from frugal.study import Study
+
+CELL = ["dataset", "model", "strategy"]
+ACCURACIES = ["test_accuracy", "test_accuracy_full_fidelity", "test_f1", "val_accuracy", "best_val_accuracy"]
+COSTS = [
+    *("train_seconds", "inference_seconds", "flops_executed", "bytes_read", "peak_memory_bytes", "energy_joules"),
+    *("samples_forwarded", "samples_backpropagated", "model_bytes", "optimizer_bytes", "live_parameters"),
+    "flops_forward_per_sample",
+]
+OTHERS = ["compression_ratio", "epochs_to_target", "seconds_to_target", "cost_to_target"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What tabulate writes. iterations: text with its header, since no statistic needs it parsed."""
+
+    runs: pd.DataFrame
+    summary: pd.DataFrame
+    history: pd.DataFrame
+    audit: pd.DataFrame
+    trace: pd.DataFrame
+    notes: pd.DataFrame
+    iterations: list[str] = field(repr=False)
+
+    def write(self, folder: Path) -> None:
+        """Write every table as CSV, each whole or not at all."""
+        for name in ("runs", "summary", "history", "audit", "trace", "notes"):
+            text = io.StringIO()
+            getattr(self, name).to_csv(text, index=False, lineterminator="\n")
+            write_text(folder / f"{name}.csv", text.getvalue())
+        write_text(folder / "iterations.csv", "".join(self.iterations))
+
+
+def tabulate(study: Study, found: Found) -> Tables:
+    """All tables of a study from the records that were found; what was left out stands in the audit."""
+    records = found.records
+    doubts = audit(study, records, found.left_out, found.foreign)
+    runs = runs_table(study, records, doubts)
+    history = _joined(records, [record.history for record in records])
+    trace = _joined(records, [record.trace for record in records])
+    notes = _joined(records, [pd.DataFrame({"note": record.manifest.notes}, dtype=str) for record in records])
+    return Tables(runs, summary_table(study, runs), history, doubts, trace, notes, _iterations_of(records))
+
+
+def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.DataFrame:
+    """A row per run: metrics.json, provenance, and what it took to first reach the target accuracy (null if it never did).
+
+    epochs_to_target, seconds_to_target, and cost_to_target in the unit of the study's cost, null too where no history has it.
+    """
+    doubted = {name for runs in doubts["runs"] for name in runs.split(", ")} if len(doubts) else set()
+    rows = []
+    for record in records:
+        manifest = record.manifest
+        row = {
+            name: value for name, value in record.metrics.model_dump().items() if not isinstance(value, (dict, list))
+        }
+        reached = record.history[record.history["val_accuracy"] >= study.target(*record.cell[:2])]
+        row["epochs_to_target"] = reached["epoch"].iloc[0] if len(reached) else None
+        row["seconds_to_target"] = reached["train_seconds"].iloc[0] if len(reached) else None
+        spent = spent_by_epoch(record.history, study.cost)
+        row["cost_to_target"] = spent[reached.index[0]] if len(reached) and spent is not None else None
+        row |= {name: getattr(manifest.hardware, name) for name in ("cpu", "gpu", "cores", "threads")}
+        row |= {
+            "git_commit": manifest.git.commit,
+            "git_dirty": manifest.git.dirty,
+            "data_checksum": manifest.data_checksum,
+        }
+        row |= {
+            "started": manifest.started.isoformat(),
+            "ended": manifest.ended.isoformat(),
+            "resumes": manifest.resumes,
+        }
+        row |= {"loss_curve": record.loss_curve, "doubted": f"{record.cell.strategy}/seed-{record.seed}" in doubted}
+        rows.append(row)
+    runs = pd.DataFrame(rows)
+    return runs[[*Metrics.model_fields, *runs.columns.difference(Metrics.model_fields.keys(), sort=False)]]
+
+
+def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row per cell that has a run, in the order of the runs.
+
+    seeds_compared: how many the baseline has too. verdict_corrected: after Holm's correction over the strategies of a data
+    set and model, with the adjusted one-sided p-values p_better, p_equal (not worse by more than the margin) and p_worse.
+    <metric>_mean, _low, _high: over seeds. <accuracy>_difference_*: to the baseline, paired by seed.
+    <cost>_saved_*: share of the baseline's cost that was not spent, paired by seed. All null for what one seed can't tell.
+    """
+    numbers = [*ACCURACIES, *COSTS, *OTHERS]
+    values = runs[[*CELL, "seed", *numbers]].copy()
+    values[numbers] = values[numbers].astype(float)
+    key = ["dataset", "model", "seed"]
+    differences, saved = paired(values, values[values["strategy"] == study.baseline].drop(columns="strategy"), by=key)
+    own = values["strategy"] == study.baseline  # the baseline's difference to itself says nothing
+    compared = differences["test_accuracy"].notna()  # a seed that the baseline lacks has nothing to be paired with
+    comparison = pd.concat(
+        [
+            values[CELL],
+            differences[ACCURACIES].mask(own).add_suffix("_difference"),
+            saved[COSTS].mask(own).add_suffix("_saved"),
+        ],
+        axis=1,
+    )[compared]
+    groups = runs.groupby(CELL, sort=False)
+    counts = groups.agg(
+        seeds=("seed", "size"), seeds_at_target=("epochs_to_target", "count"), doubted=("doubted", "sum")
+    )
+    counts["seeds_compared"] = comparison.groupby(CELL).size().reindex(counts.index, fill_value=0)
+    controls = against_controls(study, runs, CELL)
+    stands = corrected(comparison, "test_accuracy_difference", CELL, CELL[:2], study.margin)
+    parts = [counts, intervals(values.drop(columns="seed"), CELL), intervals(comparison, CELL), controls, stands]
+    summary = pd.concat([part.reindex(counts.index) for part in parts], axis=1)
+    is_baseline = summary.index.get_level_values("strategy") == study.baseline
+    verdicts = {}
+    for accuracy, column in (("test_accuracy", "verdict"), ("test_accuracy_full_fidelity", "verdict_full_fidelity")):
+        bounds = zip(summary[f"{accuracy}_difference_low"], summary[f"{accuracy}_difference_high"], strict=True)
+        reached = [verdict(low, high, study.margin) for low, high in bounds]
+        verdicts[column] = np.where(is_baseline, BASELINE, [name for name, _ in reached])
+        verdicts[f"{column}_reason"] = np.where(
+            is_baseline, "what the others are compared with", [why for _, why in reached]
+        )
+        unpaired = summary["seeds_compared"].lt(2) & summary["seeds"].gt(1)
+        verdicts[f"{column}_reason"] = np.where(unpaired, UNPAIRED, verdicts[f"{column}_reason"])
+    verdicts["verdict_corrected"] = np.where(is_baseline, BASELINE, summary.pop("verdict_corrected").fillna(UNDECIDED))
+    return pd.concat([summary, pd.DataFrame(verdicts, index=summary.index)], axis=1).copy().reset_index()
+
+
+def _joined(records: list[Record], tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of all runs, one below the other, with columns that say which run a row is of."""
+    filled = [table for table in tables if len(table)] or tables[:1]
+    joined, counts = pd.concat(filled, ignore_index=True), [len(table) for table in tables]
+    for position, name in enumerate([*CELL, "seed"]):
+        values = [getattr(record if name == "seed" else record.cell, name) for record in records]
+        joined.insert(position, name, np.repeat(np.array(values, dtype=object if position < 3 else int), counts))
+    return joined
+
+
+def _iterations_of(records: list[Record]) -> list[str]:
+    """The text of iterations.csv in pieces: joining lines is far cheaper than parsing and formatting millions of numbers."""
+    pieces = [",".join([*CELL, "seed", *ITERATIONS]) + "\n"]
+    for record in records:
+        start = ",".join([*record.cell, str(record.seed)]) + ","
+        pieces.append("".join(start + row for row in record.iterations.splitlines(keepends=True)))
+    return pieces

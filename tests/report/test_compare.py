@@ -1,0 +1,106 @@
+"""Two sets of results: what differs beyond the noise of the seeds is said, nothing else, and a regression fails."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from frugal.errors import FrugalError
+from frugal.report.compare import CELL, MACHINE, differences, only_in, read_runs
+
+
+@pytest.fixture(scope="module")
+def runs(results):
+    return read_runs(results)
+
+
+def verdicts(found, figure="test_accuracy"):
+    return found[found["figure"] == figure].set_index("strategy")["verdict"].to_dict()
+
+
+def changed(runs, strategy, **shift):
+    """A copy in which a strategy's figures are shifted, by an amount per run."""
+    copy = runs.copy()
+    for column, amount in shift.items():
+        copy[column] = copy[column].astype(float)
+        copy.loc[copy["strategy"] == strategy, column] += amount
+    return copy
+
+
+def test_a_set_is_the_same_as_itself(runs):
+    found = differences(runs, runs)
+    assert set(found["verdict"]) == {"same"}
+    assert "energy_joules" not in set(found["figure"]), "what was not measured is not compared"
+
+
+def test_a_loss_in_every_seed_is_found_though_it_is_smaller_than_the_spread_of_the_seeds(runs):
+    spread = runs.loc[runs["strategy"] == "full", "test_accuracy"].std()
+    lost = np.array([-1.0, -1.01, -0.99]) * spread / 2
+    found = verdicts(differences(runs, changed(runs, "full", test_accuracy=lost)))
+    assert found == {name: "worse" if name == "full" else "same" for name in found}
+
+
+def test_other_seeds_are_compared_without_pairs(runs):
+    after = changed(runs, "fixed-4", test_accuracy=-0.2, train_seconds=0.01)
+    after["seed"] += 10
+    found = differences(runs, after)
+    assert set(found["how"]) == {"Welch"}
+    assert verdicts(found)["fixed-4"] == "worse"
+    assert verdicts(found)["full"] == "same"
+    assert verdicts(found, "train_seconds")["fixed-4"] == "within noise"
+
+
+def test_a_counted_cost_that_rises_by_one_is_a_regression_and_one_that_falls_is_none(runs):
+    after = changed(changed(runs, "full", flops_executed=1e6), "fixed-4", flops_executed=-1e6)
+    found = verdicts(differences(runs, after), "flops_executed")
+    assert (found["full"], found["fixed-4"], found["fixed-16"]) == ("worse", "better", "same")
+
+
+def test_seconds_of_another_machine_are_not_compared(runs):
+    after = changed(runs, "full", train_seconds=100, flops_executed=1e9).assign(cpu="Another CPU")
+    found = differences(runs, after)
+    assert verdicts(found, "train_seconds")["full"] == "another machine"
+    assert verdicts(found, "flops_executed")["full"] == "worse"
+
+
+def test_one_seed_shows_nothing_unless_it_is_the_same(runs):
+    one = runs[runs["seed"] == 0]
+    found = verdicts(differences(one, changed(one, "full", test_accuracy=-0.5)))
+    assert (found["full"], found["fixed-4"]) == ("too few seeds", "same")
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_noise_alone_hardly_ever_fails_a_comparison_of_many_cells(runs, seed):
+    """Holm bounds the chance of any false alarm per figure at one in twenty; of forty cells uncorrected, two would be raised."""
+    draw = np.random.default_rng(seed)
+    runs = runs[[*CELL, "seed", *MACHINE]]
+    many = pd.concat([runs.assign(dataset=f"data-{i}") for i in range(8)], ignore_index=True)
+    sets = [many.assign(test_accuracy=draw.normal(0.9, 0.01, len(many))) for _ in range(2)]
+    assert (differences(*sets)["verdict"] == "worse").sum() <= 1
+
+
+def test_sets_that_share_nothing_and_places_without_runs_are_refused(runs, tmp_path):
+    with pytest.raises(FrugalError, match="share no study"):
+        differences(runs, runs.assign(study="another"))
+    with pytest.raises(FrugalError, match="give the folder of a scale"):
+        read_runs(tmp_path)
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(FrugalError, match="lacks the column study"):
+        read_runs(tmp_path / "x.csv")
+    assert only_in(runs, runs[runs["strategy"] != "full"]) == ["compression/digits/cnn-small/full"]
+
+
+def test_the_exit_status_is_one_where_something_got_worse(runs, results, tmp_path):
+    worse = tmp_path / "runs.csv"
+    changed(runs, "full", test_accuracy=np.array([-0.1, -0.11, -0.12])).to_csv(worse, index=False)
+    for before, after, status in ((results, results, 0), (results, worse, 1), (worse, results, 0)):
+        command = [sys.executable, "scripts/compare.py", str(before), str(after)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+    assert "test_accuracy" in done.stdout
+    assert "better" in done.stdout

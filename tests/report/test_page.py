@@ -1,0 +1,176 @@
+"""The scripts as Snakemake calls them: tabulate, render, index."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from report import factory
+
+NOTEBOOK = Path("notebooks/compression.ipynb")
+NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
+STUDIES = {"compression": factory.study(), "infobatch": factory.selection()}
+CROSS = factory.study(name="cross", title="All on the same ground", strategies=["full", "fixed-16"], seeds=[0, 1])
+EXTERNAL = re.compile(r"""(?:src|href|srcset|url\()\s*=?\s*["']?(?:https?:)?//""")
+
+
+def call(script: str, **options: object) -> subprocess.CompletedProcess:
+    several = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
+    named = [part for name, values in several.items() for part in (f"--{name}", *map(str, values))]
+    return subprocess.run([sys.executable, f"scripts/{script}.py", *named], capture_output=True, text=True, check=False)
+
+
+def outputs(root: Path, name: str) -> dict[str, Path]:
+    reports = root / "reports"
+    return {
+        **{"ipynb": reports / f"{name}.ipynb", "html": reports / f"{name}.html"},
+        **{"figures": reports / name, "failed": root / "failed.ipynb"},
+    }
+
+
+def render(root: Path, name: str = "compression", **changes: object) -> subprocess.CompletedProcess:
+    given = {
+        **{"notebook": f"notebooks/{name}.ipynb", "study": json.dumps(STUDIES[name]), "tables": root / "tables" / name},
+        **{"reported": f"config/reported/{name}.csv"},
+    }
+    return call("render", **given | outputs(root, name) | changes)
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory) -> Path:
+    """Records, tables, reports and front page made by the scripts alone: of two studies, and of one that only the overview
+    reports, which lacks a record and has a stranger's file among its runs."""
+    root, steps = tmp_path_factory.mktemp("rendered"), []
+    for given in (*STUDIES.values(), CROSS):
+        factory.write_runs(root, given)
+    (root / "runs/cross/digits/cnn-small/fixed-16/seed-1/metrics.json").write_text("{")
+    (root / "runs/cross/notes.txt").write_text("mine")
+    for name, given in {**STUDIES, "cross": CROSS}.items():
+        steps.append(call("tabulate_runs", study=json.dumps(given), results=root, out=root / "tables" / name))
+    steps += [render(root, name) for name in STUDIES]
+    every = json.dumps([*STUDIES.values(), CROSS])
+    steps.append(call("index", studies=every, results=root, out=root / "index.html", reports=list(STUDIES)))
+    for step in steps:
+        assert step.returncode == 0, step.stderr
+    return root
+
+
+def test_analysis_needs_no_torch():
+    every = [f"frugal.report.{path.stem}" for path in Path("scripts/frugal/report").glob("*.py")]
+    told = f"import sys; sys.path.insert(0, 'scripts'); import {', '.join(every)}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", told], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_holds_no_output(notebook):
+    cells = nbformat.read(notebook, as_version=4).cells
+    assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in cells)
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_depends_only_on_what_the_rule_watches(notebook):
+    imported = re.findall(r"(?:from|import)\s+(frugal[\w.]*)", notebook.read_text())
+    assert set(imported) == {"frugal.report.notebook"}
+
+
+@pytest.mark.parametrize(("name", "least"), [("compression", 8), ("infobatch", 6)])
+def test_report_is_one_page_that_needs_no_network(rendered, name, least):
+    page = (rendered / f"reports/{name}.html").read_text()
+    assert not EXTERNAL.search(page)
+    assert "<script" not in page
+    assert page.count("<figure>") == len(list((rendered / "reports" / name).glob("*.png"))) >= least
+    assert "Traceback" not in page
+    assert "Warning" not in page
+
+
+def test_only_the_declared_outputs_are_left(rendered):
+    left = sorted(path.name for path in [*rendered.iterdir(), *(rendered / "reports").iterdir()])
+    reports = [name + end for name in STUDIES for end in ("", ".html", ".ipynb")]
+    assert left == sorted([*reports, "index.html", "overview", "overview.ipynb", "reports", "runs", "tables"])
+
+
+def test_every_link_of_the_front_page_leads_somewhere(rendered):
+    page = (rendered / "index.html").read_text()
+    links = re.findall(r'href="([^"]+)"', page)
+    local = [link for link in links if not link.startswith(("data:", "#"))]
+    assert len(local) > 3 * (15 + 12), "the record of each run"
+    assert all((rendered / link).is_file() for link in local)
+    assert all(f'id="{link[1:]}"' in page for link in links if link.startswith("#"))
+    assert not EXTERNAL.search(page)
+
+
+def test_the_front_page_has_a_row_per_strategy_and_every_cost_of_a_study_without_a_report(rendered):
+    page = (rendered / "index.html").read_text()
+    board = page[page.index('<table class="sortable">') :].partition("</table>")[0]
+    assert board.count("<tr data-where=") == 5 + 4 + 2
+    drawn = {path.stem for path in (rendered / "reports/overview").glob("*.png")}
+    costs = ("flops-executed", "train-seconds", "bytes-read", "peak-memory-bytes")
+    of_cross = {f"digits-cnn-small-cross-{cost}" for cost in costs}
+    others = {"digits-cnn-small-compression-bytes-read", "digits-cnn-small-infobatch-samples-backpropagated"}
+    assert drawn == of_cross | others
+    assert "Not drawn: joules metered in training" in page
+    assert "Traceback" not in page
+    assert "Warning" not in page
+
+
+def test_what_was_left_out_is_named_on_the_front_page_and_the_rest_rendered(rendered):
+    page = (rendered / "index.html").read_text()
+    assert "<td>3 of 4</td>" in page
+    assert "fixed-16/seed-1/metrics.json is broken: not valid JSON" in page
+    assert "runs/cross/notes.txt is no run of this study" in page
+    assert "<td>left out</td>" in page
+
+
+def test_what_the_authors_reported_stands_beside_what_was_measured(rendered):
+    page = (rendered / "index.html").read_text()
+    table = page[page.index("<th>reported: saving</th>") :].partition("</table>")[0].replace("<br/>", "<br>")
+    assert "95.58<small> test</small><br><small>mnist</small>" in table
+    assert "2.3\N{NO-BREAK SPACE}% less time<br><small>than fixed-16</small>" in table
+    assert "36.4\N{NO-BREAK SPACE}% time" in table
+
+
+def test_failed_cell_leaves_the_earlier_report_alone(rendered, tmp_path):
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook.cells = [*notebook.cells[:2], nbformat.v4.new_code_cell("raise ValueError('no such luck')")]
+    broken, failed = tmp_path / "broken.ipynb", tmp_path / "failed.ipynb"
+    nbformat.write(notebook, broken)
+    kept = {path: path.read_bytes() for path in (rendered / "reports").rglob("*") if path.is_file()}
+    done = render(rendered, notebook=broken, failed=failed)
+    assert done.returncode == 2
+    line = done.stderr.strip().splitlines()[-1]
+    assert line == f"frugal: cell 4 of {broken} failed with ValueError: no such luck; see {failed}"
+    assert "no such luck" in failed.read_text()
+    assert {path: path.read_bytes() for path in (rendered / "reports").rglob("*") if path.is_file()} == kept
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "said"),
+    [
+        ("tabulate_runs", {"study": "{", "results": ".", "out": "never"}, "not valid JSON"),
+        ("tabulate_runs", {"study": "nowhere.json", "results": ".", "out": "never"}, "nowhere.json"),
+        (
+            "tabulate_runs",
+            {"study": json.dumps(factory.study(baseline="best")), "results": ".", "out": "never"},
+            "best",
+        ),
+        ("tabulate_runs", {"study": json.dumps(factory.study()), "results": "nowhere", "out": "never"}, "nowhere/runs"),
+        ("index", {"studies": "[]", "results": ".", "out": "never"}, "--studies"),
+        (
+            "index",
+            {"studies": json.dumps([factory.study()]), "results": "nowhere", "out": "never"},
+            "runs.csv is missing",
+        ),
+    ],
+)
+def test_bad_input_gives_one_line_and_no_file(script, options, said):
+    done = call(script, **options)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("frugal: ")
+    assert said in line
+    assert not Path("never").exists()

@@ -1,0 +1,220 @@
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from frugal.report.costs import COSTS
+from frugal.report.load import comparisons
+from frugal.spec import Cost
+from report import factory
+
+RUNS = {
+    *("study", "dataset", "model", "strategy", "seed", "epochs", "test_accuracy", "test_f1", "val_accuracy"),
+    *("best_val_accuracy", "train_seconds", "inference_seconds", "peak_memory_bytes", "model_bytes", "parameters"),
+    *("live_parameters", "flops_forward_per_sample", "flops_executed", "samples_forwarded", "samples_backpropagated"),
+    *("bytes_read", "compression_ratio", "energy_joules", "energy_source", "device"),
+}
+
+
+def seed_folder(root: Path, strategy: str, seed: int) -> Path:
+    return root / "digits/cnn-small" / strategy / f"seed-{seed}"
+
+
+def edit(path: Path, change) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_runs_has_a_row_per_run_and_the_columns_of_the_design(study, results):
+    runs = pd.read_csv(results / "tables/compression/runs.csv")
+    assert set(runs.columns) >= RUNS
+    assert len(runs) == len(list(study.runs()))
+
+
+def test_summary_agrees_with_a_plain_computation(study, results):
+    runs = pd.read_csv(results / "tables/compression/runs.csv").set_index(["strategy", "seed"])
+    summary = pd.read_csv(results / "tables/compression/summary.csv").set_index("strategy")
+    ours, base = runs.loc["ema-4-16"], runs.loc["full"]
+    row = summary.loc["ema-4-16"]
+    assert row["seeds"] == 3
+    assert row["test_accuracy_mean"] == pytest.approx(ours["test_accuracy"].mean())
+    assert row["test_accuracy_difference_mean"] == pytest.approx((ours["test_accuracy"] - base["test_accuracy"]).mean())
+    assert row["bytes_read_saved_mean"] == pytest.approx((1 - ours["bytes_read"] / base["bytes_read"]).mean())
+    assert row["verdict"] == "worse"
+    assert row["verdict_corrected"] == "undecided", "eight tenths of a point, one of four comparisons, three seeds"
+    assert summary.loc["fixed-4", "verdict_corrected"] == "worse"
+    assert summary.loc["fixed-16", "verdict"] == "equal within the margin"
+    assert summary.loc["full", "verdict"] == "baseline"
+    assert np.isnan(summary.loc["full", "test_accuracy_difference_mean"])
+    assert summary["energy_joules_mean"].isna().all(), "what was not measured stays null"
+
+
+def test_control_is_the_one_that_read_as_many_bytes(results):
+    summary = pd.read_csv(results / "tables/compression/summary.csv").set_index("strategy")
+    assert summary.loc["ema-4-16", "control"] == "random-4-16"
+    assert summary.loc["ema-4-16", "control_difference_low"] > 0
+    assert pd.isna(summary.loc["fixed-16", "control"]), "nothing else reads that much"
+
+
+def test_control_is_chosen_by_the_cost_that_the_study_is_about(selection, make_tables):
+    row = selection.summary.set_index("strategy").loc["infobatch"]
+    assert row["control"] == "random-subset"
+    assert row["control_difference_low"] > 0
+    _, tables, _ = make_tables(cost="flops_executed")
+    control = tables.summary.set_index("strategy")["control"]
+    assert control["ema-4-16"] == "fixed-16", "all execute as many FLOPs; the first of the controls is named"
+
+
+def test_cost_to_the_target_is_what_was_spent_until_then(make_tables):
+    _, tables, _ = make_tables(of=factory.selection, target_accuracy=0.98)
+    row = tables.runs.set_index(["strategy", "seed"]).loc[("infobatch", 1)]
+    assert row["epochs_to_target"] == 2
+    assert row["cost_to_target"] == 2 * row["samples_backpropagated"] / row["epochs"]
+
+
+def test_every_cost_that_a_study_may_name_is_tabulated_and_has_words(selection):
+    assert set(get_args(Cost)) == set(COSTS)
+    assert {f"{cost}_saved_mean" for cost in COSTS} <= set(selection.summary)
+
+
+def test_one_seed_gives_numbers_but_no_verdict(make_tables):
+    _, tables, _ = make_tables(seeds=[4])
+    others = tables.summary[tables.summary["strategy"] != "full"]
+    assert set(others["verdict"]) == {"undecided"}
+    assert others["verdict_reason"].str.contains("one seed").all()
+    assert others["test_accuracy_mean"].notna().all()
+    assert others["test_accuracy_low"].isna().all()
+
+
+def test_target_missed_by_one_seed_gives_no_mean(make_tables):
+    def spoil(root):
+        history = seed_folder(root, "full", 1) / "history.csv"
+        history.write_text(re.sub(r",0\.9,0\.1,0\.\d+", ",0.9,0.1,0.5", history.read_text()))
+
+    _, tables, _ = make_tables(spoil, target_accuracy=0.97)
+    row = tables.summary.set_index("strategy").loc["full"]
+    assert row["seeds_at_target"] == 2
+    assert np.isnan(row["epochs_to_target_mean"])
+
+
+def test_iterations_keep_every_loss_to_the_last_digit(study, results):
+    table = pd.read_csv(results / "tables/compression/iterations.csv", dtype={"loss": str})
+    mine = table[(table["strategy"] == "ema-4-16") & (table["seed"] == 2)]
+    record = pd.read_csv(
+        results / "runs/compression/digits/cnn-small/ema-4-16/seed-2/iterations.csv", dtype={"loss": str}
+    )
+    assert mine[["step", "epoch", "loss"]].reset_index(drop=True).equals(record)
+
+
+def test_two_names_for_one_training_are_flagged(make_tables):
+    def spoil(root):
+        shutil.copy(
+            seed_folder(root, "full", 1) / "iterations.csv", seed_folder(root, "ema-4-16", 1) / "iterations.csv"
+        )
+
+    _, tables, _ = make_tables(spoil)
+    (finding,) = tables.audit.itertuples()
+    assert finding.finding == "identical loss curves"
+    assert finding.runs == "full/seed-1, ema-4-16/seed-1"
+    doubted = tables.runs[tables.runs["doubted"]]
+    assert set(zip(doubted["strategy"], doubted["seed"], strict=True)) == {("full", 1), ("ema-4-16", 1)}
+
+
+def test_a_seed_without_effect_is_flagged(make_tables):
+    def spoil(root):
+        shutil.copy(seed_folder(root, "full", 0) / "iterations.csv", seed_folder(root, "full", 2) / "iterations.csv")
+
+    _, tables, _ = make_tables(spoil)
+    assert "the seed had no effect" in tables.audit["detail"].item()
+
+
+@pytest.mark.parametrize(
+    ("finding", "change"),
+    [
+        ("different hardware", lambda manifest: manifest["hardware"].update(gpu="H200")),
+        ("different code", lambda manifest: manifest["code"].update({"scripts/frugal/training/loop.py": "c" * 64})),
+        ("different packages", lambda manifest: manifest["versions"].update(torch="1.0")),
+        ("different data", lambda manifest: manifest.update(data_checksum="other")),
+    ],
+)
+def test_unlike_conditions_within_a_comparison_are_flagged(make_tables, finding, change):
+    _, tables, _ = make_tables(lambda root: edit(seed_folder(root, "fixed-4", 2) / "manifest.json", change))
+    assert tables.audit["finding"].tolist() == [finding]
+    assert tables.audit["runs"].tolist() == ["fixed-4/seed-2"]
+
+
+def test_honest_records_raise_no_doubt(results):
+    assert pd.read_csv(results / "tables/compression/audit.csv").empty
+
+
+def column(name: str, change):
+    """A spoiler of history.csv: `change` is given the column's values."""
+
+    def spoil(path: Path) -> None:
+        table = pd.read_csv(path)
+        table[name] = change(table[name])
+        table.to_csv(path, index=False)
+
+    return spoil
+
+
+def test_samples_and_bytes_that_do_not_add_up_are_flagged(make_tables):
+    spoil = column("samples", lambda values: values - 1)
+    _, tables, _ = make_tables(lambda root: spoil(seed_folder(root, "fixed-4", 2) / "history.csv"))
+    assert tables.audit["finding"].tolist() == ["evidence contradicts the ledger"]
+    assert tables.audit["runs"].tolist() == ["fixed-4/seed-2"]
+
+
+def test_a_saving_that_no_evidence_bears_is_flagged(make_tables):
+    def spoil(root):
+        path = seed_folder(root, "fixed-4", 2) / "history.csv"
+        table = pd.read_csv(path)
+        table.drop(columns=[name for name in table if name.startswith(("share_", "flip", "threshold"))]).to_csv(
+            path, index=False
+        )
+
+    _, tables, _ = make_tables(spoil)
+    (finding,) = tables.audit.itertuples()
+    assert finding.finding == "saving without evidence"
+    assert finding.runs == "fixed-4/seed-2"
+    assert finding.detail.startswith("bytes_read")
+
+
+def test_seconds_saved_while_all_the_work_was_done_are_flagged(make_tables):
+    def spoil(root):
+        for seed in range(3):
+            edit(
+                seed_folder(root, "fixed-16", seed) / "metrics.json", lambda metrics: metrics.update(train_seconds=10.0)
+            )
+            edit(seed_folder(root, "fixed-16", seed) / "metrics.json", lambda m: m.update(bytes_read=54_000 * 784 * 3))
+            column("bytes_read", lambda values: 54_000 * 784)(seed_folder(root, "fixed-16", seed) / "history.csv")
+
+    _, tables, _ = make_tables(spoil)
+    (finding,) = tables.audit.itertuples()
+    assert finding.finding == "saving without evidence"
+    assert "train_seconds: every seed saves at least 6" in finding.detail
+
+
+def test_a_run_left_out_is_named_and_the_rest_compared(make_tables):
+    def spoil(root):
+        (seed_folder(root, "full", 0) / "metrics.json").write_text("{")
+        (seed_folder(root, "fixed-4", 2) / "manifest.json").unlink()
+        shutil.rmtree(root / "digits/cnn-small/random-4-16")
+
+    study, tables, folder = make_tables(spoil)
+    found = tables.audit.groupby("finding")["runs"].agg(list)
+    assert found["record left out"][:2] == ["full/seed-0", "fixed-4/seed-2"]
+    assert found["missing seeds"][:2] == ["full/seed-0", "fixed-4/seed-2"]
+    assert len(tables.runs) == 15 - 5
+    rows = tables.summary.set_index("strategy")
+    assert rows.loc["fixed-16", ["seeds", "seeds_compared"]].tolist() == [3, 2]
+    assert rows.loc["fixed-16", "test_accuracy_difference_low"] < 0.02
+    assert rows.loc["fixed-4", "verdict_reason"].startswith("fewer than two seeds that the baseline has too")
+    (compared,) = comparisons(study, folder)
+    assert compared.summary["strategy"].tolist() == ["full", "fixed-16", "fixed-4", "ema-4-16"]
