@@ -21,9 +21,12 @@ def main() -> None:
     arguments.add_argument(
         "--out", required=True, type=Path, help="folder of the tables, e.g. results/demo/tables/compression"
     )
+    arguments.add_argument(
+        "--caches", type=Path, help="folder of prepared data sets; a record of other content than theirs is left out"
+    )
     given = arguments.parse_args()
     study = read_study(given.study)
-    found = read_records(study, given.results)
+    found = read_records(study, given.results, given.caches)
     for run in found.left_out:
         print(f"frugal: left out: {run.why}", file=sys.stderr)
     tables = tabulate(study, found)

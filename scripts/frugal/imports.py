@@ -66,5 +66,11 @@ def checksums(files: tuple[Path, ...]) -> dict[str, str]:
 
 def digest(code: Iterable[Path], others: Iterable[str | Path] = ()) -> str:
     """One sha256 over the names and contents of source files and of other files."""
-    files = {**checksums(tuple(code)), **{str(f): hashlib.sha256(Path(f).read_bytes()).hexdigest() for f in others}}
-    return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+    return digest_of(
+        {**checksums(tuple(code)), **{str(f): hashlib.sha256(Path(f).read_bytes()).hexdigest() for f in others}}
+    )
+
+
+def digest_of(checksums: dict[str, str]) -> str:
+    """One sha256 over checksums of files by name."""
+    return hashlib.sha256(repr(sorted(checksums.items())).encode()).hexdigest()

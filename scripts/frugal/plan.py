@@ -183,6 +183,7 @@ class Plan:
             labels={s: study.strategies[s].label for s in strategies},
             parameters={s: self._parameters(study, s, str(file)) for s in strategies},
             recipe=scale.recipe.model_dump(mode="json"),
+            recipes={s: study.strategies[s].recipe for s in strategies if study.strategies[s].recipe},
             margin=scale.margin or study.margin,
             **study.model_dump(include={"title", "question", "source", "baseline", "cost", "groups", "measurements"}),
             datasets=list(dict.fromkeys(task.dataset for task in scale.pairs)),

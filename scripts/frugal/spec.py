@@ -283,6 +283,13 @@ class RunSpec(Strict):
         """Its folder under results/<scale>/runs."""
         return f"{self.study}/{self.dataset.name}/{self.model.name}/{self.strategy.name}/seed-{self.seed}"
 
+    def plan(self, code: str) -> str:
+        """16 digits of a sha256 over all of it but the seed, and the source files: what is known before anything has run.
+
+        code: the digest of the source files that it imports, see `frugal.imports.digest`
+        """
+        return hashlib.sha256((self.model_copy(update={"seed": 0}).model_dump_json() + code).encode()).hexdigest()[:16]
+
     def fingerprint(self, data_checksum: str, code: dict[str, str], followed: Any = None) -> str:
         """sha256 of everything the result depends on: the spec, the data, the source files, the counts it repeats."""
         identity = {"spec": self.model_dump(mode="json"), "data": data_checksum, "code": code, "followed": followed}

@@ -58,6 +58,11 @@ class Study(BaseModel):
     labels: dict[str, str] = {}
     parameters: dict[str, dict[str, Any]] = Field({}, description="of each strategy, defaults filled in")
     recipe: dict[str, Any] = {}
+    recipes: dict[str, dict[str, Any]] = Field({}, description="what a strategy replaces of the recipe")
+    plans: dict[str, dict[str, str]] = Field(
+        {},
+        description="`RunSpec.plan` of each cell by <data set>/<model> and strategy, for tables; {}: any record is taken",
+    )
     tasks: list[StudyTask] = Field([], description="data set with model; by default every one with every other")
 
     @model_validator(mode="after")

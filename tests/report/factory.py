@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from frugal.seal import FILES
+from frugal.seal import seal as seal_of
+
 STRATEGIES = {
     "full": "every sample in full",
     "fixed-16": "every sample at 16 x 16 coefficients",
@@ -176,7 +179,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
         told = f"{left_out}0.1,{accuracy + 0.003 * (epoch == 1)}" if whole else f"{share},{flip},"
         lines.append(
             f"{epoch + 1},{(epoch + 1) * steps_per_epoch},{samples},{loss[(epoch + 1) * steps_per_epoch - 1]:.5f},0.9,0.1,"
-            f"{curve[epoch]:.4f},0.001,{seconds * done:.4f},{flops * done},{read[epoch]},{told}"
+            f"{float(curve[epoch])!r},0.001,{float(seconds * done)!r},{flops * done},{read[epoch]},{told}"
         )
     (folder / "history.csv").write_text("\n".join(lines) + "\n")
     rows = (f"{step + 1},{step // steps_per_epoch + 1},{value!r}\n" for step, value in enumerate(loss.tolist()))
@@ -197,6 +200,14 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
+
+
+def seal(folder: Path, **about) -> None:
+    """Seal a record as the run itself does. about: replaces keys of its manifest."""
+    given = json.loads((folder / "manifest.json").read_text())
+    known = {"run": "/".join(folder.parts[-5:]), "plan": "planned", "followed": None}
+    contents = {name: (folder / name).read_bytes() for name in FILES}
+    (folder / "manifest.json").write_bytes(seal_of(known | given | about, contents))
 
 
 def write_runs(results: Path, of: dict, **options) -> None:

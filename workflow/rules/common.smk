@@ -5,16 +5,17 @@ import os
 import re
 import shlex
 import sys
-from functools import cache
+from functools import cache, partial
 from glob import glob
 from itertools import chain
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 sys.path.insert(0, "scripts")
 
-from frugal import registry
+from frugal import due, registry
 from frugal.errors import FrugalError
 from frugal.imports import closure, digest
 from frugal.plan import Plan
@@ -74,6 +75,21 @@ def code_of(script, *modules, files=()):
     return digest(closure(script, *modules), files)
 
 
+code_of_training = partial(code_of, "train.py")
+
+
+@cache
+def force_due():
+    """Have Snakemake make again what doesn't fit the plan, and say why. For input functions: before the first of them there
+    is no graph of jobs to tell. Unlike `--forcerun` this asks for no file that wouldn't be asked for anyway.
+    """
+    if workflow.is_main_process:  # it plans; the process of a job is told what to do
+        found = due.find(PLAN, code_of_training, workflow.dag_settings.targets)
+        workflow.dag.forcefiles.update(f"{one.folder}/metrics.json" for one in found)
+        for line in due.told(found):
+            logger.info(line)
+
+
 TEMPLATES = tuple(
     sorted(glob("scripts/frugal/report/templates/**/*.*", recursive=True))
 )
@@ -91,8 +107,8 @@ def threads_of_source(wildcards):
 
 
 def code_of_run(wildcards):
-    return code_of(
-        "train.py", *PLAN.modules(wildcards.study, wildcards.model, wildcards.strategy)
+    return code_of_training(
+        *PLAN.modules(wildcards.study, wildcards.model, wildcards.strategy)
     )
 
 
@@ -101,7 +117,7 @@ def code_of_pair(wildcards):
     study, model = wildcards.study, wildcards.model
     strategies = PLAN.studies[study].strategies
     modules = [name for one in strategies for name in PLAN.modules(study, model, one)]
-    return code_of("train.py", *dict.fromkeys(modules))
+    return code_of_training(*dict.fromkeys(modules))
 
 
 def spec_of_dataset(wildcards):
@@ -148,6 +164,13 @@ def spec_of_study(wildcards):
     return PLAN.studies[wildcards.study].model_dump_json()
 
 
+def planned_study(wildcards):
+    """With what tells a record of this plan from another one, by cell."""
+    study = PLAN.studies[wildcards.study]
+    plans = due.plans(PLAN, study.name, code_of_training)
+    return study.model_copy(update={"plans": plans}).model_dump_json()
+
+
 def shared_cache(wildcards):
     """Where every node finds a cache's arrays; its manifest, as an input, a storage provider may bring to the job's own."""
     return CACHE.format(**wildcards)
@@ -158,8 +181,14 @@ def shared_folder(wildcards):
     return (RUN if "seed" in wildcards.keys() else PAIR).format(**wildcards)
 
 
+def cache_of_pair(wildcards):
+    force_due()
+    return shared_cache(wildcards)
+
+
 def history_followed(wildcards):
     """A control repeats the counts of another strategy's run with the same seed; everyone else waits for nobody."""
+    force_due()
     followed = PLAN.follows(wildcards.study, wildcards.strategy)
     return (
         expand(f"{RUN}/history.csv", **{**wildcards, "strategy": followed})

@@ -26,7 +26,8 @@ rule tabulate:
         "../../envs/report.yaml"
     params:
         code=code_of("tabulate_runs.py"),
-        study=spec_of_study,
+        study=planned_study,
+        caches=PLAN.caches,
         out=lambda wildcards, output: os.path.dirname(output.runs),
         results=lambda wildcards, output: os.path.dirname(
             os.path.dirname(os.path.dirname(output.runs))
@@ -34,4 +35,5 @@ rule tabulate:
     message:
         "{wildcards.study}: tables"
     shell:
-        "python scripts/tabulate_runs.py --study {params.study:q} --results {params.results:q} --out {params.out:q} 2> {log:q}"
+        "python scripts/tabulate_runs.py --study {params.study:q} --results {params.results:q}"
+        " --caches {params.caches:q} --out {params.out:q} 2> {log:q}"

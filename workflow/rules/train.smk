@@ -48,7 +48,7 @@ for STUDY in PLAN.grouped:
         name:
             f"train_{STUDY}"
         input:
-            cache=CACHE,
+            cache=cache_of_pair,
         output:
             expand(
                 RECORD,

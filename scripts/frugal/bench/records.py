@@ -37,13 +37,15 @@ def write(of: Study, results: Path, steps: int) -> None:
         figures |= {"schema": SCHEMA, "study": of.name, "scale": of.scale, **cell._asdict(), "seed": seed}
         figures |= {name: accuracy for name in Metrics.model_fields if "accuracy" in name or name == "test_f1"}
         figures |= {"device": "cpu", "epochs": EPOCHS, "steps": EPOCHS * steps}
-        figures |= {"samples_backpropagated": EPOCHS * samples, "bytes_read": EPOCHS * samples}
+        figures |= {"samples_backpropagated": EPOCHS * samples, "bytes_read": EPOCHS * samples, "flops_executed": 1.0}
         about = {"schema": SCHEMA, "spec": {}, "fingerprint": mark, "data_checksum": "none", "code": CODE}
         about |= {"git": {"commit": None, "dirty": None}, "versions": versions, "hardware": hardware}
         about |= {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:01:00+00:00"}
         about |= {"resumes": 0, "notes": []}
         row = dict.fromkeys(HISTORY, accuracy) | {"samples": samples, "bytes_read": samples}
-        history = [",".join(map(str, (row | {"epoch": epoch}).values())) for epoch in range(1, EPOCHS + 1)]
+        row |= {"train_seconds": figures["train_seconds"], "flops_executed": figures["flops_executed"]}
+        by_epoch = (row | {"epoch": epoch, "steps": epoch * steps} for epoch in range(1, EPOCHS + 1))
+        history = [",".join(map(str, values.values())) for values in by_epoch]
         losses = draw.uniform(0, 2, EPOCHS * steps)
         curve = [f"{i + 1},{i // steps + 1},{loss:.6g}" for i, loss in enumerate(losses)]
         write_text(folder / "history.csv", "\n".join([",".join(HISTORY), *history, ""]))

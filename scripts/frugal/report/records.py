@@ -1,18 +1,23 @@
-"""Read the records of a study's runs; a missing or broken one is named in one line and left out."""
+"""Read the records of a study's runs; one that is missing, broken, or of other settings, code or data is named and left out."""
 
 import hashlib
 import io
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
+from frugal.differences import of_code, of_settings, some
 from frugal.errors import FrugalError
+from frugal.imports import SCRIPTS, checksums
 from frugal.report.schema import HISTORY, ITERATIONS, SCHEMA, TRACE, Manifest, Metrics
+from frugal.seal import Unsealed, check_files, read_identity
 from frugal.study import Cell, Study, one_line
 
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -60,15 +65,18 @@ class Found:
     foreign: list[str]  # relative to the results folder
 
 
-def read_records(study: Study, results: Path) -> Found:
+def read_records(study: Study, results: Path, caches: Path | None = None) -> Found:
     """The records of exactly the runs the study lists, in its order; what can't be used is named and left out.
 
+    caches: folder of the prepared data sets that they must be of, as far as these are there; None: of any.
     Raises FrugalError naming the first bad file where no run of the baseline is left: there would be nothing to compare.
     """
     records, left_out = [], []
     for cell, seed in study.runs():
         try:
-            records.append(read_record(study, cell, seed, results))
+            record = read_record(study, cell, seed, results)
+            _check_planned(study, record, results, caches)
+            records.append(record)
         except FrugalError as error:
             left_out.append(LeftOut(cell, seed, str(error)))
     if not any(record.cell.strategy == study.baseline for record in records):
@@ -110,11 +118,85 @@ def read_record(study: Study, cell: Cell, seed: int, results: Path) -> Record:
     history = _history(folder / "history.csv", metrics)
     iterations = _iterations(folder / "iterations.csv", metrics)
     trace = _table(folder / "trace.csv", TRACE)
+    _check_agreement(folder, metrics, history)
+    if manifest.seal is not None:
+        _check_seal(folder)
     return Record(cell, seed, folder, metrics, manifest, history, trace, iterations)
 
 
+def _check_agreement(folder: Path, metrics: Metrics, history: pd.DataFrame) -> None:
+    """Raise FrugalError where history.csv and metrics.json tell of two different trainings."""
+    last = history.iloc[-1]
+    told = {
+        "val_accuracy": last["val_accuracy"],
+        "best_val_accuracy": history["val_accuracy"].max(),
+        "steps": last["steps"],
+        "flops_executed": last["flops_executed"],
+        "train_seconds": last["train_seconds"],
+    }
+    for name, value in told.items():
+        figure = getattr(metrics, name)
+        if figure is not None and pd.notna(value) and not math.isclose(figure, value, rel_tol=1e-9, abs_tol=1e-9):
+            raise _broken(folder / "metrics.json", f"its {name} is {figure}, history.csv says {value}")
+
+
+def _check_seal(folder: Path) -> None:
+    try:
+        check_files(folder, read_identity(folder)["files"], thoroughly=True)
+    except Unsealed as error:
+        raise _broken(folder / error.file, str(error)) from error
+
+
+def _check_planned(study: Study, record: Record, results: Path, caches: Path | None) -> None:
+    """Raise FrugalError for a record that is whole and belongs to another plan, to other data, or to another followed run."""
+    manifest, cell = record.manifest, record.cell
+    planned = study.plans.get(f"{cell.dataset}/{cell.model}", {}).get(cell.strategy)
+    if planned is not None and manifest.seal is None:
+        raise _other(record, "no seal, it was made by a version that sealed no records")
+    if planned is not None and manifest.plan != planned:
+        raise _other(record, _other_plan(study, record))
+    prepared = _content_of(caches / cell.dataset / "manifest.json") if caches else None
+    if prepared is not None and manifest.data_checksum != prepared:
+        raise _other(record, f"made with other data than data set {cell.dataset} holds now")
+
+
+def _other_plan(study: Study, record: Record) -> str:
+    made, cell = record.manifest.spec, record.cell
+    recipe = dict(study.recipe)
+    for own in (study.task(cell.dataset, cell.model).recipe, study.recipes.get(cell.strategy, {})):
+        recipe |= {key: recipe.get(key, {}) | value if isinstance(value, dict) else value for key, value in own.items()}
+    differing = of_settings({"recipe": made.get("recipe", {})}, {"recipe": recipe})
+    if differing:
+        return f"made with other settings: {some(differing)}"
+    code = of_code(
+        record.manifest.code,
+        checksums(tuple(SCRIPTS / name for name in record.manifest.code if (SCRIPTS / name).is_file())),
+    )
+    return f"made by other code: {some(code)}" if code else "made with other settings or code"
+
+
+@cache
+def _content_of(manifest: Path) -> str | None:
+    """The checksum of a prepared data set, None where it isn't prepared."""
+    try:
+        return json.loads(manifest.read_bytes())["checksum"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _other(record: Record, why: str) -> FrugalError:
+    return FrugalError(
+        f"the record {record.folder / 'metrics.json'} is not of this plan: {why}; {_again(record.folder)}"
+    )
+
+
 def _broken(path: Path, why: str) -> FrugalError:
-    return FrugalError(f"the record {path} is broken: {why}; remove the folder {path.parent} and run again")
+    return FrugalError(f"the record {path} is broken: {why}; {_again(path.parent)}")
+
+
+def _again(folder: Path) -> str:
+    """Asked for by force, a run whose finished checkpoint fits writes its record again in seconds."""
+    return f"make it again with: snakemake --cores all --force {folder / 'metrics.json'}"
 
 
 def _text(path: Path) -> str:

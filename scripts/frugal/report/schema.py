@@ -108,3 +108,7 @@ class Manifest(BaseModel):
     ended: datetime
     resumes: Count
     notes: list[str]
+    run: Name | None = None  # records of before they were sealed lack this and the next three
+    plan: Name | None = None
+    followed: Name | None = None
+    seal: Name | None = None

@@ -1,5 +1,6 @@
 """One training job from its spec to its record, resuming where a checkpoint of the same fingerprint is."""
 
+import hashlib
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,6 +63,7 @@ def train(job: Job) -> int:
         what = str(error).rpartition("; ")[0]
         raise FrugalError(f"{what}; run again, and the data set is prepared anew") from error
     followed = read_followed(job.follow) if job.follow else None
+    repeats = hashlib.sha256(job.follow.read_bytes()).hexdigest() if job.follow else None
     modules = *modules_of(spec.strategy.use, spec.strategy.parameters), module_name("model", spec.model.use)
     code = checksums(closure("train.py", *modules))
     fingerprint = spec.fingerprint(cache.checksum, code, followed)
@@ -85,7 +87,8 @@ def train(job: Job) -> int:
         return 0
     figures = metrics(trainer, fingerprint)
     times = {"started": started.isoformat(timespec="seconds"), "ended": datetime.now(UTC).isoformat(timespec="seconds")}
-    write_record(job.out, figures, manifest(trainer, fingerprint, code, times, [note, *notes]), trainer)
+    about = manifest(trainer, fingerprint, code, times, [note, *notes], repeats)
+    write_record(job.out, figures, about, trainer)
     heartbeat.stop(job.out)
     print(describe(figures), file=sys.stderr)
     return 0

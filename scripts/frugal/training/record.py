@@ -1,4 +1,4 @@
-"""The record of a finished run: metrics.json, history, iterations and trace as CSV, and manifest.json, written last and whole."""
+"""The record of a finished run: metrics.json, history, iterations and trace as CSV, and manifest.json, which seals them."""
 
 import csv
 import importlib.metadata
@@ -11,14 +11,17 @@ from typing import Any
 
 import torch
 
-from frugal.atomic import write_json, write_text
+from frugal.atomic import write_bytes
+from frugal.imports import digest_of
 from frugal.measure.memory import peak_memory
 from frugal.measure.weights import optimizer_bytes, weights_of
+from frugal.seal import FILES as SEALED
+from frugal.seal import seal
 from frugal.training.device import describe_hardware
 from frugal.training.loop import Trainer
 
 SCHEMA = 1
-FILES = ("metrics.json", "history.csv", "iterations.csv", "trace.csv", "manifest.json")
+FILES = (*SEALED, "manifest.json")
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "snakemake", "zeus-ml")
 
 
@@ -83,14 +86,20 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
 
 
 def manifest(
-    trainer: Trainer, fingerprint: str, code: dict[str, str], times: dict[str, str], notes: list[str]
+    trainer: Trainer,
+    fingerprint: str,
+    code: dict[str, str],
+    times: dict[str, str],
+    notes: list[str],
+    followed: str | None = None,
 ) -> dict[str, Any]:
-    """Where the figures come from. code: sha256 by file; times: started and ended, ISO in UTC."""
+    """Where the figures come from, and what they are of.
+
+    code: sha256 by file; times: started and ended, ISO in UTC; followed: sha256 of the history that a control repeats
+    """
     return {
         "schema": SCHEMA,
         "spec": trainer.spec.model_dump(mode="json"),
-        "fingerprint": fingerprint,
-        "data_checksum": trainer.cache.checksum,
         "code": code,
         "git": git_state(),
         "versions": versions(),
@@ -98,6 +107,11 @@ def manifest(
         **times,
         "resumes": trainer.ledger.resumes,
         "notes": [*notes, *trainer.notes, *trainer.strategy.notes],
+        "run": trainer.spec.path,
+        "plan": trainer.spec.plan(digest_of(code)),
+        "data_checksum": trainer.cache.checksum,
+        "followed": followed,
+        "fingerprint": fingerprint,
     }
 
 
@@ -108,11 +122,14 @@ def write_record(folder: Path, figures: dict[str, Any], about: dict[str, Any], t
     iterations = [
         {"step": i, "epoch": e, "loss": f"{loss:.6g}"} for i, (e, loss) in enumerate(zip(epochs, curve, strict=True), 1)
     ]
-    write_text(folder / "history.csv", _csv(trainer.history))
-    write_text(folder / "iterations.csv", _csv(iterations))
-    write_text(folder / "trace.csv", _trace(trainer.traces))
-    write_json(folder / "manifest.json", about)
-    write_json(folder / "metrics.json", figures)
+    contents = {
+        "history.csv": _csv(trainer.history).encode(),
+        "iterations.csv": _csv(iterations).encode(),
+        "trace.csv": _trace(trainer.traces).encode(),
+        "metrics.json": (json.dumps(figures, indent=2, allow_nan=False) + "\n").encode(),
+    }
+    for name, content in {"manifest.json": seal(about, contents), **contents}.items():
+        write_bytes(folder / name, content)
 
 
 def _trace(epochs: list[dict[str, torch.Tensor]]) -> str:
