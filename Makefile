@@ -64,5 +64,5 @@ lock: setup  ## resolve pyproject.toml anew into requirements.lock
 schemas: setup  ## write workflow/schemas from the code, after a change of config keys
 	$(BIN)/python scripts/write_schemas.py
 
-clean:  ## remove what the demo made; real-data results and .venv stay
-	rm -rf results/demo .snakemake .pytest_cache .ruff_cache .hypothesis
+clean:  ## remove what the demo, the tests and the linters made; other results, what is known of them, and .venv stay
+	rm -rf results/demo .pytest_cache .ruff_cache .hypothesis

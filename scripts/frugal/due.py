@@ -58,15 +58,17 @@ def told(found: list[Due]) -> list[str]:
     for study in dict.fromkeys(due.study for due in found):
         reasons = Counter(due.reason for due in found if due.study == study)
         for reason, count in reasons.most_common(KINDS):
-            lines.append(f"{_records(count)} of study {study} {'are' if count > 1 else 'is'} due again: {reason}")
+            lines.append(f"{_due(count, study)}: {reason}")
         if rest := sum(count for _, count in reasons.most_common()[KINDS:]):
             more = len(reasons) - KINDS
-            lines.append(f"{_records(rest)} of study {study} for {more} other reason{'s' * (more > 1)}")
+            lines.append(f"{_due(rest, study)} for {more} other reason{'s' * (more > 1)}")
     return lines
 
 
-def _records(count: int) -> str:
-    return f"{count:,} record{'s' * (count > 1)}"
+def _due(count: int, study: str) -> str:
+    return (
+        f"{count:,} records of study {study} are due again" if count > 1 else f"1 record of study {study} is due again"
+    )
 
 
 def _starts(plan: Plan, asked: Iterable[str]) -> tuple[str, ...] | None:

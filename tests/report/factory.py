@@ -187,7 +187,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
     (folder / "trace.csv").write_text("epoch,batch\n")
     manifest = {
         "schema": 1,
-        "spec": {"strategy": {"name": strategy}, "seed": seed},
+        "spec": {"strategy": {"name": strategy}, "recipe": of["recipe"], "seed": seed},
         **{"fingerprint": fingerprint, "data_checksum": f"data-of-{dataset}", "notes": notes},
         "code": {
             "scripts/frugal/training/loop.py": "a" * 64,
@@ -205,6 +205,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
 def seal(folder: Path, **about) -> None:
     """Seal a record as the run itself does. about: replaces keys of its manifest."""
     given = json.loads((folder / "manifest.json").read_text())
+    given = {key: value for key, value in given.items() if key not in ("files", "seal")}
     known = {"run": "/".join(folder.parts[-5:]), "plan": "planned", "followed": None}
     contents = {name: (folder / name).read_bytes() for name in FILES}
     (folder / "manifest.json").write_bytes(seal_of(known | given | about, contents))

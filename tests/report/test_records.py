@@ -1,10 +1,13 @@
+import hashlib
 import json
 
 import pytest
 
 from frugal.errors import FrugalError
-from frugal.report import schema
+from frugal.report import overview, schema
+from frugal.report.comparison import comparisons
 from frugal.report.records import read_records
+from frugal.report.tables import tabulate
 from frugal.study import study_of
 from report import factory
 
@@ -124,3 +127,102 @@ def test_only_the_runs_of_the_study_are_read(tmp_path):
     factory.write_runs(tmp_path, GIVEN)
     found = read_records(study_of(GIVEN | {"seeds": [1]}), tmp_path)
     assert [(record.cell.strategy, record.seed) for record in found.records] == [("full", 1), ("ema-4-16", 1)]
+
+
+def read(tmp_path, caches=None, **changes):
+    return read_records(study_of(GIVEN | changes), tmp_path, caches)
+
+
+def sealed(tmp_path, **about):
+    """A study whose records are sealed; returns the folder of one of them."""
+    factory.write_runs(tmp_path, GIVEN)
+    for strategy in GIVEN["strategies"]:
+        for seed in GIVEN["seeds"]:
+            factory.seal(folder := tmp_path / f"runs/compression/digits/cnn-small/{strategy}/seed-{seed}")
+    return folder
+
+
+def why(found):
+    """Why one record, that of the last run, was left out."""
+    assert [(run.cell.strategy, run.seed) for run in found.left_out] == [("ema-4-16", 1)]
+    return found.left_out[0].why
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil"),
+    [
+        ("metrics.json", change(test_accuracy=0.999)),
+        ("metrics.json", change(energy_source="a better meter")),
+        ("history.csv", lambda path: path.write_text(path.read_text().replace("0.9,0.1", "0.9,0.2", 1))),
+        ("iterations.csv", lambda path: path.write_text(path.read_text().replace("1,1,3.", "1,1,2.", 1))),
+        ("trace.csv", lambda path: path.write_text("epoch,batch\n1,1\n")),
+        ("manifest.json", change(data_checksum="that of others")),
+        ("manifest.json", lambda path: path.write_text(path.read_text().replace("Invented", "Expensive"))),
+    ],
+)
+def test_a_sealed_record_that_was_changed_by_hand_is_named_and_left_out(tmp_path, file, spoil):
+    folder = sealed(tmp_path)
+    assert read(tmp_path).left_out == []
+    before = (folder / file).read_text()
+    spoil(folder / file)
+    assert (folder / file).read_text() != before
+    said = why(read(tmp_path))
+    assert str(folder / file) in said
+    assert "seal" in said
+    assert f"--force {folder}/metrics.json" in said, "the command that makes it again"
+
+
+@pytest.mark.parametrize("key", ["val_accuracy", "flops_executed"])
+def test_history_and_metrics_that_disagree_are_left_out_whoever_sealed_them(tmp_path, key):
+    folder = sealed(tmp_path)
+    figures = json.loads((folder / "metrics.json").read_text())
+    change(**{key: figures[key] * 0.9})(folder / "metrics.json")
+    factory.seal(folder)
+    assert f"its {key} is {figures[key] * 0.9}, history.csv says {figures[key]}" in why(read(tmp_path))
+
+
+def test_a_record_of_another_plan_is_left_out_and_says_what_differs(tmp_path):
+    folder = sealed(tmp_path)
+    recipe = GIVEN["recipe"]
+    plans = {"digits/cnn-small": {"full": "planned", "ema-4-16": "planned"}}
+    assert read(tmp_path, plans=plans).left_out == []
+    factory.seal(folder, plan="another", spec={"recipe": recipe | {"epochs": 16}})
+    assert "made with other settings: recipe.epochs was 16, is 3" in why(read(tmp_path, plans=plans))
+    factory.seal(folder, plan="another", spec={"recipe": recipe}, code={"frugal/atomic.py": "0" * 64})
+    assert "made by other code: frugal/atomic.py" in why(read(tmp_path, plans=plans))
+    change(seal=...)(folder / "manifest.json")
+    assert "no seal" in why(read(tmp_path, plans=plans))
+    assert read(tmp_path).left_out == [], "tables of older records can still be made where nobody says what was planned"
+
+
+def test_a_record_of_other_data_than_is_prepared_is_left_out(tmp_path):
+    folder = sealed(tmp_path)
+    prepared = tmp_path / "data/digits/manifest.json"
+    assert read(tmp_path, tmp_path / "data").left_out == [], "without a cache there is nothing to compare"
+    prepared.parent.mkdir(parents=True)
+    prepared.write_text('{"checksum": "data-of-digits"}')
+    assert read(tmp_path, tmp_path / "data").left_out == []
+    factory.seal(folder, data_checksum="before the correction")
+    assert "made with other data" in why(read(tmp_path, tmp_path / "data"))
+
+
+def test_a_control_of_a_run_that_was_made_anew_is_left_out(tmp_path):
+    folder = sealed(tmp_path)
+    history = folder.parents[1] / "full/seed-1/history.csv"
+    known = hashlib.sha256(history.read_bytes()).hexdigest()
+    spec = {"strategy": {"name": "ema-4-16", "follows": "full"}}
+    factory.seal(folder, spec=spec, followed=known)
+    assert read(tmp_path).left_out == []
+    factory.seal(folder, spec=spec, followed="0" * 64)
+    assert "another record of full than is there now" in why(read(tmp_path))
+
+
+def test_a_report_prints_the_settings_of_the_records(tmp_path):
+    folder = sealed(tmp_path)
+    factory.seal(folder, spec={"recipe": GIVEN["recipe"] | {"epochs": 16}})
+    study = study_of(GIVEN | {"recipe": {"epochs": 500}})
+    tabulate(study, read_records(study, tmp_path)).write(tmp_path / "tables")
+    shown = overview.setting(study, comparisons(study, tmp_path / "tables")).to_string()
+    assert "epochs 3, batch size 128" in shown
+    assert "digits/cnn-small ema-4-16: epochs 16" in shown, "what one strategy has of its own stands beside it"
+    assert "500" not in shown

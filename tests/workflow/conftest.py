@@ -38,7 +38,7 @@ class Workflow:
         """How many jobs of each rule a dry run lists."""
         done = self.snakemake("-n", *arguments, config=config)
         assert done.returncode == 0, done.stderr
-        text = done.stdout + done.stderr
+        self.said = text = done.stdout + done.stderr
         self.trained = set(re.findall(r"compression: (\S+) on digits/cnn-small, seed", text))
         stats = re.search(r"Job stats:\n(.*?)\n(?:\n|Reasons)", text, re.DOTALL)
         rows = re.findall(r"^(\w+)\s+(\d+)", stats[1], re.MULTILINE) if stats else []

@@ -1,6 +1,8 @@
 """What a change re-runs: exactly what it touches."""
 
+import json
 import os
+import shutil
 import time
 from contextlib import contextmanager
 
@@ -111,3 +113,57 @@ def test_the_workflow_is_planned_without_torch(fresh, tmp_path, monkeypatch):
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported, which takes longer than the plan')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert fresh.planned("results/demo/index.html")["train"] == 4
+
+
+TINY = "strategies: [full, fixed-16, ema-4-16, random-4-16], seeds: 1"
+
+
+def under(results, override=f"{TINY}, recipe: {{epochs: 2}}, grouped: false"):
+    """The small study with its results elsewhere, of which this checkout's Snakemake knows nothing."""
+    return ("studies=[compression]", f"override={{{override}}}", f"results={results}")
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The finished results as `cp -r` brings them elsewhere."""
+    shutil.copytree(finished.folder / "results", tmp_path / "results")
+    return tmp_path / "results"
+
+
+def test_copied_results_are_done_and_due_again_under_other_settings(finished, copied):
+    assert finished.planned(config=under(copied)) == {}
+    other = under(copied, f"{TINY}, recipe: {{epochs: 500}}, grouped: false")
+    assert finished.planned(config=other) == {"train": 4, **AFTER_TRAINING}
+    assert finished.said.count("records of study compression are due again: recipe.epochs was 2, is 500") == 1
+    with edited(finished.folder / "scripts/frugal/strategies/full.py"):
+        assert finished.planned(config=under(copied)) == {"train": 1, **AFTER_TRAINING}
+        assert "1 record of study compression is due again: other code: frugal/strategies/full.py" in finished.said
+    assert finished.planned(config=under(copied, f"{TINY}, recipe: {{epochs: 2}}, grouped: true")) == {}
+
+
+def test_damaged_records_are_planned_again_and_nothing_else_is(finished, copied):
+    runs = copied / "demo/runs/compression/digits/cnn-small"
+    (runs / "full/seed-0/metrics.json").write_bytes(b"\xff{")
+    (runs / "fixed-16/seed-0/history.csv").unlink()
+    (runs / "fixed-16/seed-0/history.csv").mkdir()
+    assert finished.planned(config=under(copied)) == {"train": 2, **AFTER_TRAINING}
+    assert finished.trained == {"full", "fixed-16"}
+    assert "metrics.json: its seal is broken" in finished.said
+    assert "history.csv: it can't be read (Is a directory)" in finished.said
+    one = f"{runs}/ema-4-16/seed-0/metrics.json"
+    assert finished.planned(one, config=under(copied)) == {}, "what isn't asked for isn't made"
+    assert finished.planned(f"{runs}/full/seed-0/metrics.json", config=under(copied)) == {"train": 1}
+    grouped = under(copied, f"{TINY}, recipe: {{epochs: 2}}, grouped: true")
+    assert finished.planned(config=grouped) == {"train_compression": 1, **AFTER_TRAINING}
+
+
+def test_a_figure_changed_by_hand_never_reaches_a_table(finished, copied):
+    metrics = copied / "demo/runs/compression/digits/cnn-small/full/seed-0/metrics.json"
+    before = metrics.read_text()
+    true = json.loads(before)["test_accuracy"]
+    metrics.write_text(before.replace(f'"test_accuracy": {true}', '"test_accuracy": 0.9999'))
+    table = f"{copied}/demo/tables/compression/runs.csv"
+    done = finished.snakemake(table, config=under(copied))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(metrics.read_text())["test_accuracy"] == true, "made again from its finished checkpoint"
+    assert "0.9999" not in (copied / "demo/tables/compression/runs.csv").read_text()

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,11 +70,12 @@ def read_records(study: Study, results: Path, caches: Path | None = None) -> Fou
     caches: folder of the prepared data sets that they must be of, as far as these are there; None: of any.
     Raises FrugalError naming the first bad file where no run of the baseline is left: there would be nothing to compare.
     """
+    prepared = {name: _content_of(caches / name / "manifest.json") for name in study.datasets} if caches else {}
     records, left_out = [], []
     for cell, seed in study.runs():
         try:
             record = read_record(study, cell, seed, results)
-            _check_planned(study, record, results, caches)
+            _check_planned(study, record, prepared.get(cell.dataset))
             records.append(record)
         except FrugalError as error:
             left_out.append(LeftOut(cell, seed, str(error)))
@@ -132,7 +132,6 @@ def _check_agreement(folder: Path, metrics: Metrics, history: pd.DataFrame) -> N
         "best_val_accuracy": history["val_accuracy"].max(),
         "steps": last["steps"],
         "flops_executed": last["flops_executed"],
-        "train_seconds": last["train_seconds"],
     }
     for name, value in told.items():
         figure = getattr(metrics, name)
@@ -147,17 +146,20 @@ def _check_seal(folder: Path) -> None:
         raise _broken(folder / error.file, str(error)) from error
 
 
-def _check_planned(study: Study, record: Record, results: Path, caches: Path | None) -> None:
-    """Raise FrugalError for a record that is whole and belongs to another plan, to other data, or to another followed run."""
+def _check_planned(study: Study, record: Record, prepared: str | None) -> None:
+    """Raise FrugalError for a record that is whole and belongs to another plan or to other data than is prepared."""
     manifest, cell = record.manifest, record.cell
     planned = study.plans.get(f"{cell.dataset}/{cell.model}", {}).get(cell.strategy)
     if planned is not None and manifest.seal is None:
         raise _other(record, "no seal, it was made by a version that sealed no records")
     if planned is not None and manifest.plan != planned:
         raise _other(record, _other_plan(study, record))
-    prepared = _content_of(caches / cell.dataset / "manifest.json") if caches else None
     if prepared is not None and manifest.data_checksum != prepared:
         raise _other(record, f"made with other data than data set {cell.dataset} holds now")
+    if manifest.followed is not None and (strategy := manifest.spec.get("strategy", {}).get("follows")):
+        history = record.folder.parents[1] / strategy / record.folder.name / "history.csv"
+        if history.is_file() and hashlib.sha256(history.read_bytes()).hexdigest() != manifest.followed:
+            raise _other(record, f"it repeats the counts of another record of {strategy} than is there now")
 
 
 def _other_plan(study: Study, record: Record) -> str:
@@ -175,7 +177,6 @@ def _other_plan(study: Study, record: Record) -> str:
     return f"made by other code: {some(code)}" if code else "made with other settings or code"
 
 
-@cache
 def _content_of(manifest: Path) -> str | None:
     """The checksum of a prepared data set, None where it isn't prepared."""
     try:

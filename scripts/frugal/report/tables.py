@@ -1,6 +1,7 @@
 """From records to tables: a row per run, a row per cell with its verdict, and the curves."""
 
 import io
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
             "git_commit": manifest.git.commit,
             "git_dirty": manifest.git.dirty,
             "data_checksum": manifest.data_checksum,
+            "recipe": json.dumps(manifest.spec.get("recipe", {})),
         }
         row |= {
             "started": manifest.started.isoformat(),
