@@ -21,8 +21,8 @@ import numpy as np
 from scipy import fft
 
 from frugal import registry
-from frugal.atomic import write_text
-from frugal.data import dct
+from frugal.atomic import write_json, write_text
+from frugal.data import dct, made_from
 from frugal.data.arrays import CONFIG, Arrays, check, check_inputs
 from frugal.data.cache import open_cache, write_cache
 from frugal.data.kinds import KINDS
@@ -76,7 +76,29 @@ def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | 
         if waited and manifest.exists() and open_cache(manifest).manifest.get("request") == request:
             print(f"{dataset['name']}: prepared meanwhile by another process: {manifest}", file=sys.stderr)
             return manifest
-        return _prepare(dataset, request, out, downloads, folder, threads)
+        return _kept(dataset["name"], request, out, folder) or _prepare(
+            dataset, request, out, downloads, folder, threads
+        )
+
+
+def _kept(name: str, request: str, out: Path, folder: Path | None) -> Path | None:
+    """The manifest of a cache whose files only look different, with their new times noted; None where it must be made."""
+    manifest = out / "manifest.json"
+    if not manifest.exists() or not (looks := made_from.changed(out, folder)):
+        return None
+    try:
+        same = open_cache(manifest).manifest.get("request") == request
+    except FrugalError:  # damaged
+        return None
+    if not same:
+        return None
+    if why := made_from.content_changed(out, folder):
+        print(f"{name}: prepared anew: {why}", file=sys.stderr)
+        return None
+    mark = made_from.renew(out, folder)
+    write_json(manifest, json.loads(manifest.read_bytes()) | {"made_from": mark})
+    print(f"{name}: {looks}, but every file has the same content: the cache stays", file=sys.stderr)
+    return manifest
 
 
 def _request(dataset: dict[str, Any]) -> str:
@@ -96,7 +118,8 @@ def _prepare(
             f"data set {name}: with `images: false` and `dct: null` nothing would be kept; set one of them"
         )
     given = (threads,) if registry.uses_threads(dataset["source"]) else ()
-    arrays = registry.load("source", dataset["source"]).read(folder, downloads / name, *given, **options)
+    with made_from.noted(folder, downloads) as reading:
+        arrays = registry.load("source", dataset["source"]).read(folder, downloads / name, *given, **options)
     check(arrays, name, dataset["shape"], dataset["classes"])
     splits, whole_rows = split(arrays, dataset)
     facts, documents, notes = dict(arrays.facts), {}, list(arrays.notes)
@@ -144,6 +167,7 @@ def _prepare(
                 del splits[f"{part}_images"]
         splits |= quantiser.arrays()
     list_skipped(arrays, out / "skipped.csv")
+    about["made_from"] = made_from.write(reading, out)
     manifest = write_cache(out, splits, about, documents)
     if arrays.leftovers:
         shutil.rmtree(arrays.leftovers)

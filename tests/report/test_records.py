@@ -2,10 +2,10 @@ import hashlib
 import json
 
 import pytest
+from frugal.report.comparison import comparisons
 
 from frugal.errors import FrugalError
 from frugal.report import overview, schema
-from frugal.report.comparison import comparisons
 from frugal.report.records import read_records
 from frugal.report.tables import tabulate
 from frugal.study import study_of

@@ -8,6 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from frugal.faults.accidents import LETTERS, write_letters
+from workflow.conftest import STUDY, Workflow
+
+LETTERS_RECORD = "results/demo/runs/compression/letters/cnn-small/full/seed-0/metrics.json"
+OF_EACH = dict.fromkeys(("inference_seconds", "peak_memory_bytes", "energy_joules", "energy_source"))  # measured anew
 AFTER_TRAINING = {"tabulate": 1, "render": 1, "index": 1}
 
 
@@ -167,3 +172,51 @@ def test_a_figure_changed_by_hand_never_reaches_a_table(finished, copied):
     assert done.returncode == 0, done.stderr
     assert json.loads(metrics.read_text())["test_accuracy"] == true, "made again from its finished checkpoint"
     assert "0.9999" not in (copied / "demo/tables/compression/runs.csv").read_text()
+
+
+@pytest.fixture
+def lettered(tmp_path):
+    """A checkout with a data set of the user's, on which one run is done; the data's folder; and the config."""
+    workflow, data = Workflow(tmp_path / "checkout"), tmp_path / "data"
+    with open(workflow.folder / "config/datasets.yaml", "a") as file:
+        file.write(LETTERS)
+    write_letters(data / "letters")
+    override = (
+        "{strategies: [full], seeds: 1, recipe: {epochs: 1}, grouped: false, datasets: [letters], models: [cnn-small]}"
+    )
+    config = (STUDY, f"override={override}", f"data={data}")
+    done = workflow.snakemake(LETTERS_RECORD, config=config)
+    assert done.returncode == 0, done.stderr
+    return workflow, data, config
+
+
+def test_changed_data_is_prepared_and_trained_again_and_touched_data_keeps_its_figures(lettered):
+    workflow, data, config = lettered
+    assert workflow.planned(LETTERS_RECORD, config=config) == {}
+    record = workflow.folder / LETTERS_RECORD
+    before = json.loads(record.read_text())
+    labels = data / "letters/train-labels"
+    os.utime(labels, (1, 1))
+    assert workflow.planned(LETTERS_RECORD, config=config) == {"prepare": 1, "train": 1}
+    assert (
+        f"data set letters is prepared again: {labels} has another time than when the cache was made" in workflow.said
+    )
+    done = workflow.snakemake(LETTERS_RECORD, config=config)
+    assert done.returncode == 0, done.stderr
+    assert "the cache stays" in (workflow.folder / "results/demo/data/letters/prepare.log").read_text()
+    assert json.loads(record.read_text()) | OF_EACH == before | OF_EACH, "from its finished checkpoint"
+    assert workflow.planned(LETTERS_RECORD, config=config) == {}
+
+    elsewhere = data.with_name("elsewhere")
+    shutil.copytree(data, elsewhere)
+    content = bytearray((elsewhere / "letters/train-labels").read_bytes())
+    content[-9:] = reversed(content[-9:])
+    (elsewhere / "letters/train-labels").write_bytes(content)
+    moved = (*config[:-1], f"data={elsewhere}")
+    assert workflow.planned(LETTERS_RECORD, config=moved) == {"prepare": 1, "train": 1}
+    done = workflow.snakemake("results/demo/data/letters/manifest.json", config=moved)
+    assert done.returncode == 0, done.stderr
+    os.utime(workflow.folder / "results/demo/data/letters/manifest.json", (1, 1))  # older than the record
+    shutil.rmtree(workflow.folder / ".snakemake")
+    assert workflow.planned(LETTERS_RECORD, config=moved) == {"train": 1}
+    assert "1 record of study compression is due again: data set letters has other content" in workflow.said

@@ -16,6 +16,7 @@ from snakemake.logging import logger
 sys.path.insert(0, "scripts")
 
 from frugal import due, registry
+from frugal.data import made_from
 from frugal.errors import FrugalError
 from frugal.imports import closure, digest
 from frugal.plan import Plan
@@ -98,6 +99,19 @@ TEMPLATES = tuple(
 def code_of_source(wildcards):
     source = PLAN.datasets[wildcards.dataset].source
     return code_of("prepare.py", registry.module_name("source", source))
+
+
+def look_at_sources(wildcards):
+    """No input: has Snakemake prepare a data set again whose files look different from when its cache was made."""
+    if workflow.is_main_process:
+        folder = PLAN.config.data or os.environ.get("FRUGAL_DATA")
+        cache = shared_cache(wildcards)
+        if os.path.exists(cache) and (
+            why := made_from.changed(Path(cache).parent, folder)
+        ):
+            workflow.dag.forcefiles.add(cache)
+            logger.info(f"data set {wildcards.dataset} is prepared again: {why}")
+    return []
 
 
 def threads_of_source(wildcards):

@@ -3,8 +3,11 @@
 
 rule prepare:
     """One data set: read, split, DCT-encoded, cached."""
+    input:
+        look_at_sources,
     output:
-        cache=CACHE,
+        # Not removed before the job: it looks whether what was read has other content, or only another time.
+        cache=update(CACHE),
     log:
         f"{PLAN.caches}/{{dataset}}/prepare.log",
     benchmark:

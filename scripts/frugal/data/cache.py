@@ -24,7 +24,7 @@ from frugal.errors import FrugalError
 
 SCHEMA = 1
 ASIDE = "manifest.json.damaged"
-NOT_CONTENT = ("checksum", "notes", "folder", "request")  # what the checksum of a cache leaves out
+NOT_CONTENT = ("checksum", "notes", "folder", "request", "made_from")  # what the checksum of a cache leaves out
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from frugal.data.arrays import CONFIG, Arrays
 from frugal.data.download import download
+from frugal.data.made_from import read_file
 from frugal.errors import FrugalError
 
 # The address everyone knows, and the one it leads to today.
@@ -103,6 +104,7 @@ def _from_folder(release: Release, files: dict[str, File], folder: Path) -> Iter
         )
     for name, file in files.items():
         path = folder / name
+        read_file(path)
         try:
             _check_length(release, str(path), path.stat().st_size, file)
             yield name, str(path), path.read_bytes()
@@ -113,6 +115,7 @@ def _from_folder(release: Release, files: dict[str, File], folder: Path) -> Iter
 def _from_archive(release: Release, files: dict[str, File], path: Path) -> Iterator[tuple[str, str, bytes]]:
     """Read the expected members as bytes. Nothing is extracted, so no name in an archive can lead anywhere."""
     wanted = {f"{release.folder}/{name}": file for name, file in files.items()}
+    read_file(path)
     try:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:

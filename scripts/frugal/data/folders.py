@@ -12,12 +12,9 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from frugal.data.made_from import LITTER, read_tree
 from frugal.errors import FrugalError
 
-LITTER = frozenset(  # in small letters; what starts with a dot is hidden and needs no entry
-    ["@eadir", "@recycle", "#recycle", "#snapshot", "lost+found", "$recycle.bin", "system volume information"]
-    + ["__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"]
-)
 LEADS_NOWHERE = "a link that leads nowhere"
 MOST_ENDINGS = 12  # named in a note
 Key = tuple[int, int]  # device and inode: what a file or folder is, by whatever path it is reached
@@ -45,6 +42,7 @@ class Folders:
         found: dict[str, list[Path]] = {}
         keys: dict[Key, str] = {}
         for place in places:
+            read_tree(place, self.endings)
             self.roots.add(_key(os.stat(place)))
             for entry in self._entries(place):
                 if not _is_folder(entry):
@@ -96,6 +94,7 @@ class Folders:
 
     def listed(self, place: Path) -> list[Path]:
         """The files in one folder, without those in folders under it, sorted by name; none is no error."""
+        read_tree(place, self.endings)
         read = _Found()
         folders = self._walk(place, read, None)
         self.other += read.other + Counter({"that are folders": len(folders)})

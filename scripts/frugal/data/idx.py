@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from frugal.data.made_from import read_file
 from frugal.errors import FrugalError
 
 UNSIGNED_BYTE = 8
@@ -25,6 +26,7 @@ def read_idx(path: Path, dimensions: tuple[int, ...]) -> np.ndarray:
 
     dimensions: the numbers of dimensions it may have. Raises FrugalError where it is missing, damaged or another kind.
     """
+    read_file(path)
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as stream:
             return _read(stream, path, dimensions)

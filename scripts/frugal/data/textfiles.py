@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from frugal.data.folders import LEADS_NOWHERE, Folders, encodable, leads_nowhere, shown
+from frugal.data.made_from import read_file
 from frugal.errors import FrugalError
 
 SUFFIX = ".txt"  # in small or capital letters
@@ -105,6 +106,7 @@ def from_archive(archive: Path, places: dict[str, str], classes: list[str]) -> d
 
 
 def _text_members(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    read_file(archive)
     try:
         with tarfile.open(archive, "r|gz") as members:
             for member in members:

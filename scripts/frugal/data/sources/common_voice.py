@@ -22,6 +22,7 @@ from annotated_types import Ge, Gt, Le
 
 from frugal.data.arrays import Arrays
 from frugal.data.folders import encodable
+from frugal.data.made_from import read_file
 from frugal.data.places import home_of, limited
 from frugal.data.sound import Unusable, as_stored, decoded, notes_on
 from frugal.data.split import keep_apart
@@ -93,6 +94,8 @@ class Clips:
     def read(self, listed: list[tuple[str, str]], threads: int) -> tuple[np.ndarray, np.ndarray]:
         """(n, length) int16 waves and (n,) objects Said of the clips (path, sentence) that can be used."""
         rows, said = [], []
+        for path, _ in listed:
+            read_file(self.place / path)
         self.count += len(listed)
         for (path, sentence), read in zip(listed, self._waves([path for path, _ in listed], threads), strict=True):
             text = plain(sentence)
@@ -134,6 +137,7 @@ def _wave(place: Path, path: str, length: int) -> Clip | Unusable:
 
 def _listed(table: Path) -> list[tuple[str, str]]:
     """(path, sentence) of each row of a table. Raises FrugalError where it can't be read or lacks one of the two."""
+    read_file(table)
     try:
         frame = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE, encoding="utf-8")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:

@@ -13,6 +13,7 @@ from annotated_types import Ge
 from frugal.data.arrays import Arrays
 from frugal.data.cells import Numbers, Unused, Words
 from frugal.data.csvfile import CsvFile
+from frugal.data.made_from import read_file
 from frugal.data.overlap import mixed
 from frugal.data.places import home_of
 from frugal.data.split import split_off
@@ -49,6 +50,7 @@ def read(
     stands for no value, besides an empty cell. Raises FrugalError for columns or cells that are not as described.
     """
     home = home_of(folder, [str(Path(path).parent)], Path(path).name, "this table is")
+    read_file(home / Path(path).name)
     table = CsvFile(home / Path(path).name, separator, encoding)
     _check_columns(table, numeric, categorical, drop, target)
     if len(thousands) > 1 or thousands == decimal or thousands.isdigit():
