@@ -41,7 +41,9 @@ def assert_same_function(make, *inputs, forward=None, kernel="auto", tolerance=1
     Evaluating, with and without gradients: outputs. Both: the number of parameters, and the bytes that are stored.
     """
     nets = []
-    torch.set_default_dtype(torch.float64)  # converted afterwards, weights that share memory would not share it any more
+    torch.set_default_dtype(
+        torch.float64
+    )  # converted afterwards, weights that share memory would not share it any more
     try:
         for _ in range(2):
             torch.manual_seed(0)

@@ -175,7 +175,9 @@ def _below(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
             continue
         seen.add((there.st_dev, there.st_ino))
         folders[:] = sorted(name for name in folders if not _is_litter(name))
-        yield from (os.path.join(at, name) for name in names if name.lower().endswith(suffixes) and not _is_litter(name))
+        yield from (
+            os.path.join(at, name) for name in names if name.lower().endswith(suffixes) and not _is_litter(name)
+        )
 
 
 def _is_litter(name: str) -> bool:
