@@ -116,6 +116,13 @@ class Standardised(nn.Conv2d):
         return functional.conv2d(x, weight, self.bias)
 
 
+class Conv1D(nn.Linear):
+    """Has the name of GPT-2's layer, and nothing else of it."""
+
+    def forward(self, x):
+        return functional.linear(x, self.weight.abs(), self.bias)
+
+
 class Scaled(nn.Linear):
     """Only begins in another way."""
 
@@ -149,6 +156,10 @@ NETS = {
     "frozen": (frozen, [drawn(*ROWS)], "sparse: 1; dense: 0 (frozen)"),
     "own forward": (lambda: nn.Sequential(Standardised(4, 4, 3), nn.Conv2d(4, 4, 1)), [drawn(*IMAGES)],
                     "sparse: 1; dense: 0 (a Standardised, which is a Conv2d with code of its own)"),
+    "own forward, known name": (
+        lambda: nn.Sequential(Conv1D(8, 8), nn.Linear(8, 8)), [drawn(*ROWS)],
+        "sparse: 1; dense: 0 (a Conv1D, which is a Linear with code of its own)",
+    ),
     "own start": (lambda: nn.Sequential(Scaled(8, 8)), [drawn(*ROWS)], "sparse: 0; "),
     "one sample without a batch": (lambda: nn.Sequential(nn.Linear(8, 4)), [drawn(8)], "sparse: 0; "),
     "one image without a batch": (lambda: nn.Sequential(nn.Conv2d(4, 4, 3)), [drawn(4, 8, 8)], "sparse: 0; "),

@@ -101,3 +101,9 @@ def test_the_narrow_net_has_the_parameters_of_the_sparse_one(digits, match):
 
 def tiny_model(model):
     return type(tiny.spec().model).model_validate(model)
+
+
+@pytest.mark.parametrize(("use", "options"), [("sparse", {}), ("rigl", {}), ("narrow", {"match": 0.5})])
+def test_a_net_with_nothing_to_make_sparse_is_refused_by_its_name_in_the_config(digits, use, options):
+    with pytest.raises(FrugalError, match="^model cnn: no layer is left to be sparse: .*; skip fewer of them"):
+        tiny.trainer(digits, tiny.spec(use, skip=["*"], **options))

@@ -36,7 +36,11 @@ def is_convolution(module: nn.Module) -> bool:
 
 def _is_gpt2s(module: nn.Module) -> bool:
     """Looked up by name: `transformers` takes seconds to import."""
-    return any((c.__module__, c.__name__) == ("transformers.pytorch_utils", "Conv1D") for c in type(module).__mro__)
+    return any(map(_named_conv1d, type(module).__mro__))
+
+
+def _named_conv1d(kind: type) -> bool:
+    return (kind.__module__, kind.__name__) == ("transformers.pytorch_utils", "Conv1D")
 
 
 def sparse_kind(layer: nn.Module) -> type[SparseLayer]:
@@ -108,7 +112,7 @@ def _unusual_object(layer: nn.Module) -> str | None:
         return "not initialised, so of unknown size"
     if more := {*layer._parameters, *layer._buffers, *layer._modules} - {"weight", "bias"}:
         return f"it also holds {', '.join(sorted(more))}"
-    base = next(c for c in type(layer).__mro__ if c in (nn.Linear, nn.Conv2d) or c.__name__ == "Conv1D")
+    base = next(c for c in type(layer).__mro__ if c in (nn.Linear, nn.Conv2d) or _named_conv1d(c))
     derived = type(layer).__mro__[: type(layer).__mro__.index(base)]
     own = {name for c in derived for name, value in vars(c).items() if callable(value) or hasattr(value, "__get__")}
     if {name for name in own - INITIAL if not name.startswith("__annotate")}:
