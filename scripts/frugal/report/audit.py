@@ -34,7 +34,7 @@ def audit(
     for dataset, model in study.pairs:
         compared = [record for record in records if record.cell[:2] == (dataset, model)]
         out = [run for run in left_out if run.cell[:2] == (dataset, model)]
-        doubts = [_identical(compared), _hardware(compared), _code(compared), _data(compared)]
+        doubts = [_identical(compared), _hardware(compared), _meters(compared), _code(compared), _data(compared)]
         own = study.only(dataset, model)
         doubts += [unproven(own, compared), contradicted(compared), _left_out(out), _missing(own, compared)]
         for finding, runs, detail in chain.from_iterable(doubts):
@@ -108,6 +108,13 @@ def _hardware(compared: list[Record]) -> Iterable[tuple[str, str, str]]:
         machine = f"{gpu}{hardware.cpu}, {hardware.cores} cores, {hardware.threads} threads, {record.metrics.device}"
         machines[_names([record])] = machine
     yield from _differing(compared, "different hardware", "machine:", machines)
+
+
+def _meters(compared: list[Record]) -> Iterable[tuple[str, str, str]]:
+    """Joules of the CPU alone and joules of CPU, memory and GPU are not the same quantity."""
+    metered = [record for record in compared if record.metrics.energy_joules is not None]
+    sources = {_names([record]): record.metrics.energy_source for record in metered}
+    yield from _differing(metered, "different meters", "energy_joules by", sources)
 
 
 def _code(compared: list[Record]) -> Iterable[tuple[str, str, str]]:

@@ -2,7 +2,7 @@
 
 A difference is judged per strategy, data set, model and figure, paired by seed where both sets have at least two seeds in
 common, else by Welch's test; Holm's correction over all cells keeps a comparison of many from failing by chance. Seconds,
-joules and memory of different machines are not compared.
+joules and memory of different machines are not compared, nor are joules by different meters.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ FIGURES = ["test_accuracy", *COSTS, "inference_seconds"]
 EXACT = 1e-9  # relative difference below which two figures are the same
 
 SAME, NOISE, BETTER, WORSE = "same", "within noise", "better", "worse"
-ELSEWHERE, FEW = "another machine", "too few seeds"
+ELSEWHERE, METERS, FEW = "another machine", "other meters", "too few seeds"
 
 
 def read_runs(results: str | Path) -> pd.DataFrame:
@@ -68,6 +68,8 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
                 found = _difference(one[figure].astype(float), other[figure].astype(float))
                 if moved and figure in OF_A_MACHINE:
                     found |= {"p": None, "how": ELSEWHERE}
+                elif figure == "energy_joules" and _meters(one) != _meters(other):
+                    found |= {"p": None, "how": METERS}
                 rows.append(dict(zip(CELL, cell, strict=True)) | {"figure": figure} | found)
     table = pd.DataFrame(rows)
     table["p"] = table["p"].astype(float).groupby(table["figure"]).transform(holm)
@@ -87,6 +89,10 @@ def only_in(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
 
 def _machines(runs: pd.DataFrame) -> set[tuple[str, ...]]:
     return set(runs[MACHINE].astype(str).itertuples(index=False, name=None))
+
+
+def _meters(runs: pd.DataFrame) -> set[str]:
+    return set(runs["energy_source"].astype(str)) if "energy_source" in runs else set()
 
 
 def _difference(before: pd.Series, after: pd.Series) -> dict[str, object]:

@@ -153,8 +153,7 @@ class Trainer:
                 if self.done or due:
                     self.save()
             self._finish()
-        joules = self.team.gather(self.energy.joules)
-        self.joules = None if joules[0] is None else sum(j or 0.0 for j in joules)
+        self.joules = self.energy.together(self.team.gather(self.energy.state()))
 
     @property
     def done(self) -> bool:

@@ -22,7 +22,7 @@ from frugal.training.loop import Trainer
 
 SCHEMA = 1
 FILES = (*SEALED, "manifest.json")
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "snakemake", "zeus-ml")
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "snakemake", "zeus")
 
 
 def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as l
 from frugal import registry
 from frugal.errors import exit_with_one_line
 from frugal.imports import closure
-from frugal.measure.energy import finders
+from frugal.measure.meters import finders
 from frugal.registry import module_name
 from frugal.spec import RunSpec
 from frugal.training.interrupt import Interrupt

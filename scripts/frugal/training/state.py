@@ -19,7 +19,7 @@ def state_of(trainer: "Trainer") -> dict[str, Any]:
     own = {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(trainer.device) if cuda else None,
-        "joules": trainer.energy.joules,
+        "energy": trainer.energy.state(),
     }
     return {
         "epoch": trainer.epoch,
@@ -72,4 +72,4 @@ def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
     torch.set_rng_state(own["torch"])
     if own["cuda"] is not None:
         torch.cuda.set_rng_state(own["cuda"], device)
-    trainer.energy.joules = own["joules"]
+    trainer.energy.resume(own["energy"])
