@@ -60,6 +60,14 @@ def test_a_counted_cost_that_rises_by_one_is_a_regression_and_one_that_falls_is_
     assert (found["full"], found["fixed-4"], found["fixed-16"]) == ("worse", "better", "same")
 
 
+def test_joules_by_other_meters_are_not_compared(runs):
+    before = runs.assign(energy_joules=runs["train_seconds"], energy_source="zeus: CPU by RAPL")
+    after = before.assign(energy_joules=before["energy_joules"] * 9)
+    assert verdicts(differences(before, after), "energy_joules")["full"] == "worse"
+    after["energy_source"] = "zeus: CPU by RAPL, DRAM by RAPL"
+    assert verdicts(differences(before, after), "energy_joules")["full"] == "other meters"
+
+
 def test_seconds_of_another_machine_are_not_compared(runs):
     after = changed(runs, "full", train_seconds=100, flops_executed=1e9).assign(cpu="Another CPU")
     found = differences(runs, after)

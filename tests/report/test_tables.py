@@ -136,6 +136,21 @@ def test_a_seed_without_effect_is_flagged(make_tables):
     assert "the seed had no effect" in tables.audit["detail"].item()
 
 
+def test_joules_by_different_meters_are_flagged(make_tables):
+    def spoil(root):
+        for strategy in ("full", "fixed-4"):
+            for seed in range(3):
+                file = seed_folder(root, strategy, seed) / "metrics.json"
+                by = "CPU by RAPL" if strategy == "full" else "CPU by RAPL, DRAM by RAPL"
+                file.write_text(
+                    json.dumps(json.loads(file.read_text()) | {"energy_joules": 1.0, "energy_source": f"zeus: {by}"})
+                )
+
+    _, tables, _ = make_tables(spoil)
+    found = tables.audit[tables.audit["finding"] == "different meters"]
+    assert "DRAM by RAPL" in found["detail"].item()
+
+
 @pytest.mark.parametrize(
     ("finding", "change"),
     [

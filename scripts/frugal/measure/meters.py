@@ -77,7 +77,7 @@ def meters_of(device: torch.device, host: bool) -> Meters:
             found.cpus.extend(packages)
             found.meters.extend(_of_packages(cpus, packages))
             if not packages:
-                found.why.append(f"CPU: {reason or 'RAPL has no package'}")
+                found.why.append(f"CPU: {reason or 'there is no RAPL'}")
     return found
 
 
@@ -87,7 +87,8 @@ def _opened(find: Callable) -> tuple[Any, str]:
         with redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             return find(), ""
     except Exception as error:
-        return None, " ".join(str(error).split()) or type(error).__name__
+        told = " ".join(str(error).split()) or type(error).__name__
+        return None, "" if told.endswith("management library.") else told  # it only says that it found nothing
 
 
 def _packages(cpus: Any) -> Iterator[int]:
