@@ -6,62 +6,75 @@ UV_VERSION := 0.13.8
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Further keys of config/config.yaml, as after `snakemake --config`; it comes last, and so wins.
+CONFIG :=
+# The shell takes no braces or brackets of CONFIG for patterns of its own.
+PLAIN := set -f +B;
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run status test test-slurm lint format bench compare lock schemas clean
+.PHONY: help setup installed demo run status test test-slurm lint format bench compare lock schemas clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo
 	@echo "  variables: SCALE=demo|cpu|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
+	@echo "             CONFIG='results=/elsewhere studies=[ast] override=\"{seeds: 5}\"' for run, demo and status"
 
 setup: $(INSTALLED)  ## install the pinned packages into .venv (6.2 GB)
 
 $(INSTALLED): requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock
+	VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	touch $@
 
+# setup, demo, run and test bring the environment up to date with the lock. Everything else takes it as it is, since who asks how
+# far a run is, or compares two sets of results, must not change what the next run computes with.
+installed:
+	@test -x $(BIN)/python && test -e $(INSTALLED) || \
+	    { echo "there is no environment in .venv, or not a whole one: run make setup first" >&2; exit 1; }
+	@test ! requirements.lock -nt $(INSTALLED) || echo "note: .venv is older than requirements.lock; make setup brings it up to date" >&2
+
 demo: setup  ## every study in small, on data that comes with the packages; ends with results/demo/index.html
-	$(BIN)/snakemake --cores $(CORES) --config scale=demo
-	@echo "open results/demo/index.html"
+	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=demo $(CONFIG)
+	$(if $(strip $(CONFIG)),,@echo "open results/demo/index.html")
 
 run: setup  ## every study at SCALE=cpu, standard or published
-	$(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE)
+	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE) $(CONFIG)
 
-status: setup  ## how far the runs of SCALE are: done, running (epoch, seconds left), failed (why, log), waiting
-	@$(BIN)/python scripts/status.py scale=$(SCALE)
+status: installed  ## how far the runs of SCALE are: done, running (epoch, seconds left), failed (why, log), waiting
+	@$(PLAIN) $(BIN)/python scripts/status.py scale=$(SCALE) $(CONFIG)
 
 test: setup  ## the tests
 	$(BIN)/python -m pytest
 
-test-slurm: setup  ## the tests on a Slurm of their own: as root, with Debian's slurm-wlm, munge and rsync
+test-slurm: installed  ## the tests on a Slurm of their own: as root, with Debian's slurm-wlm, munge and rsync
 	FRUGAL_SLURM=1 $(BIN)/python -m pytest -n 0 tests/slurm
 
-lint: setup  ## ruff, snakefmt and snakemake --lint
+lint: installed  ## ruff, snakefmt and snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check workflow
 	$(BIN)/snakemake --lint
 
-format: setup  ## rewrite the code as `make lint` wants it
+format: installed  ## rewrite the code as `make lint` wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt workflow
 
-bench: setup  ## measure this machine: ratios printed as a table, written under benchmarks/
+bench: installed  ## measure this machine: ratios printed as a table, written under benchmarks/
 	$(BIN)/python scripts/bench.py
 
-compare: setup  ## differences beyond seed noise: make compare A=<results/scale> B=<results/scale>; fails on a regression
-	$(BIN)/python scripts/compare.py $(A) $(B)
+compare: installed  ## differences beyond seed noise: make compare A=<results/scale> B=<results/scale>; fails on a regression
+	@test -n '$(A)' && test -n '$(B)' || { echo "give two sets of results: make compare A=results/demo B=/elsewhere/demo" >&2; exit 2; }
+	$(BIN)/python scripts/compare.py '$(A)' '$(B)'
 
-lock: setup  ## resolve pyproject.toml anew into requirements.lock
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command "make lock" \
+lock: installed  ## resolve pyproject.toml anew into requirements.lock
+	VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command "make lock" \
 	    --group dev pyproject.toml --output-file requirements.lock
 
-schemas: setup  ## write workflow/schemas from the code, after a change of config keys
+schemas: installed  ## write workflow/schemas from the code, after a change of config keys
 	$(BIN)/python scripts/write_schemas.py
 
 clean:  ## remove what the demo, the tests and the linters made; other results, what is known of them, and .venv stay

@@ -4,14 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from snakemake.cli import parse_config
+from snakemake.utils import update_config
 
 from frugal.errors import FrugalError, exit_with_one_line
-from frugal.plan import Plan, read_yaml
+from frugal.plan import Plan
 from frugal.status import STATES, RunStatus, status_of
+from frugal.yamlfile import read_yaml
 
 SHOWN = 20  # of the runs of one state; the rest are counted
 
@@ -22,17 +24,24 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "config", nargs="*", metavar="key=value", help="as after `snakemake --config`: scale=standard studies='[ast]'"
     )
+    parser.add_argument(
+        "--configfile", nargs="+", action="extend", default=[], type=Path, help="as after `snakemake --configfile`"
+    )
     return parser.parse_args()
 
 
 def main() -> int:
     """Print the state of every study; 1 where a run has failed, so that a script can ask too."""
     config = read_yaml(Path("config/config.yaml"))
-    for pair in arguments().config:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise FrugalError(f"{pair!r} is not key=value; try scale=standard")
-        config[key] = yaml.safe_load(value)
+    given = arguments()
+    for file in given.configfile:
+        update_config(config, read_yaml(file))
+    try:
+        update_config(
+            config, parse_config(given.config)
+        )  # Snakemake's own, so that a value means what it means to a run
+    except ValueError as error:
+        raise FrugalError(f"{' '.join(str(error).split())} Give key=value, as in scale=standard") from error
     plan = Plan(config)
     found = {name: status_of(study, Path(plan.results)) for name, study in plan.studies.items()}
     console = Console(soft_wrap=not sys.stdout.isatty())
