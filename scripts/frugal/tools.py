@@ -1,6 +1,7 @@
 """Where a job finds python and torchrun."""
 
 import os
+import shlex
 import sys
 
 
@@ -10,3 +11,18 @@ def put_own_tools_first() -> None:
     Under `snakemake --sdm conda` a job's activated environment still comes before them.
     """
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
+
+
+def quote_interpreter() -> None:
+    """Let jobs of a cluster start where the path of Python has a space, which Snakemake writes unquoted into their shell."""
+    from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+    plain = RemoteExecutor.get_python_executable
+    if not hasattr(plain, "quotes"):
+
+        def quoted(executor: RemoteExecutor) -> str:
+            path = plain(executor)
+            return shlex.quote(path) if os.path.exists(path) else path  # a later Snakemake may quote it itself
+
+        quoted.quotes = True
+        RemoteExecutor.get_python_executable = quoted
