@@ -48,7 +48,7 @@ def widths(row):
 def followed_by(trainer, folder, use, digits, **options):
     """A control that follows a finished run, through its record on disk."""
     write_record(folder, metrics(trainer, ""), manifest(trainer, "", {}, {}, []), trainer)
-    return tiny.trainer(digits, tiny.spec(use), followed=read_followed(folder / "history.csv"), **options)
+    return tiny.trainer(digits, tiny.spec(use), followed=read_followed(folder / "history.csv", "another"), **options)
 
 
 @pytest.fixture(scope="module")

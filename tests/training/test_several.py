@@ -58,7 +58,7 @@ def test_forked_runs_leave_the_records_of_lone_ones_and_one_that_fails_stops_no_
     assert "checkpoints" in failed.why
     assert failed.why.endswith("seed-5/train.log")
     for run, seed, followed in ((full, 3, None), (leader, 3, None), (leader, 5, None), (follower, 5, "ema/seed-5")):
-        history = read_followed(tmp_path / "pair" / followed / "history.csv") if followed else None
+        history = read_followed(tmp_path / "pair" / followed / "history.csv", followed) if followed else None
         alone = tiny.trainer(digits, run.model_copy(update={"seed": seed}), followed=history)
         alone.run()
         folder = tmp_path / "pair" / run.strategy.name / f"seed-{seed}"

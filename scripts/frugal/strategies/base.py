@@ -82,6 +82,10 @@ class Strategy:
         """Called once before training; `self.run` is there from then on."""
         self.run = run
 
+    def most_visited(self) -> int:
+        """Called after `start`: samples that the smallest epoch can visit at most, as far as that is certain before training."""
+        return self.run.samples
+
     def needs_images(self) -> str | None:
         """Why this strategy makes sense for images only; None where it takes any data."""
         return "it reads DCT coefficients" if self.reads == "coefficients" else None

@@ -41,6 +41,10 @@ class Combined(Strategy):
             part.blueprint = self.blueprint
             part.start(run)
 
+    def most_visited(self) -> int:
+        """The fewest of any part."""
+        return min(part.most_visited() for part in self.made)
+
     def needs_images(self) -> str | None:
         """Why one of the parts does."""
         return next(filter(None, (part.needs_images() for part in self.made)), None)

@@ -51,13 +51,21 @@ class InfoBatchExact(Strategy):
     def _forget(self) -> None:
         self.pruned_share, self.pool_share, self.threshold, self.weight = 0.0, 0.0, None, 1.0
 
+    def most_visited(self) -> int:
+        """The first epoch has seen no sample and prunes none; each further one that prunes has seen all."""
+        return self.run.samples - (self._pruned(self.run.samples) if self.pruning_epochs > 1 else 0)
+
+    def _pruned(self, seen: int) -> int:
+        """How many samples are left out where so many have a loss."""
+        return max(0, min(round(self.prune_ratio * self.run.samples), ceil(MOST_PRUNED * seen), seen - 1))
+
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """Which samples are visited and with which weight. losses: (n,) last loss of each, inf where never seen."""
         check_losses(losses, self.run.samples)
         self._forget()
         seen = number(losses.isfinite()) if epoch < self.pruning_epochs else 0
-        pruned = min(round(self.prune_ratio * len(losses)), ceil(MOST_PRUNED * seen), seen - 1)
-        if pruned <= 0:
+        pruned = self._pruned(seen)
+        if pruned == 0:
             return EpochPlan()
         self.threshold = mean_of_seen(losses)
         pool = below(losses, self.threshold)

@@ -41,6 +41,10 @@ class OrderDP(Strategy):
         self.visited = max(1, floor(round(self.top * self.drawn, 9)))
         self.threshold = None
 
+    def most_visited(self) -> int:
+        """So many in every epoch."""
+        return self.visited
+
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """Which samples are visited. losses: (n,) last loss of each, inf where never seen."""
         check_losses(losses, self.run.samples)

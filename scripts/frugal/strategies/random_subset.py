@@ -26,6 +26,10 @@ class RandomSubset(Strategy):
         self.generator = run.generator("random_subset")
         self.kept = run.samples
 
+    def most_visited(self) -> int:
+        """The fewest that the followed run visited in an epoch."""
+        return min(int(counts["samples"]) for counts in self.run.followed[: self.run.epochs])
+
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """A new subset. losses: (n,), not looked at."""
         self.kept = int(self.run.followed[epoch]["samples"])

@@ -55,6 +55,10 @@ class SeTa(Strategy):
         self.drawn = max(1, floor(round((1 - self.prune_ratio) * run.samples, 9)))
         self.pruned_share, self.low, self.high = 0.0, None, None
 
+    def most_visited(self) -> int:
+        """Those drawn; how many of them the window leaves depends on their losses."""
+        return self.drawn
+
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """Which samples are visited. losses: (n,) last loss of each, inf where never seen."""
         check_losses(losses, self.run.samples)

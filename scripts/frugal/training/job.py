@@ -62,7 +62,7 @@ def train(job: Job) -> int:
             set_aside(file)
         what = str(error).rpartition("; ")[0]
         raise FrugalError(f"{what}; run again, and the data set is prepared anew") from error
-    followed = read_followed(job.follow) if job.follow else None
+    followed = read_followed(job.follow, spec.strategy.follows) if job.follow else None
     repeats = hashlib.sha256(job.follow.read_bytes()).hexdigest() if job.follow else None
     modules = *modules_of(spec.strategy.use, spec.strategy.parameters), module_name("model", spec.model.use)
     code = checksums(closure("train.py", *modules))

@@ -37,7 +37,7 @@ from frugal.training.parallel import Team
 from frugal.training.progress import Progress
 from frugal.training.residency import choose_residency
 from frugal.training.schedule import rate_at
-from frugal.training.setup import make_forward, make_model, make_strategy, notes_on_data
+from frugal.training.setup import check_batch, make_forward, make_model, make_strategy, notes_on_data
 from frugal.training.state import restore, state_of
 from frugal.training.sums import EpochSums
 from frugal.training.tasks import make_task
@@ -94,6 +94,7 @@ class Trainer:
             len(self.train_data), self.recipe.epochs, spec.seed, device, followed, self.recipe.batch_size, example
         )
         self.strategy.start(run)
+        check_batch(spec, run.samples, self.strategy.most_visited())
         self.sampler = run.generator("batches")
         self.augmenter = torch.Generator(device).manual_seed(spec.seed)
         model, note = self.team.prepare(self.strategy.prepare_model(make_model(spec, cache, device)), device)
@@ -222,7 +223,10 @@ class Trainer:
         """The batches of the next epoch."""
         plan = self.strategy.plan_epoch(self.epoch, self.losses)
         size, spectral = self.recipe.batch_size, self.strategy.spectral
-        self.batches = arrange(plan, len(self.train_data), size, spectral, self.sampler).to(self.device)
+        try:
+            self.batches = arrange(plan, len(self.train_data), size, spectral, self.sampler).to(self.device)
+        except FrugalError as error:
+            raise FrugalError(f"strategy {self.spec.strategy.name}, epoch {self.epoch + 1}: {error}") from error
         self.step, self.share = 0, None
         self.sums = EpochSums.of(len(self.batches), self.device, self.ledger)
 

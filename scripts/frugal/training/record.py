@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from frugal.atomic import write_bytes
+from frugal.errors import FrugalError
 from frugal.imports import digest_of
 from frugal.measure.memory import peak_memory
 from frugal.measure.weights import optimizer_bytes, weights_of
@@ -142,15 +143,27 @@ def _trace(epochs: list[dict[str, torch.Tensor]]) -> str:
     return _csv(rows) if rows else "epoch,batch\n"
 
 
-def read_followed(history: Path) -> list[dict[str, float]]:
-    """The counts of a followed run's epochs, from its history.csv; times are left out, since they differ from run to run."""
-    with open(history, newline="") as file:
-        rows = list(csv.DictReader(file))
-    counts = ("epoch", "steps", "samples", "bytes_read")
-    return [
-        {k: float(v) for k, v in row.items() if v and (k in counts or k.startswith(("share_", "width_")))}
-        for row in rows
-    ]
+def read_followed(history: Path, name: str) -> list[dict[str, float]]:
+    """The counts of a followed run's epochs, from its history.csv; times are left out, since they differ from run to run.
+
+    name: of the strategy. Raises FrugalError where there is no such record, or it can't be read.
+    """
+    try:
+        with open(history, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        counts = ("epoch", "steps", "samples", "bytes_read")
+        return [
+            {k: float(v) for k, v in row.items() if v and (k in counts or k.startswith(("share_", "width_")))}
+            for row in rows
+        ]
+    except FileNotFoundError:
+        raise FrugalError(
+            f"it follows {name}, which has no record ({history} is missing); mend that run, whose train.log says why"
+        ) from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise FrugalError(
+            f"it follows {name}, whose {history} can't be read ({error}); delete that run's folder and run again"
+        ) from error
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

@@ -33,6 +33,24 @@ def make_strategy(spec: RunSpec, cache: Cache) -> Strategy:
     return strategy
 
 
+def check_batch(spec: RunSpec, samples: int, visited: int) -> None:
+    """Raise FrugalError before anything is trained where an epoch can't fill one batch.
+
+    samples: of the training set; visited: as many as the strategy's smallest epoch can visit at most
+    """
+    size, name = spec.recipe.batch_size, spec.strategy.name
+    if size > samples:
+        raise FrugalError(
+            f"recipe.batch_size is {size}, and the training set of {spec.dataset.name} holds {samples} samples; "
+            "lower it to that or less"
+        )
+    if size > visited:
+        raise FrugalError(
+            f"strategy {name} leaves at most {visited} of {samples} training samples in an epoch, less than one batch of "
+            f"{size}; lower its prune ratio, raise its keep rate or lower recipe.batch_size"
+        )
+
+
 def builder(spec: RunSpec, cache: Cache) -> Callable[..., nn.Module]:
     """The function that builds the run's model from its parameters; shape, classes and what else the data says are given.
 
