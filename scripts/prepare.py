@@ -57,7 +57,7 @@ def main() -> None:
             arguments.dataset,
             arguments.out.parent,
             arguments.downloads,
-            Path(folder) if folder else None,
+            Path(folder).expanduser() if folder else None,
             max(1, arguments.threads),
         )
 

@@ -7,11 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from frugal import registry
 from frugal.errors import FrugalError
+from frugal.followed import check_followed
+from frugal.listed import check_listed, seeds_in
+from frugal.paths import meant
+from frugal.prepared import check_batch, prepared_samples
 from frugal.registry import did_you_mean
 from frugal.spec import (
     Dataset,
@@ -27,6 +30,7 @@ from frugal.spec import (
     parse,
 )
 from frugal.study import Study
+from frugal.yamlfile import read_yaml
 
 
 class Config(Strict):
@@ -64,18 +68,19 @@ class Config(Strict):
         {}, description="replaces keys of the studies' scale section, e.g. {seeds: 5, recipe: {epochs: 2}}"
     )
 
+    @field_validator("results", "caches", "scratch", "data", mode="before")
+    @classmethod
+    def _paths(cls, path: Any) -> Any:
+        return meant(path) if isinstance(path, str) else path
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file as a mapping; raises FrugalError naming file and line where it isn't one."""
-    try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise FrugalError(f"{path} is missing; run from the repository's top folder") from None
-    except yaml.YAMLError as error:
-        raise FrugalError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise FrugalError(f"{path}: must hold a mapping of keys")
-    return content
+    @field_validator("override", mode="before")
+    @classmethod
+    def _mapping(cls, override: Any) -> Any:
+        if not isinstance(override, dict):
+            raise ValueError(
+                "it must be a mapping in YAML, quoted for the shell: override='{seeds: 5, recipe: {epochs: 2}}'"
+            )
+        return _with_nulls(override)
 
 
 class Plan:
@@ -120,6 +125,7 @@ class Plan:
         if wanted == "all":
             return list(self.files)
         wanted = [wanted] if isinstance(wanted, str) else wanted
+        check_listed(wanted, "studies", "study", str(self.folder / "config.yaml"))
         for name in wanted:
             if name not in self.files:
                 raise FrugalError(
@@ -149,8 +155,19 @@ class Plan:
         if {"datasets", "models"} <= self.config.override.keys():
             section.pop("tasks", None)
         where = f"{file}: scales.{self.scale}" + (" with the override" if self.config.override else "")
+        for key in ("datasets", "models", "tasks", "strategies"):
+            if section.get(key) == []:
+                check_listed([], key, key.replace("datasets", "data set").replace("ies", "y").rstrip("s"), where)
         scale: Scale = parse(Scale, section, where)
-        strategies = scale.strategies or list(study.strategies)
+        strategies = list(study.strategies) if scale.strategies is None else scale.strategies
+        for names, key, what in (
+            (strategies, "strategies", "strategy"),
+            (scale.datasets, "datasets", "data set"),
+            (scale.models, "models", "model"),
+            ([(task.dataset, task.model) for task in scale.tasks], "tasks", "pair"),
+        ):
+            if names:
+                check_listed(names, key, what, where)
         for wanted, known, what in (
             ([task.dataset for task in scale.pairs], list(self.datasets), "data set"),
             ([task.model for task in scale.pairs], list(self.models), "model"),
@@ -167,11 +184,12 @@ class Plan:
         self._sections[name] = (study, scale)
         for task in scale.pairs:
             self._check_kind(task.dataset, task.model, where)
-        seeds = _seeds(scale.seeds, where)
+        seeds = seeds_in(scale.seeds, where)
         tasks = [
-            task.model_dump() | {"seeds": None if task.seeds is None else _seeds(task.seeds, where)}
+            task.model_dump() | {"seeds": None if task.seeds is None else seeds_in(task.seeds, where)}
             for task in scale.tasks
         ]
+        check_followed(study, strategies, scale.grouped and self.config.devices == 1, where)
         if scale.grouped and any(task.seeds for task in scale.pairs):
             raise FrugalError(f"{where}: grouped trains the same seeds on every data set, so no task can have its own")
         planned = Study(
@@ -194,9 +212,12 @@ class Plan:
         for model in planned.models:
             self._model(model)
         for dataset, model in planned.pairs:
+            cache = Path(self.caches, dataset)
+            samples = prepared_samples(cache, self.datasets[dataset])
             for strategy in strategies:
                 self._strategy(name, dataset, strategy)
-                self._recipe(name, dataset, model, strategy)
+                recipe = self._recipe(name, dataset, model, strategy)
+                check_batch(recipe.batch_size, samples, cache, f"{where}: {strategy}")
         return planned
 
     @staticmethod
@@ -349,14 +370,6 @@ class Plan:
         return json.dumps(self.datasets[dataset].model_dump(mode="json"))
 
 
-def _seeds(wanted: int | list[int], where: str) -> list[int]:
-    """A number of seeds as a list of them. Raises FrugalError for none."""
-    seeds = list(range(wanted)) if isinstance(wanted, int) else wanted
-    if not seeds:
-        raise FrugalError(f"{where}: seeds is {wanted!r}; give a number of at least 1 or a list")
-    return seeds
-
-
 def _check_groups(study: StudyConfig, where: str) -> None:
     """Raise FrugalError where a group of the figures names what isn't a strategy, the baseline, or a strategy twice."""
     seen: dict[str, str] = {study.baseline: "the baseline, which is in every panel"}
@@ -390,3 +403,12 @@ def _merged(section: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merged(merged[key], value) if both else value
     return merged
+
+
+def _with_nulls(content: Any) -> Any:
+    """Snakemake hands over every scalar of a command line as text, and so the word null too."""
+    if isinstance(content, dict):
+        return {key: _with_nulls(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_with_nulls(value) for value in content]
+    return None if content == "null" else content

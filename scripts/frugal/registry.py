@@ -7,6 +7,7 @@ which parameters it takes is read from its source, so that a config is checked b
 import ast
 import difflib
 import importlib
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -213,7 +214,9 @@ def check(kind: str, use: str, given: dict[str, Any], where: str) -> dict[str, A
                 {"__builtins__": {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}},
                 VOCABULARY,
             )  # our own source, not the user's
-            checked[name] = TypeAdapter(expected).validate_python(given[name], strict=False)
+            value = TypeAdapter(expected).validate_python(given[name], strict=False)
+            is_path = (parameter.names_file(value) or "Hub" in parameter.annotation) and isinstance(value, str)
+            checked[name] = os.path.expanduser(value) if is_path else value
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise FrugalError(

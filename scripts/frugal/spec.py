@@ -303,16 +303,27 @@ def parse(model: type[BaseModel], content: Any, where: str) -> Any:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        problems = error.errors()
+        # A misspelled key is missing too: that it is unknown says more.
+        first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+        location = _keys_of(first["loc"])
+        key = ".".join(map(str, location))
         if first["type"] == "extra_forbidden":
-            allowed = _fields_at(model, first["loc"][:-1])
-            raise FrugalError(f"{where}: unknown key {key!r}; {did_you_mean(first['loc'][-1], allowed)}") from error
+            allowed = _fields_at(model, location[:-1])
+            raise FrugalError(f"{where}: unknown key {key!r}; {did_you_mean(location[-1], allowed)}") from error
         if first["type"] == "missing":
             raise FrugalError(f"{where}: the key {key!r} is missing") from error
         shown = f" is {first['input']!r}" if not isinstance(first["input"], dict) else ""
-        message = first["msg"].removeprefix("Value error, ")
-        raise FrugalError(f"{where}: {key}{shown}; {message[0].lower()}{message[1:]}") from error
+        same = [problem["msg"] for problem in problems if _keys_of(problem["loc"]) == location]
+        told = [text.removeprefix("Value error, ") for text in same]
+        message = " or ".join(dict.fromkeys(text[0].lower() + text[1:] for text in told))
+        raise FrugalError(f"{where}: {key}{shown}; {message}") from error
+
+
+def _keys_of(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Where pydantic found a mistake, without the kinds of value that it tried in turn ("list[int]")."""
+    kinds = {"int", "float", "bool", "str", "none", "list", "dict"}
+    return tuple(part for part in location if isinstance(part, int) or not (part in kinds or "[" in part))
 
 
 def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

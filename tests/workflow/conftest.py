@@ -31,7 +31,7 @@ class Workflow:
         # Without the virtual environment on the path, as a user who starts .venv/bin/snakemake has it.
         others = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != tools]
         environment = {**os.environ, "PATH": os.pathsep.join(others)}
-        command = [tools / "snakemake", "--cores", "2", *arguments, "--config", *config]
+        command = [tools / "snakemake", "--cores", "2", *arguments, *(["--config", *config] if config else [])]
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
 
     def planned(self, *arguments: str, config: tuple[str, ...] = SMALL) -> Counter:

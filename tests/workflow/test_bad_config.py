@@ -1,12 +1,17 @@
 """Whatever is wrong in a config, one line says what, where and what to do, before any job starts."""
 
+import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+import tiny
 from frugal.errors import FrugalError
 from frugal.plan import Plan
+from workflow.conftest import Workflow
 
 FOLDER = Path(__file__).parents[2] / "config"
 DEMO = "studies/compression.yaml: scales.demo with the override"
@@ -43,6 +48,39 @@ def plan(**changes):
         ({"override": {"datasets": ["mnits"]}}, f"{DEMO}: unknown data set 'mnits'; did you mean mnist?"),
         ({"override": {"models": ["resnet"]}}, f"{DEMO}: unknown model 'resnet'; did you mean resnet-8?"),
         ({"override": {"seeds": []}}, f"{DEMO}: seeds is []; give a number of at least 1 or a list"),
+        ({"override": {"seeds": [1, 1]}}, f"{DEMO}: seeds lists the seed 1 2 times; name it once"),
+        ({"override": {"seeds": [0, -1]}}, f"{DEMO}: seeds lists -1; a seed is a whole number from 0 to"),
+        ({"override": {"seeds": "many"}}, f"{DEMO}: seeds is 'many'; input should be a valid integer"),
+        ({"override": {"strategies": []}}, f"{DEMO}: strategies is []; name at least one strategy"),
+        ({"override": {"datasets": []}}, f"{DEMO}: datasets is []; name at least one data set"),
+        ({"override": {"models": []}}, f"{DEMO}: models is []; name at least one model"),
+        ({"override": {"strategies": ["full", "full"]}}, f"{DEMO}: strategies lists the strategy full 2 times"),
+        ({"override": {"datasets": ["digits"] * 2}}, f"{DEMO}: datasets lists the data set digits 2 times"),
+        ({"override": {"models": ["cnn-small"] * 2}}, f"{DEMO}: models lists the model cnn-small 2 times"),
+        (
+            {
+                "override": {
+                    "datasets": None,
+                    "models": None,
+                    "tasks": [{"dataset": "digits", "model": "cnn-small"}] * 2,
+                }
+            },
+            f"{DEMO}: datasets is None; input should be a valid list",
+        ),
+        (
+            {"override": {"strategies": ["full", "random-4-16"]}},
+            f"{DEMO}: random-4-16 follows ema-4-16, which is not among the strategies; add it",
+        ),
+        ({"override": "{seeds: 5"}, "config.yaml: override is '{seeds: 5'; it must be a mapping in YAML"),
+        ({"override": {"recipes": {}}}, f"{DEMO}: unknown key 'recipes'; did you mean recipe?"),
+        ({"studies": []}, "config.yaml: studies is []; name at least one study"),
+        ({"studies": ["compression"] * 2}, "config.yaml: studies lists the study compression 2 times"),
+        ({"results": ""}, "config.yaml: results is ''; give the name of a folder"),
+        ({"data": "~nobody-here/x"}, "config.yaml: data is '~nobody-here/x'; there is no user 'nobody-here'"),
+        (
+            {"override": {"levels_for": "null"}},  # as Snakemake hands over what a command line says
+            "k_hi is 16 coefficients per axis, but images of digits have 8; choose 1 to 8",
+        ),
         (
             {"override": {"levels_for": None}},
             "k_hi is 16 coefficients per axis, but images of digits have 8; choose 1 to 8",
@@ -71,7 +109,7 @@ def test_a_bad_config_is_refused_in_one_line(changes, line):
             "follows: ema",
             "strategies.random-4-16: follows unknown strategy 'ema'; ",
         ),
-        ("k_hi: 16", "k_lo: 16", "strategy compression needs the parameter 'k_hi' (Level)"),
+        ("k_hi: 16", "", "strategy compression needs the parameter 'k_hi' (Level)"),
         ("margin: 0.005", "margin: [", "compression.yaml: not valid YAML"),
         ("[fixed-16, fixed-8, fixed-4]", "[fixed-61]", "groups.Fixed level: unknown strategy 'fixed-61'; did you mean"),
         (
@@ -95,6 +133,71 @@ def test_a_bad_study_is_refused_in_one_line(tmp_path, before, after, line):
         Plan(yaml.safe_load((folder / "config.yaml").read_text()), folder)
     assert line in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_misspelled_key_is_unknown_before_it_is_missing(tmp_path):
+    shutil.copytree(FOLDER, tmp_path / "config")
+    file = tmp_path / "config/datasets.yaml"
+    file.write_text(re.sub("classes: 10", "clases: 3", file.read_text(), count=1))
+    with pytest.raises(FrugalError, match="unknown key 'clases'; did you mean classes?"):
+        Plan(yaml.safe_load((FOLDER / "config.yaml").read_text()), tmp_path / "config")
+
+
+def test_a_control_that_follows_itself_is_refused(tmp_path):
+    shutil.copytree(FOLDER, tmp_path / "config")
+    file = tmp_path / "config/studies/compression.yaml"
+    file.write_text(file.read_text().replace("follows: ema-4-16", "follows: random-4-16"))
+    with pytest.raises(FrugalError, match="random-4-16 follows random-4-16; a control follows"):
+        Plan(yaml.safe_load((FOLDER / "config.yaml").read_text()), tmp_path / "config")
+
+
+@pytest.mark.parametrize("key", ["results", "caches", "data", "scratch"])
+def test_a_path_is_the_one_that_is_meant(key, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert getattr(plan(**{key: "~/out//"}).config, key) == f"{tmp_path}/out"
+    assert getattr(plan(**{key: "./here/"}).config, key) == "here"
+    assert getattr(plan(**{key: "$TMPDIR/x"}).config, key) == "$TMPDIR/x"
+
+
+def test_a_batch_larger_than_the_prepared_training_set_is_refused_at_planning(tmp_path):
+    there = tiny.write_digits(tmp_path / "demo/digits")
+    small = {"override": {"recipe": {"batch_size": 301}}, "caches": str(tmp_path)}
+    made = json.loads(there.read_text())
+    plan(**small)  # of another split: that cache will be made anew
+    made["splits"]["validation"] = plan().datasets["digits"].validation
+    there.write_text(json.dumps(made))
+    with pytest.raises(
+        FrugalError, match="recipe.batch_size 301, and the training set of digits holds 300 samples; lower"
+    ):
+        plan(**small)
+    plan(**small | {"override": {"recipe": {"batch_size": 300}}})
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "option", "line"),
+    [
+        (
+            "config/config.yaml",
+            b"scale: demo\nresults: a\nscale: cpu\n",
+            (),
+            "'scale' is given twice, in lines 1 and 3",
+        ),
+        ("config/config.yaml", b"scale: demo # f\xfcr uns\n", (), "line 1 has the byte 0xfc, which is not UTF-8"),
+        (
+            "mine.yaml",
+            b"scale: demo\nscale: cpu\n",
+            ("--configfile", "mine.yaml"),
+            "mine.yaml: the key 'scale' is given",
+        ),
+    ],
+)
+def test_snakemake_refuses_a_config_file_that_it_would_misread(tmp_path, file, content, option, line):
+    workflow = Workflow(tmp_path / "checkout")
+    (workflow.folder / file).write_bytes(content)
+    done = workflow.snakemake("-n", *option, config=())
+    assert done.returncode != 0
+    assert line in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_snakemake_stops_before_any_job_and_says_why(fresh):

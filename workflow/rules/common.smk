@@ -4,25 +4,21 @@ import gc
 import os
 import re
 import shlex
-import sys
 from functools import cache, partial
 from glob import glob
 from itertools import chain
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
-
-sys.path.insert(0, "scripts")
 
 from frugal import due, registry
 from frugal.data import made_from
-from frugal.errors import FrugalError
 from frugal.imports import closure, digest
 from frugal.plan import Plan
-from frugal.tools import put_own_tools_first
+from frugal.tools import put_own_tools_first, quote_interpreter
 
 put_own_tools_first()
+quote_interpreter()
 # Planning makes millions of objects that stay. Looking among them for garbage took a quarter of the time that 10,000 runs need,
 # and once more at the end, when Python ends anyway, a sixth: frozen objects are not looked at.
 gc.set_threshold(100_000, 50, 1000)
@@ -105,6 +101,7 @@ def look_at_sources(wildcards):
     """No input: has Snakemake prepare a data set again whose files look different from when its cache was made."""
     if workflow.is_main_process:
         folder = PLAN.config.data or os.environ.get("FRUGAL_DATA")
+        folder = folder and os.path.expanduser(folder)
         cache = shared_cache(wildcards)
         if os.path.exists(cache) and (
             why := made_from.changed(Path(cache).parent, folder)

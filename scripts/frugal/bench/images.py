@@ -88,7 +88,7 @@ def _prepare(folder: Path, number: int) -> None:
 
 def _store(folder: Path) -> list[Row]:
     """Size, error and reading rate of pixels and coefficients."""
-    data = Path(os.environ.get("FRUGAL_DATA", "/nowhere"))
+    data = Path(os.environ.get("FRUGAL_DATA", "/nowhere")).expanduser()
     real = (data / "imagenette-224").is_dir()
     if real:
         arrays = imagefolder.read(data, folder / "nette", folders=["imagenette-224"], size=SIZE)

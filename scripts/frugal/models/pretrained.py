@@ -53,7 +53,7 @@ SAFETENSORS = {
 def published(file: Published, mirrors: list[str]) -> Path:
     """Where a published file lies, verified: `weights/` of FRUGAL_DATA, else torch's own cache, to which it is downloaded."""
     data = os.environ.get("FRUGAL_DATA")
-    own = Path(data) / "weights" if data else None
+    own = Path(data).expanduser() / "weights" if data else None
     if own and (own / file.name).is_file():
         verify(own / file.name, file.sha256)
         return own / file.name
