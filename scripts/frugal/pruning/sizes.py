@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from frugal.pruning.finding import find_groups
@@ -19,7 +20,7 @@ class Sizes:
     def __init__(self, model: nn.Module, example: Any):
         self.found = find_groups(model, example)
         self.groups = self.found.groups
-        self.example = move(example, "meta")
+        self.first, self.example = example, move(example, "meta")
         self.blank = copy.deepcopy(model).to("meta").eval()
         self._scaling: Scaling | None = None
         self._known: dict[tuple[int, ...], tuple[int, int]] = {}
@@ -41,11 +42,23 @@ class Sizes:
 
     def _count(self, twin: nn.Module) -> dict[str, int]:
         """FLOPs of a pass of the example by the name of each module, "" for all of them."""
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            call(twin, self.example)
+        try:
+            counter = self._counted(twin, self.example)
+        except Exception:  # a net that asks its inputs for a value needs some
+            twin, example = twin.to_empty(device="cpu"), move(self.first, "cpu")
+            with torch.no_grad():
+                for tensor in (*twin.parameters(), *twin.buffers()):
+                    tensor.zero_()
+            counter = self._counted(twin, example)
         root = f"{type(twin).__name__}."
         counts = {name.removeprefix(root): sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
         return counts | {"": counter.get_total_flops()}
+
+    @staticmethod
+    def _counted(twin: nn.Module, example: Any) -> FlopCounterMode:
+        with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            call(twin, example)
+        return counter
 
     def share(self, widths: dict[str, int]) -> float:
         """FLOPs at these widths as a share of the full model's, scaled from its layers' without counting a pass."""

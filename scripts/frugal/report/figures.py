@@ -123,7 +123,7 @@ def clock(compared: Comparison, look: Look) -> Figure:
     summary = compared.summary.dropna(subset=[f"{cost}_saved_mean", "train_seconds_saved_mean"])
     figure, (axes,) = look.panels(1, height=4.0 if look.narrow else 4.6)
     x, y = (100 * summary[f"{column}_saved_mean"].to_numpy() for column in (cost, "train_seconds"))
-    right, top = 1.15 * max(10, *x), 1.15 * max(10, *x, *y)
+    right, top = 1.15 * max((10, *x)), 1.15 * max((10, *x, *y))
     left, bottom = min(-1, 1.15 * min(x, default=0)), min(-2, 1.15 * min(y, default=0))
     far = max(right, top)
     axes.plot([-far, far], [-far, far], color=look.faint, linewidth=1)

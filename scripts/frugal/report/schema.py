@@ -56,6 +56,7 @@ class Metrics(BaseModel):
     flops_backward: Amount | None
     flops_scoring: Amount | None
     flops_decoding: Amount | None
+    flops_source: Name | None = None  # likewise
     samples_forwarded: Count
     samples_backpropagated: Count
     bytes_read: Count

@@ -1,4 +1,4 @@
-"""FLOPs of a sparse layer, for torch's counter: on the meta device its kernel is stood in for by products of the same size.
+"""FLOPs of a sparse layer, for torch's counter: in a copy that is only counted, products of the same size stand for its kernel.
 
 `scatter` executes what a dense layer does. The other kernels execute 2 FLOPs per kept value and position, in the forward
 pass and for each of the two gradients; that much is useful whatever the kernel.
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def counted(layer: Any, x: Tensor) -> Tensor:
-    """The layer's output for x (b, ...) on the meta device, having done as many FLOPs as its kernel, or as are useful.
+    """The layer's output for x (b, ...), all zeros, having done as many FLOPs as its kernel, or as are useful.
 
     layer: a SparseLayer; one whose kernel is not chosen yet counts as `scatter`, which is what it would run as.
     """
@@ -30,12 +30,12 @@ class Stretched(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, shape: tuple[int, int]) -> Tensor:
         """(outputs, inputs), empty."""
         ctx.kept = values.shape
-        return values.new_empty(shape)
+        return values.new_zeros(shape)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Of the values."""
-        return gradient.new_empty(ctx.kept), None
+        return gradient.new_zeros(ctx.kept), None
 
 
 class Sized(torch.autograd.Function):
@@ -46,14 +46,14 @@ class Sized(torch.autograd.Function):
         """Of that shape, empty."""
         ctx.like, ctx.size = (x, values), (kept, positions)
         multiply(x, kept, positions)
-        return x.new_empty(shape)
+        return x.new_zeros(shape)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Empty gradients of both, where they are needed."""
         found = []
         for needed, tensor in zip(ctx.needs_input_grad, ctx.like, strict=False):
-            found.append(torch.empty_like(tensor) if needed else None)
+            found.append(torch.zeros_like(tensor) if needed else None)
             if needed:
                 multiply(gradient, *ctx.size)
         return *found, None, None, None

@@ -62,7 +62,7 @@ class SparseLayer(nn.Module):
         self.grow = None
         self.candidates = None
         self.dense_gradient_flops = 0
-        self.count_useful = False
+        self.count_useful, self.only_counted = False, False  # set on copies whose FLOPs are counted
         self._compressed: dict[str, Compressed] = {}
         self._rows: Tensor | None = None
         self._calls = 0  # of this step, while `grow` is set
@@ -161,7 +161,7 @@ class SparseLayer(nn.Module):
         """As the dense layer's."""
         if x.dim() < len(self.weight_shape):  # one sample, without the axis of the batch
             return self.forward(x.unsqueeze(0)).squeeze(0)
-        if x.is_meta:
+        if x.is_meta or self.only_counted:
             return counted(self, x)
         if x.numel() == 0:  # no sample came this way: kernels need one
             return self.run("scatter", x, self.values)

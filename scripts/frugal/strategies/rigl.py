@@ -8,12 +8,13 @@ of its weights until T_end, a share `until` of the training. Grown weights start
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 from torch import nn
 
 from frugal.errors import FrugalError
+from frugal.registry import MovingPattern
 from frugal.sparse.convert import kept_and_total, kernel_notes, kernels_of, restore_kernels, sparse_layers, sparsify
 from frugal.sparse.dynamic import rewire
 from frugal.sparse.pattern import parse_pattern
@@ -30,8 +31,11 @@ class RigL(Strategy):
     """
 
     decides = ("weights",)
+    needs: ClassVar[dict[str, Any]] = {
+        "blocks": "its blocks have to tile each layer",
+    }
 
-    pattern: str = "random"
+    pattern: MovingPattern = "random"
     sparsity: Annotated[float, Ge(0), Lt(1)] = 0.9
     every: Annotated[int, Ge(1)] = 100
     until: Annotated[float, Ge(0), Le(1)] = 0.75
@@ -63,7 +67,7 @@ class RigL(Strategy):
         for layer in layers:
             if layer.candidates is not None:
                 self.moved += rewire(layer, trainer.optimizer)
-                trainer.ledger.flops_scoring += layer.dense_gradient_flops
+                trainer.ledger.add_flops("scoring", 1, layer.dense_gradient_flops)
                 layer.dense_gradient_flops = 0
         progress = (trainer.epoch + trainer.step / len(trainer.batches)) / self.run.epochs
         due = (trainer.ledger.steps + 1) % self.every == 0 and progress < self.until

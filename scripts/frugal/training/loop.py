@@ -17,7 +17,6 @@ from frugal.data.augment import augment
 from frugal.data.cache import Cache
 from frugal.data.device import Split, source_of
 from frugal.data.files import Files
-from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
 from frugal.measure.flops import PassFlops, decoding_flops, pass_flops
@@ -37,7 +36,7 @@ from frugal.training.parallel import Team
 from frugal.training.progress import Progress
 from frugal.training.residency import choose_residency
 from frugal.training.schedule import rate_at
-from frugal.training.setup import check_batch, make_forward, make_model, make_strategy, notes_on_data
+from frugal.training.setup import check_batch, check_fit, make_forward, make_model, make_strategy, notes_on_data
 from frugal.training.state import restore, state_of
 from frugal.training.sums import EpochSums
 from frugal.training.tasks import make_task
@@ -69,20 +68,7 @@ class Trainer:
         set_determinism(self.recipe.deterministic)
         torch.manual_seed(spec.seed)
         self.strategy, self.task = make_strategy(spec, cache), make_task(cache)
-        if self.strategy.single_device and self.team.size > 1:
-            raise FrugalError(
-                f"strategy {spec.strategy.name} can't be shared by {self.team.size} devices; set devices: 1"
-            )
-        if cache.kind != "image" and (why := self.strategy.needs_images()):
-            raise FrugalError(
-                f"strategy {spec.strategy.name} works on images only ({why}) and {spec.dataset.name} is {cache.kind}; "
-                "choose another strategy or data set"
-            )
-        if cache.task != "classification" and (why := self.strategy.needs_classes()):
-            raise FrugalError(
-                f"strategy {spec.strategy.name} needs classes ({why}) and {spec.dataset.name} asks for {cache.task}; choose "
-                "another strategy or data set"
-            )
+        check_fit(spec, cache, self.team.size, device, residency)
         self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device, workers)
         self.files = Files(cache, device, workers) if residency == "files" else None
         self.read_from = {"files" if self.files else "cache"}  # grows where a run is resumed in the other way
@@ -118,6 +104,7 @@ class Trainer:
         self.gathering = Gathering()
         self.joules: float | None = None  # of all ranks, once the run is done
         self._flops: dict[tuple[int, bool], PassFlops] = {}
+        self.flops_sources: dict[str, None] = {}  # how they were counted, each once
         self._saved_at = time.monotonic()
         self.saved_steps: int | None = None
         if self.team.size > 1:  # after all that must be equal on every rank
@@ -273,8 +260,8 @@ class Trainer:
         self.sums.add(seen, correct)
         flops, ledger = self.flops_at(batch.inputs.shape[-1]), self.ledger
         ledger.steps += 1
-        ledger.flops_forward += count * flops.forward
-        ledger.flops_backward += count * flops.backward
+        ledger.add_flops("forward", count, flops.forward)
+        ledger.add_flops("backward", count, flops.backward)
         ledger.samples_forwarded += count
         ledger.samples_backpropagated += count
         strategy.after_step(self)
@@ -311,19 +298,25 @@ class Trainer:
         ledger.bytes_read += self.team.total(self.train_data.take_bytes())[0]
 
     def _count_scoring(self, samples: int, pixels: int) -> None:
-        self.ledger.flops_scoring += samples * self.flops_at(pixels).forward
+        self.ledger.add_flops("scoring", samples, self.flops_at(pixels).forward)
         self.ledger.samples_forwarded += samples
 
     def flops_at(self, pixels: int, useful: bool = False) -> PassFlops:
         """FLOPs of one sample: an image of that many pixels per side, or anything else as long as it is; counted at first use.
 
-        useful: without multiplications by weights that are known to be zero
+        useful: without multiplications by weights that are known to be zero. Counting is no part of the training's time and
+        energy.
         """
         key = (pixels, useful)
         if key not in self._flops:
             data, classes = self.train_data, self.spec.dataset.classes
             shape = data.shape_at(pixels)
-            self._flops[key] = pass_flops(self.model, shape, classes, dtype=data.dtype, useful=useful)
+            with self.clock.stage("count"):
+                metered = self.energy.pause()
+                flops = self._flops[key] = pass_flops(self.model, shape, classes, dtype=data.dtype, useful=useful)
+                self.flops_sources |= {flops.source: None}
+                if metered:
+                    self.energy.start()
         return self._flops[key]
 
     def _close_epoch(self, validation: Evaluation, test: Evaluation | None = None) -> None:

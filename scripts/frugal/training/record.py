@@ -4,6 +4,7 @@ import csv
 import importlib.metadata
 import io
 import json
+import math
 import platform
 import subprocess
 from pathlib import Path
@@ -53,7 +54,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "test_f1": test.scores.f1,
         "test_wer": test.scores.wer,
         "test_cer": test.scores.cer,
-        "test_loss": test.loss,
+        "test_loss": test.loss if math.isfinite(test.loss) else None,  # JSON has no other number
         "val_accuracy": values[-1],
         "best_val_accuracy": max(values),
         "train_seconds": seconds["train"],
@@ -74,11 +75,12 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "flops_backward": ledger.flops_backward,
         "flops_scoring": ledger.flops_scoring,
         "flops_decoding": ledger.flops_decoding,
+        "flops_source": "; ".join(trainer.flops_sources),
         "samples_forwarded": ledger.samples_forwarded,
         "samples_backpropagated": ledger.samples_backpropagated,
         "bytes_read": ledger.bytes_read,
         "bytes_raw": ledger.bytes_raw,
-        "compression_ratio": ledger.bytes_raw / ledger.bytes_read,
+        "compression_ratio": ledger.bytes_raw / ledger.bytes_read if ledger.bytes_read else None,
         "energy_joules": trainer.joules,
         "energy_source": trainer.energy.source,
         "device": trainer.device.type,

@@ -37,6 +37,7 @@ def state_of(trainer: "Trainer") -> dict[str, Any]:
         "ledger": asdict(trainer.ledger),
         "seconds": trainer.clock.seconds,
         "precision": trainer.precision,
+        "flops_sources": list(trainer.flops_sources),
         "read_from": sorted(trainer.read_from),
         "sampler": trainer.sampler.get_state(),
         "augmenter": trainer.augmenter.get_state(),
@@ -63,6 +64,7 @@ def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
     trainer.ledger = Ledger(**state["ledger"])
     trainer.clock.seconds = dict(state["seconds"])
     trainer.precision = state["precision"]
+    trainer.flops_sources = dict.fromkeys(state["flops_sources"]) | trainer.flops_sources
     trainer.read_from |= set(state["read_from"])
     if len(trainer.read_from) > 1:
         trainer.notes.append("bytes_read: of image files and of the cache, since residency changed within this run")
