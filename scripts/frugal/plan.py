@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,8 @@ from frugal.spec import (
     StudyConfig,
     parse,
 )
-from frugal.study import Study
+from frugal.study import Skipped, Study
+from frugal.unfit import Ground, Unfit, why_unfit
 from frugal.yamlfile import read_yaml
 
 
@@ -64,6 +66,11 @@ class Config(Strict):
         1, ge=1, description="runs that may use one GPU at a time; small models leave most of it idle"
     )
     checkpoint_seconds: float = Field(60, ge=0, description="at most this much work is lost to a kill")
+    unfit: Literal["error", "skip"] = Field(
+        "error",
+        description="strategies that can't be trained on a data set and model of their study; skip: leave them out there, as "
+        "`skip: true` does for one of them",
+    )
     override: dict[str, Any] = Field(
         {}, description="replaces keys of the studies' scale section, e.g. {seeds: 5, recipe: {epochs: 2}}"
     )
@@ -207,18 +214,87 @@ class Plan:
             datasets=list(dict.fromkeys(task.dataset for task in scale.pairs)),
             models=list(dict.fromkeys(task.model for task in scale.pairs)),
             tasks=tasks,
+            follows={s: other for s in strategies if (other := study.strategies[s].follows)},
             target_accuracy=scale.target_accuracy,
         )
         for model in planned.models:
             self._model(model)
+        skipped = [one for dataset, model in planned.pairs for one in self._unfit(planned, dataset, model)]
+        planned = planned.model_copy(update={"skipped": skipped})
         for dataset, model in planned.pairs:
             cache = Path(self.caches, dataset)
             samples = prepared_samples(cache, self.datasets[dataset])
-            for strategy in strategies:
-                self._strategy(name, dataset, strategy)
+            for strategy in planned.strategies_of(dataset, model):
+                self._check_recipe(name, dataset, model, strategy)
                 recipe = self._recipe(name, dataset, model, strategy)
                 check_batch(recipe.batch_size, samples, cache, f"{where}: {strategy}")
         return planned
+
+    def _unfit(self, study: Study, dataset: str, model: str) -> list[Skipped]:
+        """Strategies to leave out on a data set and model. Raises Unfit for one that the config doesn't allow to leave out."""
+        out: dict[str, str] = {}
+        for strategy in _leaders_first(study):
+            config = self._sections[study.name][0].strategies[strategy]
+            if config.follows in out:
+                out[strategy] = f"it follows {config.follows}, which is left out"
+                continue
+            where = f"{self.files[study.name]}: strategies.{strategy}"
+            try:
+                self._check_fit(study, dataset, model, strategy, where)
+            except Unfit as error:
+                if strategy == study.baseline:
+                    raise Unfit(f"{error}; it is the baseline, without which nothing can be compared") from None
+                if config.skip is not True and self.config.unfit == "error":
+                    raise Unfit(f"{error}; or leave it out there with skip: true, or --config unfit=skip") from None
+                out[strategy] = str(error).removeprefix(f"{where}: ")
+        kept = (strategy for strategy in study.strategies if strategy in out)
+        return [Skipped(dataset=dataset, model=model, strategy=strategy, why=out[strategy]) for strategy in kept]
+
+    def _check_fit(self, study: Study, dataset: str, model: str, strategy: str, where: str) -> None:
+        """Raise Unfit, naming the strategy in one line, where it can't do anything with a data set and model."""
+        config, scale = self._sections[study.name]
+        own, source, net = config.strategies[strategy], self.datasets[dataset].source, self.models[model]
+        followed = config.strategies.get(own.follows) if own.follows else None
+        if own.follows and followed is None:
+            self._strategy(study.name, dataset, strategy)  # names it
+        ground = Ground(
+            kind=registry.data_kind("source", source),
+            task=registry.data_task(source),
+            model=(net.use, net.parameters),
+            devices=self.config.devices,
+            device=self.config.device,
+            residency=self.config.residency,
+            followed=followed and (followed.use, self._parameters(config, own.follows, str(self.files[study.name]))),
+        )
+        given = self._parameters(config, strategy, str(self.files[study.name]))
+        if why := why_unfit(own.use, given, ground):
+            raise Unfit(f"{where}: can't be trained on {dataset}/{model}: {why}")
+        self._strategy(study.name, dataset, strategy)
+        if followed is None:
+            return
+        if scale.grouped and own.follows not in study.strategies:
+            raise Unfit(
+                f"{where}: it follows {own.follows}, which `strategies` leaves out; a grouped scale trains only those it "
+                "lists: add it"
+            )
+        ours, theirs = (self._recipe(study.name, dataset, model, one).epochs for one in (strategy, own.follows))
+        if ours > theirs:
+            raise Unfit(
+                f"{where}: it has {ours} epochs and {own.follows}, which it follows, {theirs}; give both as many"
+            )
+
+    def _check_recipe(self, study: str, dataset: str, model: str, strategy: str) -> None:
+        """Raise FrugalError for a recipe that this data set, or the devices of the config, can't be trained with."""
+        recipe, config = self._recipe(study, dataset, model, strategy), self.config
+        where = f"{self.files[study]}: {dataset}/{model}, strategy {strategy}"
+        if recipe.label_smoothing and registry.data_task(self.datasets[dataset].source) == "transcription":
+            raise FrugalError(f"{where}: recipe.label_smoothing has no meaning for CTC; set it to 0 for this data set")
+        if recipe.compile == "graphs" and config.device == "cpu":
+            raise FrugalError(f"{where}: recipe.compile is graphs, which needs a CUDA GPU; use true, false or auto")
+        if recipe.batch_size < config.devices:
+            raise FrugalError(
+                f"{where}: a batch of {recipe.batch_size} can't be shared by {config.devices} devices; lower devices"
+            )
 
     @staticmethod
     def _parameters(study: StudyConfig, name: str, file: str) -> dict[str, Any]:
@@ -269,7 +345,7 @@ class Plan:
                     {"use": use, **self._with_levels(use, own, dataset, scale, where)} for use, own in parts
                 ]
             if parameter.is_level and kind != "image":
-                raise FrugalError(
+                raise Unfit(
                     f"{where}: it reads DCT coefficients, which only images have, and {dataset} is {kind}; "
                     "leave out the strategy or the data set"
                 )
@@ -278,7 +354,7 @@ class Plan:
                     parameters[key] = -(-parameters[key] * size // scale.levels_for)
                 if parameters[key] > stored:
                     has = f"images of {dataset} have {size}" if stored == size else f"{dataset} keeps {stored}"
-                    raise FrugalError(
+                    raise Unfit(
                         f"{where}: {key} is {parameters[key]} coefficients per axis, but {has}; choose 1 to {stored}"
                     )
         return parameters
@@ -368,6 +444,20 @@ class Plan:
     def dataset_json(self, dataset: str) -> str:
         """What prepare.py needs to know, as JSON."""
         return json.dumps(self.datasets[dataset].model_dump(mode="json"))
+
+
+def _leaders_first(study: Study) -> list[str]:
+    """The strategies, each after the one that it follows."""
+    needs = {
+        name: {study.follows[name]} & set(study.strategies) if name in study.follows else set()
+        for name in study.strategies
+    }
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        raise FrugalError(
+            f"study {study.name}: {' follows '.join(error.args[1])}: no run of these can be the first"
+        ) from error
 
 
 def _check_groups(study: StudyConfig, where: str) -> None:

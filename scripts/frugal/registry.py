@@ -8,6 +8,7 @@ import ast
 import difflib
 import importlib
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from types import ModuleType
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from frugal.errors import FrugalError
 
@@ -25,10 +26,28 @@ KINDS = {"strategy": "strategies", "model": "models", "source": "data/sources"}
 # What annotations of parameters may be made of. Level is a number of DCT coefficients per axis; a study may scale it. File is
 # the path of a file of the user's, whose content becomes part of a run's identity. Hub is a name on the hub that `transformers`
 # reads, or the path of a folder of the user's, whose files' content does. Part is another strategy: `use` and its parameters.
+# SparsityPattern is which weights are kept, MovingPattern one whose units can move.
 Level = Annotated[int, Ge(1)]
 File = Annotated[str, MinLen(1)]
 Hub = Annotated[str, MinLen(1)]
 Part = dict[str, Any]
+
+
+def _pattern(name: str) -> str:
+    if name == "semi-structured-2-4":
+        return name
+    return _moving(name, ", semi-structured-2-4")
+
+
+def _moving(name: str, others: str = "") -> str:
+    sides = re.fullmatch(r"block-(\d+)x\1", name)
+    if name != "random" and (sides is None or int(sides[1]) < 2):
+        raise ValueError(f"choose random, block-BxB (such as block-16x16, with square blocks of 2 and more){others}")
+    return name
+
+
+SparsityPattern = Annotated[str, AfterValidator(_pattern)]
+MovingPattern = Annotated[str, AfterValidator(_moving)]
 VOCABULARY = {
     "Annotated": Annotated,
     "Literal": Literal,
@@ -40,6 +59,8 @@ VOCABULARY = {
     "File": File,
     "Hub": Hub,
     "Part": Part,
+    "SparsityPattern": SparsityPattern,
+    "MovingPattern": MovingPattern,
 }
 
 
@@ -121,7 +142,54 @@ def modules_of(use: str, given: dict[str, Any]) -> tuple[str, ...]:
 @cache
 def decides(use: str) -> tuple[str, ...]:
     """What a strategy has the say in: the constant `decides` of its class, none where there is none."""
-    return _constant(_class(_tree("strategy", use), module_name("strategy", use)).body, "decides", ())
+    return _of_class(use, "decides", ())
+
+
+@cache
+def needs(use: str) -> dict[str, Any]:
+    """What a strategy can't do without: the constant `needs` of its class; see `unfit`."""
+    return _of_class(use, "needs", {})
+
+
+@cache
+def tells(use: str) -> tuple[str, ...]:
+    """What another run may repeat of a strategy's: the constant `tells` of its class, "widths" or "shares" (of levels)."""
+    return _of_class(use, "tells", ())
+
+
+@cache
+def single_device(use: str) -> bool:
+    """Whether a strategy can't be shared by several devices: the constant of that name of its class."""
+    return _of_class(use, "single_device", False)
+
+
+@cache
+def reads(use: str) -> str:
+    """What a strategy reads, "pixels" or "coefficients": the constant of that name of its class."""
+    return _of_class(use, "reads", "pixels")
+
+
+@cache
+def judges_classes(use: str) -> bool:
+    """Whether a strategy looks at logits: it has a method `select` or `after_forward`."""
+    body = _class(_tree("strategy", use), module_name("strategy", use)).body
+    return any(isinstance(n, ast.FunctionDef) and n.name in ("select", "after_forward") for n in body)
+
+
+@cache
+def widths(model: str) -> dict[str, int | str]:
+    """Parameters of a model that a narrower net shrinks: the constant WIDTHS of its file."""
+    return _constant(_tree("model", model).body, "WIDTHS", {})
+
+
+@cache
+def one_size(model: str) -> bool:
+    """Whether a model takes images of the size it was built for only: the constant ONE_SIZE of its file."""
+    return _constant(_tree("model", model).body, "ONE_SIZE", False)
+
+
+def _of_class(use: str, name: str, default: Any) -> Any:
+    return _constant(_class(_tree("strategy", use), module_name("strategy", use)).body, name, default)
 
 
 def _class(tree: ast.Module, module: str) -> ast.ClassDef:
@@ -181,8 +249,13 @@ def _tree(kind: str, use: str) -> ast.Module:
 
 
 def _constant(body: list[ast.stmt], name: str, default: Any) -> Any:
-    found = [n.value for n in body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == name]
-    return ast.literal_eval(found[0]) if found else default
+    named = [
+        (n.targets[0] if isinstance(n, ast.Assign) else n.target, n.value)
+        for n in body
+        if isinstance(n, ast.Assign | ast.AnnAssign)
+    ]
+    found = [value for target, value in named if getattr(target, "id", "") == name]
+    return ast.literal_eval(found[0]) if found and found[0] is not None else default
 
 
 def _takes(kind: str, use: str, function: str, argument: str) -> bool:
@@ -219,11 +292,15 @@ def check(kind: str, use: str, given: dict[str, Any], where: str) -> dict[str, A
             checked[name] = os.path.expanduser(value) if is_path else value
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
+            problem = problem.removeprefix("Value error, ")
             raise FrugalError(
                 f"{where}: {name} is {given[name]!r}; {problem[0].lower()}{problem[1:]} (declared {parameter.annotation})"
             ) from error
         if parameter.is_parts:
             checked[name] = _checked_parts(checked[name], f"{where}.{name}")
+    for low, high in _of_class(use, "ascending", ()) if kind == "strategy" else ():
+        if None not in (checked[low], checked[high]) and checked[low] > checked[high]:
+            raise FrugalError(f"{where}: {low} is {checked[low]} and {high} {checked[high]}; {low} can't exceed {high}")
     return checked
 
 

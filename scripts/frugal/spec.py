@@ -171,11 +171,17 @@ class StrategyConfig(BaseModel):
     )
     control: bool = Field(False, description="whether it is a control rather than a proposal")
     recipe: dict[str, Any] = Field({}, description="keys of the scale's recipe that this strategy replaces")
+    skip: bool | list[str] | None = Field(
+        False,
+        description="true: leave the strategy out on data sets and models it doesn't fit, instead of refusing the study; a "
+        "list: names of layers that stay dense, a parameter of sparse strategies",
+    )
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The keys that go to the strategy."""
-        return dict(self.model_extra or {})
+        own = {} if isinstance(self.skip, bool) else {"skip": self.skip}
+        return own | dict(self.model_extra or {})
 
 
 class Task(Strict):

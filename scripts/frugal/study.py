@@ -34,6 +34,17 @@ class StudyTask(BaseModel):
     seeds: list[int] | None = None
 
 
+class Skipped(BaseModel):
+    """A strategy that is left out on a data set and model, and why, in one clause."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    dataset: str
+    model: str
+    strategy: str
+    why: str
+
+
 class Study(BaseModel):
     """A resolved study."""
 
@@ -64,6 +75,8 @@ class Study(BaseModel):
         description="`RunSpec.plan` of each cell by <data set>/<model> and strategy, for tables; {}: any record is taken",
     )
     tasks: list[StudyTask] = Field([], description="data set with model; by default every one with every other")
+    skipped: list[Skipped] = Field([], description="strategies that are left out where they don't fit")
+    follows: dict[str, str] = Field({}, description="controls, and the strategy whose run each repeats")
 
     @model_validator(mode="after")
     def _baseline_is_compared(self) -> "Study":
@@ -92,9 +105,17 @@ class Study(BaseModel):
         """The seeds of the runs on a data set and model."""
         return self.task(dataset, model).seeds or self.seeds
 
+    def strategies_of(self, dataset: str, model: str) -> list[str]:
+        """The strategies that are trained on a data set and model: all but those that don't fit."""
+        out = {one.strategy for one in self.skipped if (one.dataset, one.model) == (dataset, model)}
+        return [strategy for strategy in self.strategies if strategy not in out]
+
     def only(self, dataset: str, model: str) -> "Study":
-        """The study as it looks on one data set and model, with its seeds."""
-        return self.model_copy(update={"seeds": self.seeds_of(dataset, model)})
+        """The study as it looks on one data set and model, with its seeds and strategies."""
+        strategies = self.strategies_of(dataset, model)
+        controls = [strategy for strategy in self.controls if strategy in strategies]
+        seeds = self.seeds_of(dataset, model)
+        return self.model_copy(update={"seeds": seeds, "strategies": strategies, "controls": controls})
 
     @property
     def panels(self) -> dict[str, list[str]]:
@@ -112,7 +133,7 @@ class Study(BaseModel):
     def runs(self) -> Iterator[tuple[Cell, int]]:
         """Every run of the study, in display order."""
         for dataset, model in self.pairs:
-            for strategy in self.strategies:
+            for strategy in self.strategies_of(dataset, model):
                 for seed in self.seeds_of(dataset, model):
                     yield Cell(dataset, model, strategy), seed
 

@@ -29,6 +29,13 @@ try:
 except FrugalError as error:
     raise WorkflowError(str(error)) from None
 
+if workflow.is_main_process:
+    for name, study in PLAN.studies.items():
+        for one in study.skipped:
+            logger.info(
+                f"left out: {name}/{one.dataset}/{one.model}/{one.strategy}: {one.why}"
+            )
+
 RESULTS = PLAN.results
 CACHE = f"{PLAN.caches}/{{dataset}}/manifest.json"
 PAIR = f"{RESULTS}/runs/{{study}}/{{dataset}}/{{model}}"
@@ -166,7 +173,7 @@ def specs_of_pair(wildcards):
     study = PLAN.studies[wildcards.study]
     specs = [
         run_json(**wildcards, strategy=strategy, seed=study.seeds[0])
-        for strategy in study.strategies
+        for strategy in study.strategies_of(wildcards.dataset, wildcards.model)
     ]
     return f"[{', '.join(specs)}]"
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from frugal.errors import FrugalError
 
+ONE_SIZE = True  # no other images than those it was built for: read before any job starts
 WIDTHS = {"channels": 1, "hidden": 1}  # parameters that a narrower net shrinks, and what each must stay a multiple of
 
 

@@ -21,6 +21,7 @@ IDENTICAL = "identical loss curves"
 LEFT_OUT = "record left out"
 MISSING = "missing seeds"
 FOREIGN = "not of this study"
+NOT_RUN = "not run"
 
 
 def audit(
@@ -39,6 +40,10 @@ def audit(
         doubts += [unproven(own, compared), contradicted(compared), _left_out(out), _missing(own, compared)]
         for finding, runs, detail in chain.from_iterable(doubts):
             rows.append((finding, dataset, model, runs, detail))
+    rows += [
+        (NOT_RUN, one.dataset, one.model, one.strategy, f"left out, since it can't be trained there: {one.why}")
+        for one in study.skipped
+    ]
     rows += [(FOREIGN, None, None, "", f"{path} is no run of this study, and left out") for path in foreign]
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -127,6 +127,8 @@ def setting(study: Study, compared: list[Comparison]) -> pd.DataFrame:
         "energy": f"{energy} ({_values(runs, 'energy_source')})",
         "memory": f"{_values(runs, 'peak_memory_source')}",
     }
+    if study.skipped:
+        facts["not run"] = "; ".join(f"{one.strategy} on {one.dataset}/{one.model}: {one.why}" for one in study.skipped)
     return pd.DataFrame([{"": f"<b>{key}</b>", " ": html.escape(value)} for key, value in facts.items()])
 
 

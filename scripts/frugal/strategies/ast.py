@@ -32,6 +32,10 @@ class AdaptiveSparseTraining(Strategy):
 
     decides = ("samples",)
     single_device: ClassVar[bool] = True
+    needs: ClassVar[dict[str, Any]] = {
+        "images": {"scoring": {"half": "scoring half shrinks them"}},
+        "sizes": {"scoring": {"half": "scoring half forwards images of half the size"}},
+    }
 
     target: Annotated[float, Gt(0), Le(1)] = 0.4
     warmup: Annotated[float, Ge(0), Lt(1)] = 0.2
@@ -54,10 +58,6 @@ class AdaptiveSparseTraining(Strategy):
         )
         self.scores = torch.full((run.samples,), float("inf"), device=run.device)
         self.log: list[Tensor] = []  # per batch of candidates in this epoch: rate, threshold
-
-    def needs_images(self) -> str | None:
-        """Half the resolution is half of an image's."""
-        return "scoring half shrinks them" if self.scoring == "half" else None
 
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """Everything in the warm-up; then what is left to be selected batch by batch, or is selected by memory here."""

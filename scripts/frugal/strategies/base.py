@@ -69,13 +69,19 @@ class Strategy:
     reads: "pixels" (whole samples, whatever they are) or "coefficients" (the DCT store); spectral: a k x k sample becomes
     k x k pixels; decides: what it has the say in, of "samples" (which are trained on), "fidelity" (at which level they are
     read) and "weights" (which the net has): strategies that share none can be combined;
-    single_device: whether it can't be shared by several ranks
+    single_device: whether it can't be shared by several ranks; needs: what it can't do without, and why (`frugal.unfit`);
+    tells: "widths" or "shares", what a run that follows it may repeat besides counts; ascending: pairs of parameters, of
+    which the first can't exceed the second
+    These are read from the file before any job starts, so they are written as plain values.
     """
 
     reads: ClassVar[str] = "pixels"
     spectral: ClassVar[bool] = False
     decides: ClassVar[tuple[str, ...]] = ()
     single_device: ClassVar[bool] = False
+    needs: ClassVar[dict[str, Any]] = {}
+    tells: ClassVar[tuple[str, ...]] = ()
+    ascending: ClassVar[tuple[tuple[str, str], ...]] = ()
     blueprint: ClassVar[Blueprint | None] = None  # of the run's model, set on the object when it is made
 
     def start(self, run: Run) -> None:
@@ -85,16 +91,6 @@ class Strategy:
     def most_visited(self) -> int:
         """Called after `start`: samples that the smallest epoch can visit at most, as far as that is certain before training."""
         return self.run.samples
-
-    def needs_images(self) -> str | None:
-        """Why this strategy makes sense for images only; None where it takes any data."""
-        return "it reads DCT coefficients" if self.reads == "coefficients" else None
-
-    def needs_classes(self) -> str | None:
-        """Why this strategy makes sense for classification only; None where it takes any task."""
-        cls = type(self)
-        looks = cls.select is not Strategy.select or cls.after_forward is not Strategy.after_forward
-        return "it judges logits of classes" if looks else None
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """Change the model before the optimizer is made."""

@@ -45,10 +45,6 @@ class Combined(Strategy):
         """The fewest of any part."""
         return min(part.most_visited() for part in self.made)
 
-    def needs_images(self) -> str | None:
-        """Why one of the parts does."""
-        return next(filter(None, (part.needs_images() for part in self.made)), None)
-
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """The model as each part in turn makes it."""
         for part in self.made:

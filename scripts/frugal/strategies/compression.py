@@ -6,7 +6,7 @@ Progressive Compressed Records, VLDB 2021. Beyond it: spectral decoding, anneali
 
 from dataclasses import dataclass
 from math import ceil
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Le, Lt
@@ -32,6 +32,13 @@ class Compression(Strategy):
 
     decides = ("fidelity",)
     reads = "coefficients"
+    tells = ("shares",)
+    ascending = (("k_lo", "k_hi"),)
+    needs: ClassVar[dict[str, Any]] = {
+        "images": "it reads DCT coefficients",
+        "sizes": {"decode": {"spectral": "decode: spectral trains on images of k x k pixels"}},
+        "followed shares": {"rule": {"random": "with rule random repeats the shares of another run"}},
+    }
 
     k_hi: Level
     k_lo: Level | None = None

@@ -36,6 +36,8 @@ class DynamicPruning(Strategy):
 
     decides = ("weights",)
     single_device: ClassVar[bool] = True
+    tells = ("widths",)
+    ascending = (("warmup", "until"),)
 
     threshold: Annotated[float, Ge(0)] = 0.01
     every: Annotated[int, Ge(1)] = 50

@@ -1,7 +1,7 @@
 """The control that asks whether a shorter training would have done: all the data, in as many steps as another run took."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ class FullShort(Strategy):
     """
 
     decides = ("samples",)
+    needs: ClassVar[dict[str, Any]] = {"followed": "repeats the sample counts of another run"}
 
     def start(self, run: Run) -> None:
         """Raises FrugalError where there is no run to follow, or it has fewer epochs."""

@@ -1,13 +1,14 @@
 """The control that asks whether sparsity matters: a dense net of as many parameters, made narrower all through."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Lt
 from torch import nn
 
 from frugal.errors import FrugalError
+from frugal.registry import SparsityPattern
 from frugal.sparse.convert import coverage, weight_matrix
 from frugal.sparse.pattern import parse_pattern
 from frugal.strategies.base import Strategy
@@ -23,9 +24,10 @@ class Narrow(Strategy):
     """
 
     decides = ("weights",)
+    needs: ClassVar[dict[str, Any]] = {"widths": "it builds a narrower net"}
 
     match: Annotated[float, Ge(0), Lt(1)] = 0.5
-    pattern: str = "random"
+    pattern: SparsityPattern = "random"
     skip: list[str] | None = None
 
     def prepare_model(self, model: nn.Module) -> nn.Module:

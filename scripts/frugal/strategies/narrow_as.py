@@ -4,6 +4,7 @@ Liu et al., "Rethinking the Value of Network Pruning", ICLR 2019: often the widt
 """
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -23,6 +24,8 @@ class NarrowAs(Strategy):
     """
 
     decides = ("weights",)
+    needs: ClassVar[dict[str, Any]] = {"followed widths": "repeats the widths of another run"}
+    tells = ("widths",)
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """Narrow the model; raises FrugalError where no run is followed, or it pruned another model."""

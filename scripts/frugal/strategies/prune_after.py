@@ -26,6 +26,8 @@ class PruneAfter(Strategy):
 
     decides = ("weights",)
     single_device: ClassVar[bool] = True
+    tells = ("widths",)
+    needs: ClassVar[dict[str, Any]] = {"followed widths": "repeats the widths of another run"}
 
     decay: Annotated[float, Ge(0), Lt(1)] = 0.95
 

@@ -1,7 +1,7 @@
 """The control of every selection of samples: as many of them in each epoch, drawn without looking at anything."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ class RandomSubset(Strategy):
     """Visit a uniformly random subset, of the size that the run it `follows` had in that epoch, each with weight 1."""
 
     decides = ("samples",)
+    needs: ClassVar[dict[str, Any]] = {"followed": "repeats the sample counts of another run"}
 
     def start(self, run: Run) -> None:
         """Raises FrugalError where there is no run to follow, or it has fewer epochs."""

@@ -5,11 +5,12 @@ long as a dense one; what is saved is memory. Speed begins at 75-80 %, or with b
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 from torch import nn
 
+from frugal.registry import SparsityPattern
 from frugal.sparse.convert import kept_and_total, kernel_notes, kernels_of, restore_kernels, sparsify
 from frugal.sparse.pattern import parse_pattern
 from frugal.strategies.base import Strategy
@@ -26,8 +27,12 @@ class Sparse(Strategy):
     """
 
     decides = ("weights",)
+    needs: ClassVar[dict[str, Any]] = {
+        "blocks": "its blocks have to tile each layer",
+        "cuda": {"pattern": {"semi-structured-2-4": "two of every four weights are multiplied by CUDA GPUs only"}},
+    }
 
-    pattern: str = "random"
+    pattern: SparsityPattern = "random"
     sparsity: Annotated[float, Ge(0), Lt(1)] = 0.5
     kernel: Literal["auto", "sparse", "scatter"] = "auto"
     skip: list[str] | None = None

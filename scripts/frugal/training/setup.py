@@ -18,9 +18,30 @@ from frugal.spec import Augment, RunSpec
 from frugal.strategies.base import Blueprint, Strategy, make
 from frugal.training.forward import Forward, compile_mode
 from frugal.training.precision import choose_precision
+from frugal.unfit import UNKNOWN, Ground, why_unfit
 
 if TYPE_CHECKING:
     from frugal.training.loop import Trainer
+
+
+def check_fit(spec: RunSpec, cache: Cache, devices: int, device: torch.device, residency: str) -> None:
+    """Raise FrugalError where the strategy can't do anything with the data or the model, as the planner does for what it sees."""
+    name, strategy = spec.model.use, spec.strategy
+    parameters = {
+        key: known.default for key, known in registry.parameters("model", name).items()
+    } | spec.model.parameters
+    ground = Ground(
+        cache.kind,
+        cache.task,
+        (name, parameters),
+        devices,
+        device.type,
+        residency if cache.kind == "image" else "auto",
+        UNKNOWN,
+    )
+    defaults = {key: known.default for key, known in registry.parameters("strategy", strategy.use).items()}
+    if why := why_unfit(strategy.use, defaults | strategy.parameters, ground):
+        raise FrugalError(f"strategy {strategy.name} on {spec.dataset.name}/{spec.model.name}: {why}")
 
 
 def make_strategy(spec: RunSpec, cache: Cache) -> Strategy:

@@ -1,0 +1,118 @@
+"""What a strategy can't do, known before any job starts: from its parameters and from what its file and the model's declare.
+
+A strategy's class constant `needs` maps what it needs to why: a sentence, or {parameter: {value: sentence}} where it depends
+on its parameters. The planner asks here for every run, and a training job once more, with what it sees. Never imports torch.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from frugal import registry
+from frugal.errors import FrugalError
+
+# What `needs` may name. followed: the history of a run it repeats; followed <what>: one of a strategy that `tells` it.
+NEEDS = ("images", "classes", "sizes", "widths", "blocks", "cuda", "followed", "followed widths", "followed shares")
+
+
+class Unfit(FrugalError):
+    """A strategy that can't be trained on a data set and model, so that a study may go on without it there."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a run stands on.
+
+    kind, task: of the data; model: `use` and parameters, defaults filled in; devices: that share a run; device: as in the
+    config; residency: likewise; followed: `use` and parameters of the strategy it follows, None where it follows none, and
+    UNKNOWN where that is not asked
+    """
+
+    kind: str
+    task: str
+    model: tuple[str, dict[str, Any]]
+    devices: int = 1
+    device: str = "auto"
+    residency: str = "auto"
+    followed: tuple[str, dict[str, Any]] | None = None
+
+
+UNKNOWN = ("", {})
+
+
+def why_unfit(use: str, parameters: dict[str, Any], ground: Ground) -> str | None:
+    """Why a strategy with these parameters can't do anything there, and what to do, in one clause; None where it can."""
+    for one, own in ((use, parameters), *_parts(use, parameters)):
+        if ground.devices > 1 and registry.single_device(one):
+            return f"{one} can't be shared by {ground.devices} devices; set devices: 1"
+        if ground.residency == "files" and registry.reads(one) == "coefficients":
+            return f"{one} reads DCT coefficients, and residency: files decodes pixels; set residency: auto"
+        for need, why in needs(one, own):
+            if unmet := _unmet(need, one, own, ground):
+                return unmet.format(why=why, use=one)
+    return None
+
+
+def needs(use: str, parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a strategy needs with these parameters, and why; parts of a combination speak for themselves."""
+    for need, why in registry.needs(use).items():
+        if isinstance(why, str):
+            yield need, why
+            continue
+        for name, values in why.items():
+            if str(parameters[name]) in values:
+                yield need, values[str(parameters[name])]
+    if registry.judges_classes(use) and not _parts(use, parameters):
+        yield "classes", "it judges logits of classes"
+
+
+def _parts(use: str, parameters: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    lists = [parameters[name] for name, known in registry.parameters("strategy", use).items() if known.is_parts]
+    return [registry.split(part) for parts in lists for part in parts]
+
+
+def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground) -> str | None:
+    model, sizes = ground.model
+    match need:
+        case "images" if ground.kind != "image":
+            return f"{{use}} works on images only ({{why}}) and the data is {ground.kind}; choose another of the two"
+        case "classes" if ground.task != "classification":
+            return f"{{use}} needs classes ({{why}}) and the data set asks for {ground.task}; choose another of the two"
+        case "sizes" if registry.one_size(model):
+            return f"{{why}}, and model {model} takes images of one size only; choose one with global pooling: cnn or resnet"
+        case "widths" if not registry.widths(model):
+            return f"model {model} can't be made narrower: its file names no WIDTHS; choose another model"
+        case "blocks":
+            return _untiled(parameters, model, sizes)
+        case "cuda" if ground.device == "cpu":
+            return "{why}, and device is cpu; choose another pattern, or a machine with one and device: cuda"
+        case "followed" | "followed widths" | "followed shares" if ground.followed is None:
+            return "{use} {why}; name that strategy with `follows:`"
+        case "followed widths" | "followed shares" if ground.followed != UNKNOWN:
+            what = need.removeprefix("followed ")
+            told = {thing for one in (ground.followed, *_parts(*ground.followed)) for thing in registry.tells(one[0])}
+            if what not in told:
+                return f"{{use}} {{why}}, and {ground.followed[0]}, which it follows, has no {what}; follow another strategy"
+    return None
+
+
+def _untiled(parameters: dict[str, Any], model: str, sizes: dict[str, Any]) -> str | None:
+    """Blocks that certainly don't tile a layer: one of as many outputs as a width says.
+
+    The first of a list of widths may be of the first convolution, which stays dense; and where a strategy's own `skip` says
+    what stays dense, only the training job can tell.
+    """
+    found = re.fullmatch(r"block-(\d+)x\1", parameters["pattern"])
+    if found is None or parameters.get("skip") is not None:
+        return None
+    side = int(found[1])
+    for name in registry.widths(model):
+        widths = sizes[name][1:] if isinstance(sizes[name], list) else [sizes[name]]
+        uneven = [width for width in widths if width % side]
+        if uneven:
+            return (
+                f"blocks of {side}x{side} don't tile a layer of model {model}, whose {name} is {sizes[name]}; choose a block "
+                f"that divides {uneven[0]}, or name the layers that stay dense with skip: [...]"
+            )
+    return None
