@@ -22,6 +22,7 @@ def arguments() -> argparse.Namespace:
         help="train each spec of a list with each of these, one after another; each record lies in a folder "
         "<strategy>/seed-<n> of --out",
     )
+    parser.add_argument("--stamp", type=Path, help="with --seeds: JSON file to write once all records are there")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument(
         "--residency",
@@ -52,7 +53,8 @@ def main() -> int:
 
     from frugal.spec import RunSpec, parse
     from frugal.training.allocator import keep_freed_memory
-    from frugal.training.job import Job, train
+    from frugal.training.failing import train_or_say
+    from frugal.training.job import Job
     from frugal.training.several import train_all
 
     torch.set_num_threads(threads)
@@ -64,7 +66,7 @@ def main() -> int:
         for key in ("device", "residency", "workers", "jobs_per_gpu", "checkpoint_seconds", "scratch", "checkpoints")
     }
     job = Job(specs[0], options.cache, options.out, options.follow, **how)
-    return train_all(job, specs, options.seeds) if options.seeds else train(job)
+    return train_all(job, specs, options.seeds, options.stamp) if options.seeds else train_or_say(job)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def plans(plan: Plan, study: str, code_of: CodeOf) -> dict[str, dict[str, str]]:
     return {
         f"{dataset}/{model}": {
             strategy: plan.run(study, dataset, model, strategy, 0).plan(code_of(*plan.modules(study, model, strategy)))
-            for strategy in of.strategies
+            for strategy in of.strategies_of(dataset, model)
         }
         for dataset, model in of.pairs
     }

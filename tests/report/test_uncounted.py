@@ -5,12 +5,12 @@ import json
 import matplotlib as mpl
 import pandas as pd
 import pytest
+from frugal.report.comparison import comparisons
 from matplotlib import pyplot as plt
 
-from report.test_figures import SHARED
 from frugal.report import findings, overview
-from frugal.report.comparison import comparisons
 from frugal.report.theme import Look
+from report.test_figures import SHARED
 
 mpl.use("agg")
 SENTENCES = (

@@ -13,6 +13,8 @@ from snakemake.logging import logger
 
 from frugal import due, registry
 from frugal.data import made_from
+from frugal.errors import FrugalError
+from frugal.failed import without_record
 from frugal.imports import closure, digest
 from frugal.plan import Plan
 from frugal.tools import put_own_tools_first, quote_interpreter
@@ -40,6 +42,7 @@ RESULTS = PLAN.results
 CACHE = f"{PLAN.caches}/{{dataset}}/manifest.json"
 PAIR = f"{RESULTS}/runs/{{study}}/{{dataset}}/{{model}}"
 RUN = f"{PAIR}/{{strategy}}/seed-{{seed}}"
+STAMP = f"{PAIR}/runs.json"  # all records of a data set and model that one job makes
 RECORD = [
     f"{RUN}/{name}"
     for name in (
@@ -50,6 +53,39 @@ RECORD = [
         "manifest.json",
     )
 ]
+
+
+def spec_of(study):
+    """(dataset, model, strategy, seed) -> the spec of a run of that study, as its record and failed.json have it."""
+    return lambda *run: PLAN.run(study, *run).model_dump(mode="json")
+
+
+def missing(study):
+    """Its runs without a record: those that failed with why, and those that were not tried to their end."""
+    return without_record(study, Path(RESULTS), spec_of(study.name))
+
+
+def comparable(study):
+    """Whether there is a run of the baseline; without one there are no tables."""
+    return any(
+        os.path.exists(record_of(study.name, (*cell, seed)))
+        for cell, seed in study.runs()
+        if cell.strategy == study.baseline
+    )
+
+
+def record_of(study, run):
+    """The file of a run's record that is written last."""
+    names = ("study", "dataset", "model", "strategy", "seed")
+    return RECORD[0].format(**dict(zip(names, (study, *run))))
+
+
+# Set by `failed.smk`: tables and pages are made once more, from what is there without the runs that failed.
+SETTLED = "FRUGAL_SETTLED" in os.environ
+if SETTLED:
+    PLAN.studies = {
+        name: study for name, study in PLAN.studies.items() if comparable(study)
+    }
 CELLS = {
     name: [(*cell, seed) for cell, seed in study.runs()]
     for name, study in PLAN.studies.items()
@@ -90,6 +126,9 @@ def force_due():
     if workflow.is_main_process:  # it plans; the process of a job is told what to do
         found = due.find(PLAN, code_of_training, workflow.dag_settings.targets)
         workflow.dag.forcefiles.update(f"{one.folder}/metrics.json" for one in found)
+        workflow.dag.forcefiles.update(
+            f"{Path(one.folder).parents[1]}/runs.json" for one in found
+        )
         for line in due.told(found):
             logger.info(line)
 
@@ -216,9 +255,31 @@ def history_followed(wildcards):
 
 
 def records(study):
-    """The record of every run a study lists: of its files the one that is written last. All five would triple planning."""
-    names = ("study", "dataset", "model", "strategy", "seed")
-    return [RECORD[0].format(**dict(zip(names, (study, *run)))) for run in CELLS[study]]
+    """The record of every run a study lists: of its files the one that is written last. All five would triple planning.
+
+    Where one job trains all runs on a data set and model it is that job's stamp, and a record that is missing beside it.
+    """
+    files = [record_of(study, run) for run in CELLS[study]]
+    if SETTLED:
+        return list(filter(os.path.exists, files))
+    if study not in PLAN.grouped:
+        return files
+    stamps = [
+        STAMP.format(study=study, dataset=dataset, model=model)
+        for dataset, model in PLAN.studies[study].pairs
+    ]
+    done = tuple(
+        str(Path(stamp).parent) + "/" for stamp in stamps if os.path.exists(stamp)
+    )
+    return stamps + [
+        file for file in files if file.startswith(done) and not os.path.exists(file)
+    ]
+
+
+def failed_of_study(wildcards):
+    """The runs that tables have to do without, and why. Otherwise nothing is made, so that there are none."""
+    study = PLAN.studies[wildcards.study]
+    return missing(study)[0] if SETTLED else {}
 
 
 def records_of_study(wildcards):

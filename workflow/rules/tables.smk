@@ -28,6 +28,7 @@ rule tabulate:
         code=code_of("tabulate_runs.py"),
         study=planned_study,
         caches=PLAN.caches,
+        failed=failed_of_study,
         out=lambda wildcards, output: os.path.dirname(output.runs),
         results=lambda wildcards, output: os.path.dirname(
             os.path.dirname(os.path.dirname(output.runs))

@@ -21,8 +21,6 @@ rule train:
         f"{RUN}/train.log",
     benchmark:
         f"{RUN}/benchmark.tsv"
-    wildcard_constraints:
-        study=one_of(set(PLAN.studies) - set(PLAN.grouped)),
     conda:
         "../../envs/train.yaml"
     threads: PLAN.config.devices
@@ -42,6 +40,8 @@ rule train:
 
 
 # Where runs are about as short as importing torch, one job trains all of a study's on a data set and model, and imports it once.
+# Their records are nobody's output: Snakemake would delete those of all runs where one of them fails. Each is named by its path
+# all the same, and trained by itself with the rule above.
 for STUDY in PLAN.grouped:
 
     rule:
@@ -50,12 +50,7 @@ for STUDY in PLAN.grouped:
         input:
             cache=cache_of_pair,
         output:
-            expand(
-                RECORD,
-                strategy=PLAN.studies[STUDY].strategies,
-                seed=PLAN.studies[STUDY].seeds,
-                allow_missing=True,
-            ),
+            stamp=STAMP,
         log:
             f"{PAIR}/train.log",
         benchmark:
@@ -71,15 +66,13 @@ for STUDY in PLAN.grouped:
         params:
             code=code_of_pair,
             specs=specs_of_pair,
-            runs=len(PLAN.studies[STUDY].strategies) * len(PLAN.studies[STUDY].seeds),
             seeds=PLAN.studies[STUDY].seeds,
             pair=shared_folder,
             cache=shared_cache,
-            out=lambda wildcards, output: str(Path(output[0]).parents[2]),
             device=PLAN.config.device,
         message:
-            "{wildcards.study}: {params.runs} runs on {wildcards.dataset}/{wildcards.model}, seeds {params.seeds}"
+            "{wildcards.study}: all runs on {wildcards.dataset}/{wildcards.model}, seeds {params.seeds}"
         shell:
             "exec python scripts/train.py --spec {params.specs:q} --seeds {params.seeds} --cache {params.cache:q}"
-            " --out {params.out:q} --checkpoints {params.pair:q}"
+            " --out {params.pair:q} --stamp {output.stamp:q}"
             f" --device {{params.device:q}} --threads {{threads}} {HOW} 2> {{log:q}}"

@@ -79,7 +79,8 @@ def _grouping(folder: Path) -> float:
     ]
     alone, _ = _snakemake(folder, *runs, **grid)
     shutil.rmtree(folder / "none/demo/runs")
-    together, _ = _snakemake(folder, *runs, **grid | {"grouped": "true"})
+    stamp = f"{folder}/none/demo/runs/compression/digits/cnn-small/runs.json"
+    together, _ = _snakemake(folder, stamp, **grid | {"grouped": "true"})
     return alone / together
 
 

@@ -19,6 +19,7 @@ from frugal.study import Study
 COLUMNS = ["finding", "dataset", "model", "runs", "detail"]
 IDENTICAL = "identical loss curves"
 LEFT_OUT = "record left out"
+FAILED = "run failed"
 MISSING = "missing seeds"
 FOREIGN = "not of this study"
 NOT_RUN = "not run"
@@ -50,7 +51,7 @@ def audit(
 
 def _left_out(out: list[LeftOut]) -> Iterable[tuple[str, str, str]]:
     for run in out:
-        yield LEFT_OUT, f"{run.cell.strategy}/seed-{run.seed}", run.why
+        yield FAILED if run.failed else LEFT_OUT, f"{run.cell.strategy}/seed-{run.seed}", run.why
 
 
 def _missing(study: Study, compared: list[Record]) -> Iterable[tuple[str, str, str]]:

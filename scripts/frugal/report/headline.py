@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from frugal.errors import FrugalError
+from frugal.report.audit import FAILED
 from frugal.report.costs import COSTS, worth_a_column
 from frugal.report.load import Comparison
 from frugal.report.sentences import points
@@ -127,6 +128,9 @@ def setting(study: Study, compared: list[Comparison]) -> pd.DataFrame:
         "energy": f"{energy} ({_values(runs, 'energy_source')})",
         "memory": f"{_values(runs, 'peak_memory_source')}",
     }
+    failed = [row for one in compared for row in one.audit[one.audit["finding"] == FAILED].itertuples(index=False)]
+    if failed:
+        facts["failed"] = "; ".join(f"{row.dataset}/{row.model}/{row.runs}: {row.detail}" for row in failed)
     if study.skipped:
         facts["not run"] = "; ".join(f"{one.strategy} on {one.dataset}/{one.model}: {one.why}" for one in study.skipped)
     return pd.DataFrame([{"": f"<b>{key}</b>", " ": html.escape(value)} for key, value in facts.items()])

@@ -12,6 +12,7 @@ from typing import TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
+from frugal import failed
 from frugal.differences import of_code, of_settings, some
 from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS, checksums
@@ -22,9 +23,9 @@ from frugal.study import Cell, Study, one_line
 Checked = TypeVar("Checked", bound=BaseModel)
 OF_A_RUN = {  # what the rule `train` leaves in the folder of a run
     *("metrics.json", "history.csv", "iterations.csv", "trace.csv", "manifest.json"),
-    *("train.log", "benchmark.tsv", "checkpoints", "progress.json"),
+    *("train.log", "benchmark.tsv", "checkpoints", "progress.json", failed.FILE),
 }
-OF_A_PAIR = {"train.log", "benchmark.tsv"}  # where one job trains all runs on a data set and model
+OF_A_PAIR = {"train.log", "benchmark.tsv", "runs.json"}  # where one job trains all runs on a data set and model
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,12 @@ class Record:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A run of the study whose record can't be used, and why, in one line."""
+    """A run of the study whose record can't be used, and why, in one line; failed: whether it, or one it follows, failed."""
 
     cell: Cell
     seed: int
     why: str
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ def read_records(study: Study, results: Path, caches: Path | None = None) -> Fou
             _check_planned(study, record, prepared.get(cell.dataset))
             records.append(record)
         except FrugalError as error:
-            left_out.append(LeftOut(cell, seed, str(error)))
+            there = (results / study.folder(cell, seed) / "metrics.json").exists()
+            why = None if there else failed.why_missing(study, cell, seed, results)
+            left_out.append(LeftOut(cell, seed, why or str(error), failed=why is not None))
     if not any(record.cell.strategy == study.baseline for record in records):
         raise FrugalError(next(run.why for run in left_out if run.cell.strategy == study.baseline))
     return Found(records, left_out, foreign(study, results))

@@ -18,7 +18,7 @@ from frugal.training.device import choose_device, out_of_memory
 from frugal.training.interrupt import Interrupted
 from frugal.training.loop import Trainer
 from frugal.training.parallel import join_team
-from frugal.training.record import describe, manifest, metrics, read_followed, write_record
+from frugal.training.record import describe, is_finished, manifest, metrics, read_followed, write_record
 from frugal.training.slots import claim
 
 
@@ -27,7 +27,8 @@ class Job:
     """A run and how it is to be executed.
 
     cache: manifest.json of the prepared data set; out: folder of the record; follow: history.csv of the run that a
-    control repeats, or None; the rest as the command line of `train.py` has it
+    control repeats, or None; keep: whether a finished record of this very run stays; the rest as the command line of
+    `train.py` has it
     """
 
     spec: RunSpec
@@ -41,6 +42,7 @@ class Job:
     checkpoint_seconds: float = 60
     scratch: str | None = None
     checkpoints: Path | None = None
+    keep: bool = False
 
 
 def train(job: Job) -> int:
@@ -67,6 +69,11 @@ def train(job: Job) -> int:
     modules = *modules_of(spec.strategy.use, spec.strategy.parameters), module_name("model", spec.model.use)
     code = checksums(closure("train.py", *modules))
     fingerprint = spec.fingerprint(cache.checksum, code, followed)
+    if job.keep and is_finished(job.out, fingerprint):
+        print(f"{spec.path}: its record is there", file=sys.stderr)
+        return 0
+    if job.keep:
+        (job.out / "metrics.json").unlink(missing_ok=True)  # of other code, data or settings
     checkpoints = Checkpoints((job.checkpoints or job.out) / "checkpoints", fingerprint)
     try:
         where = job.residency, job.workers

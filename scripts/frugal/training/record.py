@@ -18,7 +18,7 @@ from frugal.imports import digest_of
 from frugal.measure.memory import peak_memory
 from frugal.measure.weights import optimizer_bytes, weights_of
 from frugal.seal import FILES as SEALED
-from frugal.seal import seal
+from frugal.seal import Unsealed, check_files, read_identity, seal
 from frugal.training.device import describe_hardware
 from frugal.training.loop import Trainer
 
@@ -143,6 +143,16 @@ def _trace(epochs: list[dict[str, torch.Tensor]]) -> str:
         for batch, values in enumerate(zip(*(column.tolist() for column in logged.values()), strict=True), 1)
     ]
     return _csv(rows) if rows else "epoch,batch\n"
+
+
+def is_finished(folder: Path, fingerprint: str) -> bool:
+    """Whether the folder holds the whole record of the run of this fingerprint, its seal unbroken."""
+    try:
+        identity = read_identity(folder)
+        check_files(folder, identity["files"], thoroughly=True)
+    except Unsealed:
+        return False
+    return identity["fingerprint"] == fingerprint
 
 
 def read_followed(history: Path, name: str) -> list[dict[str, float]]:

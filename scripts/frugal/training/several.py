@@ -6,6 +6,7 @@ starts in a few hundredths of a second in place of seconds. For runs that take a
 
 import dataclasses
 import importlib
+import json
 import multiprocessing
 import os
 import signal
@@ -18,42 +19,56 @@ from pathlib import Path
 import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as long as torch itself
 
 from frugal import registry
+from frugal.atomic import write_json
 from frugal.errors import exit_with_one_line
 from frugal.imports import closure
 from frugal.measure.meters import finders
 from frugal.registry import module_name
 from frugal.spec import RunSpec
+from frugal.training.failing import train_or_say
 from frugal.training.interrupt import Interrupt
-from frugal.training.job import Job, train
+from frugal.training.job import Job
 from frugal.training.parent import die_with_parent
 
+NOT_RUN = 2  # exit status of a run that wasn't begun
 
-def train_all(job: Job, specs: list[RunSpec], seeds: list[int]) -> int:
+
+def train_all(job: Job, specs: list[RunSpec], seeds: list[int], stamp: Path | None = None) -> int:
     """Train each spec with each seed in turn; returns the exit status of the first run that failed, else 0.
 
     job: with the folders that these runs share: each one's record and train.log lie in `<strategy>/seed-<n>` under `out`,
-    its checkpoints likewise. A strategy comes after the one that it follows. A failed run doesn't keep the later ones
-    from running, a signal does.
+    its checkpoints likewise. A strategy comes after the one that it follows, and not at all where that one failed. A
+    failed run doesn't keep the others from running, a signal does. A run whose record is there is left as it is.
+    stamp: JSON file to write once all records are there, with the fingerprint of each
     """
     for spec in specs:
         modules = (
             *registry.modules_of(spec.strategy.use, spec.strategy.parameters),
             module_name("model", spec.model.use),
         )
-        for module in modules:
-            importlib.import_module(module)
-        closure("train.py", *modules)  # read once, then remembered
+        with suppress(Exception):  # whichever run it belongs to says so in its log
+            for module in modules:
+                importlib.import_module(module)
+            closure("train.py", *modules)  # read once, then remembered
     with suppress(ImportError):  # each run says so in its record
         finders()
-    statuses = []
+    statuses: dict[str, int] = {}
     for run in (_run_of(job, spec, seed) for spec in _leaders_first(specs) for seed in seeds):
-        status, stopped = _in_a_fork(run)
-        name = run.out.relative_to(job.out)
-        print(f"{name}: " + (f"exit status {status}, see {name}/train.log" if status else "done"), file=sys.stderr)
-        statuses.append(status)
+        name, leader = run.out.relative_to(job.out).as_posix(), run.spec.strategy.follows
+        if statuses.get(f"{leader}/{run.out.name}"):
+            statuses[name] = NOT_RUN
+            print(f"{name}: not run, it follows {leader}, which failed", file=sys.stderr)
+            continue
+        statuses[name], stopped = _in_a_fork(run)
+        told = f"exit status {statuses[name]}, see {name}/train.log" if statuses[name] else "done"
+        print(f"{name}: {told}", file=sys.stderr)
         if stopped:
             break
-    return next((status for status in statuses if status), 0)
+    status = next((status for status in statuses.values() if status), 0)
+    if stamp and not status:
+        records = {name: json.loads((job.out / name / "metrics.json").read_text())["fingerprint"] for name in statuses}
+        write_json(stamp, {"schema": 1, "runs": records})
+    return status
 
 
 def _leaders_first(specs: list[RunSpec]) -> list[RunSpec]:
@@ -68,6 +83,7 @@ def _run_of(job: Job, spec: RunSpec, seed: int) -> Job:
         job,
         spec=spec.model_copy(update={"seed": seed}),
         out=job.out / strategy.name / name,
+        keep=True,
         follow=job.out / strategy.follows / name / "history.csv" if strategy.follows else None,
         checkpoints=job.checkpoints and job.checkpoints / strategy.name / name,
     )
@@ -109,10 +125,10 @@ def _run(job: Job, parent: int) -> None:
     for number in Interrupt.SIGNALS:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     _log_to(job.out / "train.log")
-    exit_with_one_line(lambda: train(job))
+    exit_with_one_line(lambda: train_or_say(job))
 
 
 def _log_to(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "w") as log:
+    with open(file, "a" if (file.parent / "metrics.json").exists() else "w") as log:
         os.dup2(log.fileno(), sys.stderr.fileno())

@@ -1,0 +1,93 @@
+"""A run that fails says so in the place of its record; one that was stopped doesn't."""
+
+import json
+
+import pytest
+
+import tiny
+from frugal import failed
+from frugal.errors import FrugalError
+from frugal.study import Cell, Study
+from frugal.training import failing
+from frugal.training.job import Job
+
+
+def job(folder, spec=None):
+    return Job(spec or tiny.spec(), folder / "cache/manifest.json", folder / "runs/test/digits/cnn/full/seed-0")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A job whose training does what a test tells it to."""
+
+    def made(outcome):
+        def train(_):
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr(failing, "train", train)
+        return job(tmp_path)
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (FrugalError("the loss is not a number; lower the rate"), "the loss is not a number; lower the rate"),
+        (ValueError("bad\nand worse"), "ValueError: bad and worse"),
+        (ZeroDivisionError(), "ZeroDivisionError: "),
+    ],
+)
+def test_a_failed_run_leaves_why_and_no_record_of_before(run, error, why):
+    one = run(error)
+    one.out.mkdir(parents=True)
+    (one.out / "metrics.json").write_text("{}")
+    with pytest.raises(type(error)):
+        failing.train_or_say(one)
+    assert not (one.out / "metrics.json").exists()
+    left = failed.read(one.out)
+    assert left.why == why
+    assert left.spec == one.spec.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("status", [0, 143])
+def test_a_finished_and_a_stopped_run_leave_nothing_and_take_away_what_was_left(run, status):
+    one = run(status)
+    failed.leave(one.out, {}, FrugalError("before"))
+    assert failing.train_or_say(one) == status
+    assert failed.read(one.out) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", '{"schema": 2, "spec": {}, "why": "x", "log": "", "ended": "2026-01-01"}']
+)
+def test_what_is_not_whole_is_no_failure(tmp_path, content):
+    (tmp_path / failed.FILE).write_text(content)
+    assert failed.read(tmp_path) is None
+
+
+def study():
+    about = {"name": "test", "title": "t", "question": "q", "scale": "demo", "baseline": "full", "margin": 0.1}
+    about |= {"target_accuracy": 0.5, "datasets": ["digits"], "models": ["cnn"], "seeds": [0]}
+    return Study.model_validate(about | {"strategies": ["full", "leader", "control"], "follows": {"control": "leader"}})
+
+
+def test_only_a_failure_of_the_run_as_it_is_planned_settles_it(tmp_path):
+    def folder(strategy):
+        return tmp_path / study().folder(Cell("digits", "cnn", strategy), 0)
+
+    def found():
+        failures, waiting = failed.without_record(study(), tmp_path, lambda *run: {"run": list(run)})
+        return {path.split("/")[-2]: why.split(";")[0] for path, why in failures.items()}, waiting
+
+    folder("full").mkdir(parents=True)
+    (folder("full") / "metrics.json").write_text("{}")
+    assert found() == ({}, [study().folder(Cell("digits", "cnn", s), 0).as_posix() for s in ("leader", "control")])
+    failed.leave(folder("leader"), {"run": ["digits", "cnn", "leader", 0]}, FrugalError("no"))
+    assert found() == ({"leader": "no", "control": "not run: it follows leader, which failed"}, [])
+    failed.leave(folder("leader"), {"run": "of other settings"}, FrugalError("no"))
+    assert len(found()[1]) == 1
+    (folder("leader") / "metrics.json").write_text(json.dumps({}))
+    assert found() == ({}, ["runs/test/digits/cnn/control/seed-0"])

@@ -1,0 +1,121 @@
+"""One run that fails takes nothing with it: the others' records, tables, report and index stand, and it is named everywhere."""
+
+import csv
+import json
+
+import pytest
+
+from workflow.conftest import Workflow
+
+STRATEGY = '''"""Fails in the second epoch."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from frugal.errors import FrugalError
+from frugal.strategies.base import Strategy
+
+
+@dataclass
+class Failing(Strategy):
+    """As the whole training, as far as it gets."""
+
+    def after_epoch(self, trainer: Any) -> None:
+        """No further than this."""
+        if trainer.epoch == 1:
+            raise FrugalError("the second epoch is one too many; mend it")
+'''
+ENTRIES = """
+  failing:
+    use: failing
+  follower:
+    use: random_subset
+    follows: failing
+    control: true
+"""
+RUNS = "results/demo/runs/infobatch/digits/cnn-small"
+
+
+def config(grouped):
+    names = "[full, infobatch, failing, follower]"
+    settings = f"strategies: {names}, datasets: [digits], models: [cnn-small], seeds: 2, recipe: {{epochs: 2}}"
+    return "studies=[infobatch]", "device=cpu", f"override={{{settings}, grouped: {str(grouped).lower()}}}"
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["grouped", "ungrouped"])
+def failed(request, tmp_path_factory):
+    """A checkout whose study was run with a strategy that fails, its settings, and what the command said."""
+    workflow = Workflow(tmp_path_factory.mktemp("failing"))
+    (workflow.folder / "scripts/frugal/strategies/failing.py").write_text(STRATEGY)
+    study = workflow.folder / "config/studies/infobatch.yaml"
+    study.write_text(study.read_text().replace("\nstrategies:\n", f"\nstrategies:{ENTRIES}", 1))
+    settings = config(request.param)
+    return workflow, settings, workflow.snakemake(config=settings)
+
+
+def rows(file):
+    with open(file, newline="") as text:
+        return list(csv.DictReader(text))
+
+
+def records(workflow):
+    """When each record was made, by strategy and seed."""
+    files = sorted((workflow.folder / RUNS).glob("*/seed-*/metrics.json"))
+    return {f"{file.parts[-3]}/{file.parts[-2]}": file.stat().st_mtime_ns for file in files}
+
+
+OTHERS = {f"{strategy}/seed-{seed}" for strategy in ("full", "infobatch") for seed in (0, 1)}
+
+
+def test_all_but_what_failed_is_there_and_the_command_fails_and_says_why(failed):
+    workflow, _, done = failed
+    results = workflow.folder / "results/demo"
+    assert done.returncode != 0
+    assert records(workflow).keys() == OTHERS
+    assert len(rows(results / "tables/infobatch/runs.csv")) == 4
+    audit = [row for row in rows(results / "tables/infobatch/audit.csv") if row["finding"] == "run failed"]
+    assert [(row["runs"], row["detail"].split(";")[0]) for row in audit] == [
+        *((f"failing/seed-{seed}", "the second epoch is one too many") for seed in (0, 1)),
+        *((f"follower/seed-{seed}", "not run: it follows failing, which failed") for seed in (0, 1)),
+    ]
+    for page in ("reports/infobatch.html", "index.html"):
+        assert (results / page).stat().st_size > 0
+    assert "failing/seed-0: the second epoch is one too many" in (results / "reports/infobatch.html").read_text()
+    last = done.stderr.strip().splitlines()[-4:]
+    assert all(line.startswith("frugal: failed: runs/infobatch/digits/cnn-small/f") for line in last)
+    left = json.loads((workflow.folder / RUNS / "failing/seed-0/failed.json").read_text())
+    assert left["why"] == "the second epoch is one too many; mend it"
+    assert left["spec"]["strategy"]["name"] == "failing"
+    assert (workflow.folder / left["log"]).read_text().endswith("mend it\n")
+
+
+def test_a_failing_run_that_is_asked_for_by_its_path_fails(failed):
+    workflow, settings, _ = failed
+    path = f"{RUNS}/failing/seed-0/metrics.json"
+    done = workflow.snakemake(path, config=settings)
+    assert done.returncode != 0
+    assert not (workflow.folder / path).exists()
+    assert records(workflow).keys() == OTHERS
+    assert workflow.snakemake(f"{RUNS}/full/seed-0/metrics.json", config=settings).returncode == 0
+
+
+def test_started_again_only_what_failed_is_tried_and_mended_it_is_whole(failed):
+    workflow, settings, _ = failed
+    before = records(workflow)
+    again = workflow.snakemake(config=settings)
+    assert again.returncode != 0
+    assert records(workflow) == before
+    strategy = workflow.folder / "scripts/frugal/strategies/failing.py"
+    strategy.write_text(STRATEGY.replace("trainer.epoch == 1", "trainer.epoch == 7"))
+    mended = workflow.snakemake(config=settings)
+    assert mended.returncode == 0, mended.stderr[-3000:]
+    after = records(workflow)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 8
+    results = workflow.folder / "results/demo"
+    assert len(rows(results / "tables/infobatch/runs.csv")) == 8
+    assert not [row for row in rows(results / "tables/infobatch/audit.csv") if row["finding"] == "run failed"]
+    assert not list((workflow.folder / RUNS).glob("*/seed-*/failed.json"))
+    assert workflow.planned(config=settings) == {}
+    (workflow.folder / RUNS / "full/seed-0/metrics.json").unlink()
+    assert workflow.planned(config=settings)["train"] == 1

@@ -1,0 +1,47 @@
+# Where runs failed everything else is made all the same: tables that name them, reports, the index. The command still fails.
+# A job that failed has no output, so that nothing which needs it is made; therefore Snakemake plans once more, as it was
+# started, with the runs that failed taken out. Not so where a run was stopped or killed, or waits: that one is to go on first.
+import subprocess
+
+
+def tell_failed(failed):
+    """The last lines of the command."""
+    for path, why in failed.items():
+        print(f"frugal: failed: {path}: {why}", file=sys.stderr)
+
+
+def asked_for():
+    """The studies that the targets on the command line are of, all where none is named; none where single runs are."""
+    targets = [str(target) for target in workflow.dag_settings.targets]
+    if any(target.startswith(f"{RESULTS}/runs/") for target in targets):
+        return []
+    parts = [{*Path(target).parts, Path(target).stem} for target in targets]
+    named = [
+        study
+        for name, study in PLAN.studies.items()
+        if any(name in one for one in parts)
+    ]
+    return named or list(PLAN.studies.values())
+
+
+def settle():
+    """Make what can be made without the runs that failed, and name these at the end."""
+    failed, waiting = {}, []
+    for study in PLAN.studies.values():
+        own_failed, own_waiting = missing(study)
+        failed |= own_failed
+        waiting += own_waiting if study in asked_for() else []
+    if not failed:
+        return
+    atexit.register(tell_failed, failed)
+    stopped = getattr(workflow.scheduler, "_user_kill", None)
+    by_command = Path(sys.argv[0]).name in ("snakemake", "__main__.py")
+    if stopped or waiting or not by_command or not any(map(comparable, asked_for())):
+        return
+    command = [sys.executable, "-m", "snakemake", *sys.argv[1:], "--nolock"]
+    subprocess.run(command, env={**os.environ, "FRUGAL_SETTLED": "1"}, check=False)
+
+
+onerror:
+    if workflow.is_main_process and not SETTLED:
+        settle()
