@@ -5,17 +5,17 @@ import json
 import matplotlib as mpl
 import pandas as pd
 import pytest
-from frugal.report.comparison import comparisons
 from matplotlib import pyplot as plt
 
-from frugal.report import findings, overview
+from frugal.report import headline, sentences
+from frugal.report.load import comparisons
 from frugal.report.theme import Look
 from report.test_figures import SHARED
 
 mpl.use("agg")
 SENTENCES = (
-    *(findings.headline, findings.verdicts, findings.corrected, findings.against_controls, findings.clock),
-    *(findings.reaching, findings.doubts),
+    *(sentences.headline, sentences.verdicts, sentences.corrected, sentences.against_controls, sentences.clock),
+    *(sentences.reaching, sentences.doubts),
 )
 FLOPS = ("flops_executed", "flops_forward", "flops_backward", "flops_forward_per_sample")
 
@@ -44,7 +44,7 @@ def test_a_study_is_reported_without_flops(make_tables, which, cost):
     assert missing["flops_executed"].isna().all()
     assert not tables.audit["finding"].str.contains("left out|missing").any()
     for compared in comparisons(study, folder):
-        html = overview.headline_table(compared).to_html(escape=False)
+        html = headline.headline_table(compared).to_html(escape=False)
         assert "nan" not in html.lower()
         for sentence in SENTENCES:
             assert "nan" not in sentence(compared).lower().replace("dominan", "")
