@@ -49,7 +49,7 @@ def read(folder, **options):
 def test_clips_become_waves_at_16_kilohertz_and_sentences_rows_of_symbols(tmp_path):
     release(tmp_path)
     about = {"name": "cv", "source": "common_voice", "shape": [17_000], "classes": 12, "validation": 2, "split_seed": 1}
-    about |= {"options": {"language": "de", "folders": ["cv"], "length": 17_000}, "dct": None}
+    about |= {"options": {"language": "de", "folders": ["cv"], "length": 17_000}, "dct": None, "allow_overlap": True}
     cache = open_cache(prepare(about, tmp_path / "cache", tmp_path, tmp_path))
     said = {plain(sentence) for sentence in TRAIN}
     symbols, waves, labels = cache.manifest["symbols"], cache.array("train_waves"), cache.array("train_labels")

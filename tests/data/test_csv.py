@@ -145,7 +145,7 @@ def test_numbers_are_read_as_they_are_written_elsewhere(tmp_path):
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=20))
 def test_numbers_are_what_python_reads(numbers):
     column = Numbers("t.csv", "x", [])
-    column.add(tuple(map(repr, numbers)), np.arange(len(numbers)))
+    column.add(list(map(repr, numbers)), np.arange(len(numbers)))
     np.testing.assert_allclose(column.values, numbers, rtol=1e-15)
 
 
@@ -251,6 +251,6 @@ def test_a_target_of_many_numbers_is_told_of_regression(tmp_path):
 
 def test_words_are_numbered_by_sorted_names():
     column = Words("t.csv", "c", [])
-    column.add(("b", "a", "", " b"), np.arange(4))
+    column.add(["b", "a", "", " b"], np.arange(4))
     codes, names, _ = column.named()
     assert (codes.tolist(), names) == ([1, 0, -1, 1], ["a", "b"])

@@ -90,7 +90,10 @@ def test_a_prepared_text_set_is_the_same_every_time_and_learnt_from_the_training
 
 def test_how_much_was_cut_off_is_noted(tmp_path):
     manifest = prepare(
-        described("textfolder", length=5) | {"shape": [5]}, tmp_path / "a", tmp_path, write(tmp_path / "b")
+        described("textfolder", length=5) | {"shape": [5], "allow_overlap": True},
+        tmp_path / "a",
+        tmp_path,
+        write(tmp_path / "b"),
     )
     notes = json.loads(manifest.read_text())["notes"]
     train = next(note for note in notes if note.startswith("train: "))

@@ -32,10 +32,10 @@ class Numbers:
         mark, point = re.escape(thousands), re.escape(decimal)
         self.grouped = re.compile(rf"[+-]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?") if thousands else None
 
-    def add(self, cells: tuple[str, ...], lines: np.ndarray) -> None:
+    def add(self, cells: list[str], lines: np.ndarray) -> None:
         """Some rows. lines: (n,) where they begin. Raises FrugalError for a cell that is no finite number."""
         written = cells if self.plain else [self._rewritten(cell) for cell in cells]
-        values = pd.to_numeric(pd.Series(written, dtype=object), errors="coerce").to_numpy(float, copy=True)
+        values = np.array(pd.to_numeric(np.array(written, object), errors="coerce"), float)
         for row in np.flatnonzero(~(np.abs(values) <= FLOAT32)).tolist():  # NaN among them
             cell = cells[row].strip()
             if cell in self.missing:
@@ -54,6 +54,10 @@ class Numbers:
     def values(self) -> np.ndarray:
         """(n,) float64, NaN for none."""
         return np.concatenate([np.empty(0), *self.parts])
+
+    def hashes(self) -> np.ndarray:
+        """(n,) int64, one for each number."""
+        return (self.values + 0.0).view(np.int64)  # -0.0 is 0.0
 
     def notes(self) -> list[str]:
         """What was taken for missing besides empty cells."""
@@ -112,7 +116,7 @@ class Words:
         self.raw = _Numbered()
         self.parts: list[np.ndarray] = []
 
-    def add(self, cells: tuple[str, ...], lines: np.ndarray) -> None:
+    def add(self, cells: list[str], lines: np.ndarray) -> None:
         """Some rows. lines: (n,) where they begin. Raises FrugalError for a target without a class, or a damaged name."""
         before = len(self.raw)
         self.parts.append(np.fromiter(map(self.raw.__getitem__, cells), np.int32, len(cells)))
@@ -166,13 +170,13 @@ class Unused:
         self.parts: list[np.ndarray] = []
         self.numbers = True
 
-    def add(self, cells: tuple[str, ...], hashed: np.ndarray) -> None:
-        """Some rows. hashed: (n,) of the same cells"""
-        self.parts.append(hashed)
-        self.numbers = self.numbers and all(cell.strip().isdigit() for cell in cells)
+    def add(self, cells: list[str], lines: np.ndarray) -> None:
+        """Some rows. lines: (n,) where they begin"""
+        self.parts.append(np.fromiter(map(hash, cells), np.int64, len(cells)))
+        self.numbers = self.numbers and all(map(str.isdigit, cells))
 
     def hashes(self) -> np.ndarray | None:
-        """(n,) int64; None where every row has another whole number."""
+        """(n,) int64, one for each text; None where every row has another whole number."""
         joined = np.concatenate([np.empty(0, np.int64), *self.parts])
         return None if self.numbers and len(np.unique(joined)) == len(joined) else joined
 

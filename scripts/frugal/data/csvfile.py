@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -20,6 +21,8 @@ import numpy as np
 from frugal.errors import FrugalError
 
 ROWS = 1 << 14  # of one piece
+AT_ONCE = 1 << 8  # rows that are turned into columns together: few, so that they are still in the processor's cache
+BREAK = re.compile("\r\n|\r|\n")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 OTHER_FORMATS = {
     b"PAR1": "a Parquet file",
@@ -45,7 +48,7 @@ class Piece(NamedTuple):
     """Some rows. lines: (n,) int64, where each begins, from 1; columns: n texts of each, as they are in the file"""
 
     lines: np.ndarray
-    columns: list[tuple[str, ...]]
+    columns: list[list[str]]
 
 
 class CsvFile:
@@ -65,7 +68,7 @@ class CsvFile:
             raise FrugalError(
                 f"option encoding is {encoding!r}, which Python doesn't know; such are utf-8, cp1252, utf-16"
             ) from None
-        with self._read() as (reader, _):
+        with self._read() as reader:
             header = next((row for row in reader if _filled(row)), None)
         if header is None:
             raise FrugalError(f"{file} is empty; put the table there")
@@ -84,29 +87,38 @@ class CsvFile:
 
     def pieces(self) -> Iterator[Piece]:
         """All rows below the header. Raises FrugalError for one that has not as many fields as that, with its line."""
-        rows: list[list[str]] = []
-        lines: list[int] = []
-        width, began, below = len(self.names), 1, False
-        with self._read() as (reader, _):
-            for row in reader:
-                line, began = began, reader.line_num + 1  # a cell may hold line breaks
-                if len(row) != width or not below:
-                    if not _filled(row):
-                        continue
-                    if not below:  # this is the header
-                        below = True
-                        continue
+        columns, lines = [[] for _ in self.names], []
+        with self._read() as reader:
+            next(row for row in reader if _filled(row))  # the header
+            began = reader.line_num + 1
+            while rows := list(islice(reader, AT_ONCE)):
+                at = range(began, began + len(rows))
+                if reader.line_num + 1 != at.stop or set(map(len, rows)) != {len(self.names)}:
+                    rows, at = self._whole_rows(rows, began)  # not a line each
+                began = reader.line_num + 1
+                lines.extend(at)
+                for column, cells in zip(columns, zip(*rows, strict=True), strict=bool(rows)):
+                    column.extend(cells)
+                if len(lines) >= ROWS:
+                    yield Piece(np.array(lines), columns)
+                    columns, lines = [[] for _ in self.names], []
+        if lines:
+            yield Piece(np.array(lines), columns)
+
+    def _whole_rows(self, rows: list[list[str]], line: int) -> tuple[list[list[str]], list[int]]:
+        """Those that are no empty lines, with the lines where they begin. Raises FrugalError for one of another length."""
+        whole, lines = [], []
+        for row in rows:
+            if _filled(row):
+                if len(row) != len(self.names):
                     self._refuse_length(row, line)
-                rows.append(row)
+                whole.append(row)
                 lines.append(line)
-                if len(rows) == ROWS:
-                    yield Piece(np.array(lines), list(zip(*rows, strict=True)))
-                    rows, lines = [], []
-        if rows:
-            yield Piece(np.array(lines), list(zip(*rows, strict=True)))
+            line += 1 + sum(len(BREAK.findall(cell)) for cell in row)  # a cell may hold line breaks
+        return whole, lines
 
     @contextmanager
-    def _read(self) -> Iterator[tuple[Iterator[list[str]], IO[str]]]:
+    def _read(self) -> Iterator[Iterator[list[str]]]:
         """A reader of the csv module; what goes wrong while it is used becomes one line."""
         reader = None
         try:
@@ -114,7 +126,7 @@ class CsvFile:
                 text = io.TextIOWrapper(binary, "utf-8-sig" if self.codec == "utf-8" else self.codec, newline="")
                 # strict: a quote that is never closed would swallow the rest of the file
                 reader = csv.reader(text, delimiter=self.separator, skipinitialspace=True, strict=True)
-                yield reader, text
+                yield reader
         except UnicodeError as error:
             raise FrugalError(self._not_encoded(error)) from error
         except csv.Error as error:

@@ -70,8 +70,11 @@ class Split(NamedTuple):
 
 
 def mixed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(n,) int64 of two hashes, in this order."""
-    return (one.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + other.view(np.uint64)).view(np.int64)
+    """(n,) int64 of two hashes or numbers, in this order, by the steps of splitmix64, which spread each bit over all."""
+    bits = one.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + other.view(np.uint64)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (bits ^ (bits >> np.uint64(31))).view(np.int64)
 
 
 def overlaps(splits: dict[str, Split], kind: str, where: str, allowed: bool) -> list[str]:

@@ -4,6 +4,7 @@ Every column has to be named, as numeric, categorical, the target, or to be drop
 The test set is split off by a fixed seed that no study changes.
 """
 
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -61,26 +62,18 @@ def read(
     numbers = {name: Numbers(where, name, listed, decimal, thousands) for name in numeric}
     words = {name: Words(where, name, listed) for name in categorical}
     classes, unused = Words(where, target, listed, target=True), {name: Unused() for name in drop}
-    readers, rows = {**numbers, **words, target: classes}, []
+    readers, rows = {**numbers, **words, **unused, target: classes}, 0
     for lines, columns in table.pieces():
-        whole = np.zeros(len(lines), np.int64)
+        rows += len(lines)
         for name, cells in zip(table.names, columns, strict=True):
-            hashed = np.fromiter(map(hash, cells), np.int64, len(cells))
-            if name in unused:
-                unused[name].add(cells, hashed)
-            else:
-                readers[name].add(cells, lines)
-                whole = mixed(whole, hashed)
-        rows.append(whole)
+            readers[name].add(cells, lines)
     if not rows:
         raise FrugalError(f"{where} has a header and no row; put the samples there")
-    cells, notes = _cells(numbers, words, where)
+    cells, hashed, notes = _cells(numbers, words, where)
     labels, names, more = classes.named()
-    _refuse_quantities(names, len(labels), target, where)
-    whole = np.concatenate(rows)
-    for column in unused.values():
-        if (hashed := column.hashes()) is not None:
-            whole = mixed(whole, hashed)
+    _refuse_quantities(names, rows, target, where)
+    hashed += [labels.astype(np.int64), *(column.hashes() for column in unused.values())]
+    whole = reduce(mixed, (column for column in hashed if column is not None))
     return table_arrays(
         (cells, Columns(list(numeric), list(categorical))),
         (labels.astype(np.int64), tuple(names)),
@@ -110,20 +103,27 @@ def _check_columns(table: CsvFile, numeric: list[str], categorical: list[str], d
             )
 
 
-def _cells(numbers: dict[str, Numbers], words: dict[str, Words], where: str) -> tuple[np.ndarray, list[str]]:
-    """(n, columns) cells as objects, NaN for none, and notes. Raises FrugalError for a column without any."""
-    columns, notes = [], []
+def _cells(
+    numbers: dict[str, Numbers], words: dict[str, Words], where: str
+) -> tuple[np.ndarray, list[np.ndarray], list[str]]:
+    """(n, columns) cells as objects, NaN for none; of each column (n,) numbers that tell its cells apart; and notes.
+
+    Raises FrugalError for a column without any.
+    """
+    columns, hashed, notes = [], [], []
     for name, column in numbers.items():
         values, told = column.values, column.notes()
         _refuse_empty(np.isnan(values), name, where)
         columns.append(values.astype(object))
+        hashed.append(column.hashes())
         notes += told
     for name, column in words.items():
         codes, names, told = column.named()
         _refuse_empty(codes < 0, name, where)
         columns.append(np.array([*names, np.nan], object)[codes])  # -1, none, is the last
+        hashed.append(codes.astype(np.int64))
         notes += told
-    return np.stack(columns, axis=1), notes
+    return np.stack(columns, axis=1), hashed, notes
 
 
 def _refuse_empty(none: np.ndarray, name: str, where: str) -> None:
