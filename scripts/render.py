@@ -1,20 +1,18 @@
 """Run a study's report notebook and write the executed copy, a self-contained web page and its figures."""
 
 import argparse
-import json
 import os
 from pathlib import Path
 
 from frugal.errors import exit_with_one_line
+from frugal.report.load import read_study_of
 from frugal.report.page import render
-from frugal.study import read_study
 
 
 def main() -> None:
-    """Hand the study, its tables and the reported figures to the notebook; see --help for what goes where."""
+    """Hand the study's tables and the reported figures to the notebook; see --help for what goes where."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--notebook", required=True, type=Path, help="e.g. notebooks/compression.ipynb")
-    arguments.add_argument("--study", required=True, help="the resolved study, as JSON or as the path of a JSON file")
     arguments.add_argument("--tables", required=True, help="folder that tabulate_runs.py wrote")
     arguments.add_argument(
         "--reported", required=True, help="the author's figures, e.g. config/reported/compression.csv"
@@ -25,20 +23,15 @@ def main() -> None:
     arguments.add_argument("--ipynb", required=True, type=Path, help="where the executed notebook goes")
     arguments.add_argument("--html", required=True, type=Path, help="where the web page goes")
     arguments.add_argument(
-        "--figures", required=True, type=Path, help="folder of the figures as PNG; replaced as a whole"
+        "--figures", required=True, type=Path, help="folder of the figures as SVG, PDF and PNG; replaced as a whole"
     )
     arguments.add_argument("--failed", type=Path, help="where a failed notebook goes; by default beside --ipynb")
     arguments.add_argument(
         "--home", type=Path, help="the overview that the page links to, e.g. results/demo/index.html"
     )
     given = arguments.parse_args()
-    study = read_study(given.study)
-    parameters = {
-        "study": json.dumps(study.model_dump()),
-        "tables": given.tables,
-        "figures": str(given.figures),
-        "reported": given.reported,
-    }
+    study = read_study_of(given.tables)
+    parameters = {"tables": given.tables, "figures": str(given.figures), "reported": given.reported}
     if given.measurements:
         parameters["measurements"] = given.measurements
     failed = given.failed or given.ipynb.with_suffix(".failed.ipynb")

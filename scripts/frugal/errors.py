@@ -7,6 +7,10 @@ from collections.abc import Callable
 class FrugalError(Exception):
     """A mistake the user can mend. Its text is one line: what is wrong, where, and what to do."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows of it: the line alone."""
+        return [f"frugal: {self}"]
+
 
 def exit_with_one_line(main: Callable[[], int | None]) -> None:
     """Run a command's main; a FrugalError becomes one line on stderr and exit status 2, anything else keeps its traceback."""

@@ -17,6 +17,7 @@ from frugal.errors import FrugalError
 from frugal.failed import without_record
 from frugal.imports import closure, digest
 from frugal.plan import Plan
+from frugal.report import MODULES as NOTEBOOK
 from frugal.tools import put_own_tools_first, quote_interpreter
 
 put_own_tools_first()

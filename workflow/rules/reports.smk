@@ -18,7 +18,7 @@ rule render:
         ),
         figures=report(
             directory(f"{RESULTS}/reports/{{study}}"),
-            patterns=["{figure}.png"],
+            patterns=["{figure}.svg"],
             caption="../report/figure.rst",
             category="{study}",
             labels={"what": "{figure}"},
@@ -30,8 +30,7 @@ rule render:
     conda:
         "../../envs/report.yaml"
     params:
-        code=code_of("render.py", "frugal.report.notebook", files=TEMPLATES),
-        study=spec_of_study,
+        code=code_of("render.py", *NOTEBOOK, files=TEMPLATES),
         tables=lambda wildcards, input: os.path.dirname(input.tables[0]),
         measurements=lambda wildcards, input: (
             shlex.join(["--measurements", os.path.dirname(input.measurements[0])])
@@ -41,7 +40,7 @@ rule render:
     message:
         "{wildcards.study}: notebook"
     shell:
-        "python scripts/render.py --notebook {input.notebook:q} --study {params.study:q} --tables {params.tables:q}"
+        "python scripts/render.py --notebook {input.notebook:q} --tables {params.tables:q}"
         " {params.measurements} --reported {input.reported:q} --ipynb {output.ipynb:q} --html {output.html:q} --figures {output.figures:q}"
         " --failed {log:q}.failed.ipynb 2> {log:q}"
 
@@ -73,7 +72,7 @@ rule index:
         ipynb=f"{RESULTS}/reports/overview.ipynb",
         figures=report(
             directory(f"{RESULTS}/reports/overview"),
-            patterns=["{figure}.png"],
+            patterns=["{figure}.svg"],
             caption="../report/overview.rst",
             category="overview",
             labels={"what": "{figure}"},
@@ -85,10 +84,8 @@ rule index:
     conda:
         "../../envs/report.yaml"
     params:
-        code=code_of("index.py", "frugal.report.notebook", files=TEMPLATES),
-        studies="["
-        + ",".join(study.model_dump_json() for study in PLAN.studies.values())
-        + "]",
+        code=code_of("index.py", *NOTEBOOK, files=TEMPLATES),
+        studies=list(PLAN.studies),
         results=lambda wildcards, output: os.path.dirname(output.index),
         reports=REPORTED,
     message:

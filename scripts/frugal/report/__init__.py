@@ -1,0 +1,37 @@
+"""Reports: what a notebook uses as `from frugal import report`, loaded at first use.
+
+Tables are made by other files of this folder, which need neither matplotlib nor seaborn.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "load": ["history", "losses", "means", "notes", "panels", "read_study_of", "read_table"]
+    + ["runs", "smooth", "summary", "trace"],
+    "statistics": ["intervals", "paired", "t_interval"],
+    "summary": ["read_reported", "savings", "setting"],
+    "sentences": [
+        "against_controls",
+        "doubts",
+        "headline",
+        "reaching_the_clock",
+        "reaching_the_target",
+        "tell",
+        "verdicts",
+    ],
+    "figures": ["clock", "curves", "differences", "tradeoff"],
+    "crossover": ["crossover_map", "what_it_holds", "where_it_pays"],
+    "theme": ["KINDS", "lines", "palette", "save", "say", "set_theme", "table"],
+    "overview": ["Overview"],
+    "costs": ["COSTS"],
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+MODULES = tuple(f"frugal.report.{module}" for module in _HOME)  # all that the rendering of a notebook depends on
+__all__ = sorted(_MODULE)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    """A function for notebooks, from the file of this folder that has it."""
+    if name not in _MODULE:
+        raise AttributeError(f"frugal.report has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f"frugal.report.{_MODULE[name]}"), name)

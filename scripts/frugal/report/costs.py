@@ -1,4 +1,4 @@
-"""What a run can cost, in words: the heading of a column, the label of an axis, the verb of a sentence.
+"""What is measured of a run, in words: the heading of a column, the label of an axis, the verb of a sentence. Each fact once.
 
 Costs are measured apart and never derived from each other. A study names the one it is about (`cost` in its file).
 """
@@ -10,26 +10,25 @@ from matplotlib import ticker
 
 
 @dataclass(frozen=True)
-class Cost:
-    """A cost, by its column in runs.csv.
+class Metric:
+    """A number of runs.csv, by its column.
 
-    saved: heading of the share that was saved; axis, unit: of a figure; saving: what a strategy does, {} is the share;
-    equally: what a control of equal cost does; running: column of history.csv from which the cost of the first epochs
-    follows, summed up where `summed`; None where history cannot tell
+    axis, unit: of a figure; shown: heading of a table, in whose unit it is the number times `scale`, with `digits`.
+    Of a cost also: saved: heading of the share that was saved; saving: what a strategy does, {} is the share; equally: what
+    a control of equal cost does; running: column of history.csv from which the cost of the first epochs follows, summed up
+    where `summed`; None where history cannot tell
     """
 
-    saved: str
     axis: str
-    unit: str
-    saving: str
-    equally: str
+    shown: str
+    scale: float = 1
+    digits: int = 1
+    unit: str = ""
+    saved: str = ""
+    saving: str = ""
+    equally: str = ""
     running: str | None = None
     summed: bool = False
-
-    @property
-    def heading(self) -> str:
-        """`saved` without its hints for breaking lines."""
-        return self.saved.replace("&shy;", "")
 
     def told(self, amount: float) -> str:
         """An amount with its unit, to three digits, e.g. 3.31k."""
@@ -42,89 +41,124 @@ class Cost:
 
 
 COSTS = {
-    "samples_backpropagated": Cost(
-        saved="samples saved",
+    "samples_backpropagated": Metric(
         axis="samples back-propagated in training",
-        unit="",
+        shown="samples back-propagated",
+        digits=0,
+        saved="samples saved",
         saving="back-propagates {} fewer samples",
         equally="back-propagates as many samples",
         running="samples",
         summed=True,
     ),
-    "samples_forwarded": Cost(
-        saved="forward passes saved",
+    "samples_forwarded": Metric(
         axis="samples forwarded in training",
-        unit="",
+        shown="samples forwarded",
+        digits=0,
+        saved="forward passes saved",
         saving="forwards {} fewer samples",
         equally="forwards as many samples",
     ),
-    "bytes_read": Cost(
-        saved="bytes saved",
+    "bytes_read": Metric(
         axis="bytes read in training",
+        shown="read, MB",
+        scale=1e-6,
         unit="B",
+        saved="bytes saved",
         saving="reads {} fewer bytes",
         equally="reads as many bytes",
         running="bytes_read",
         summed=True,
     ),
-    "flops_executed": Cost(
-        saved="FLOPs saved",
+    "flops_executed": Metric(
         axis="FLOPs executed in training",
+        shown="GFLOPs executed",
+        scale=1e-9,
         unit="FLOP",
+        saved="FLOPs saved",
         saving="executes {} fewer FLOPs",
         equally="executes as many FLOPs",
         running="flops_executed",
     ),
-    "flops_forward_per_sample": Cost(
-        saved="FLOPs of a sample saved",
+    "flops_forward_per_sample": Metric(
         axis="FLOPs of a sample, forward, at the end",
+        shown="MFLOPs of a sample",
+        scale=1e-6,
+        digits=3,
         unit="FLOP",
+        saved="FLOPs of a sample saved",
         saving="ends with {} fewer FLOPs per sample",
         equally="ends with as many FLOPs per sample",
     ),
-    "train_seconds": Cost(
-        saved="seconds saved",
+    "train_seconds": Metric(
         axis="seconds of training",
+        shown="training, s",
+        digits=2,
         unit="s",
+        saved="seconds saved",
         saving="trains in {} less time",
         equally="trains as long",
         running="train_seconds",
     ),
-    "energy_joules": Cost(
-        saved="energy saved",
+    "energy_joules": Metric(
         axis="joules metered in training",
+        shown="energy, J",
         unit="J",
+        saved="energy saved",
         saving="takes {} less energy",
         equally="takes as much energy",
     ),
-    "peak_memory_bytes": Cost(
-        saved="memory saved",
+    "peak_memory_bytes": Metric(
         axis="peak memory of training",
+        shown="peak memory, MB",
+        scale=1e-6,
+        digits=0,
         unit="B",
+        saved="memory saved",
         saving="needs {} less memory",
         equally="needs as much memory",
     ),
-    "model_bytes": Cost(
-        saved="model bytes saved",
+    "model_bytes": Metric(
         axis="size of the model",
+        shown="model, MB",
+        scale=1e-6,
+        digits=3,
         unit="B",
+        saved="model bytes saved",
         saving="is stored in {} fewer bytes",
         equally="is stored in as many bytes",
     ),
-    "optimizer_bytes": Cost(
-        saved="optimizer bytes saved",
+    "optimizer_bytes": Metric(
         axis="size of the optimizer's state",
+        shown="optimizer, MB",
+        scale=1e-6,
+        digits=3,
         unit="B",
+        saved="optimizer bytes saved",
         saving="needs {} fewer bytes of optimizer state",
         equally="needs as many bytes of optimizer state",
     ),
-    "live_parameters": Cost(
-        saved="para&shy;meters saved",
+    "live_parameters": Metric(
         axis="live parameters at the end",
-        unit="",
+        shown="live parameters",
+        digits=0,
+        saved="parameters saved",
         saving="ends with {} fewer live parameters",
         equally="ends with as many live parameters",
     ),
+}
+METRICS = COSTS | {
+    "test_accuracy": Metric("test accuracy", "accuracy, %", 100, 2),
+    "best_test_accuracy": Metric("best test accuracy", "best epoch on test, %", 100, 2),
+    "test_accuracy_full_fidelity": Metric("test accuracy, uncompressed", "accuracy, uncompressed, %", 100, 2),
+    "best_val_accuracy": Metric("best validation accuracy", "best validation, %", 100, 2),
+    "val_accuracy": Metric("validation accuracy", "validation, %", 100, 2),
+    "test_f1": Metric("macro F1", "macro F1, %", 100, 2),
+    "test_wer": Metric("word error rate", "WER, %", 100),
+    "test_cer": Metric("character error rate", "CER, %", 100),
+    "test_loss": Metric("test loss", "test loss", digits=4),
+    "inference_seconds": Metric("inference on the test set", "inference on test, ms", 1000, 1, "s"),
+    "compression_ratio": Metric("bytes of the raw images over bytes read", "compression", digits=2),
 }
 
 ALWAYS = ("flops_executed", "train_seconds")  # that nothing was saved of these is a result too

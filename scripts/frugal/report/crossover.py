@@ -1,13 +1,14 @@
 """The crossover map: from which sparsity on a sparse layer is faster or smaller than a dense one on this machine."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from frugal.report.sentences import code, listed, percent
-from frugal.report.theme import Look
+from frugal.report.theme import INK
 
 TIME, MEMORY = "time_over_dense", "memory_over_dense"
 CELL = ["outputs", "inputs", "batch", "pattern", "sparsity"]
@@ -20,63 +21,45 @@ def fastest(measured: pd.DataFrame) -> pd.DataFrame:
     return measured.loc[best].reset_index(drop=True)
 
 
-def time_map(measured: pd.DataFrame, look: Look) -> Figure:
-    """Time of a forward and backward pass over a dense layer's, of the fastest kernel, with the break-even line."""
-    return _map(measured, look, TIME, "time over dense")
+def crossover_map(measured: pd.DataFrame, column: str = TIME) -> Figure:
+    """Time, or bytes held in training, over a dense layer's, of the fastest kernel; blue: less, red: more; a line at break-even.
 
-
-def memory_map(measured: pd.DataFrame, look: Look) -> Figure:
-    """Bytes held while training over a dense layer's, with the kernel of the time map and the break-even line."""
-    return _map(measured, look, MEMORY, "memory over dense")
-
-
-def _map(measured: pd.DataFrame, look: Look, column: str, label: str) -> Figure:
-    best = fastest(measured)
-    shapes = best[["outputs", "inputs", "batch"]].drop_duplicates().itertuples(index=False)
-    shapes = list(shapes)
-    patterns, sparsities = list(best["pattern"].unique()), sorted(best["sparsity"].unique())
-    figure, panels = look.panels(len(shapes), height=0.36 * len(patterns) + 1.0, sharex=True, sharey=True)
-    colours = LinearSegmentedColormap.from_list("saved", [look.good, look.paper, "#D55E00"])
-    norm = TwoSlopeNorm(0.0, -np.log(FURTHEST), np.log(FURTHEST))
-    for axes, shape in zip(panels, shapes, strict=True):
-        mine = best[(best[["outputs", "inputs", "batch"]] == list(shape)).all(axis=1)]
-        grid = mine.pivot(index="pattern", columns="sparsity", values=column).loc[patterns, sparsities].to_numpy()
-        axes.imshow(np.log(grid), cmap=colours, norm=norm, aspect="auto")
-        for (row, place), value in np.ndenumerate(grid):
-            axes.text(place, row, _short(value), ha="center", va="center", fontsize=7, color=_ink(value, look))
-        for ends in _break_even(grid):
-            axes.plot(*ends, color=look.ink, linewidth=2.2, solid_capstyle="butt")
-        axes.set_title(f"{shape.outputs} x {shape.inputs}, batch {shape.batch}")
-        axes.set_xticks(range(len(sparsities)), [f"{100 * sparsity:g}" for sparsity in sparsities])
-        axes.set_yticks(range(len(patterns)), patterns, color=look.ink)
-        axes.tick_params(labelbottom=True)
-        axes.grid(False)
-        axes.spines[:].set_visible(False)
-    for axes in panels if look.narrow else panels[-2:]:
-        axes.set_xlabel("% of the weights left out")
-    plt.setp([text for axes in panels for text in axes.texts], clip_on=True)
-    note = f"{label}; green: less, orange: more; thick line: break-even"
-    figure.supxlabel(look.lines(note), fontsize="small", color=look.faint)
+    column: time_over_dense or memory_over_dense; a panel per shape of the layer
+    """
+    shapes = list(fastest(measured).groupby(["outputs", "inputs", "batch"], sort=False))
+    patterns = measured["pattern"].nunique()
+    columns = min(2, len(shapes))
+    rows = -(-len(shapes) // columns)
+    size = (3.9 * columns, (0.32 * patterns + 0.9) * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
+    look = {
+        "cmap": "vlag",
+        "norm": LogNorm(1 / FURTHEST, FURTHEST),
+        "cbar": False,
+        "annot": True,
+        "annot_kws": {"size": 7.5},
+    }
+    for axes, ((outputs, inputs, batch), cells) in zip(grid.flat, shapes, strict=False):
+        cells = cells.assign(sparsity=(100 * cells["sparsity"]).round(1).map("{:g}".format))
+        values = cells.pivot(index="pattern", columns="sparsity", values=column).loc[cells["pattern"].unique()]
+        sns.heatmap(values, ax=axes, fmt=".2f", **look)
+        for ends in _break_even(values.to_numpy()):
+            axes.plot(*ends, color="black", linewidth=2.2, solid_capstyle="butt", clip_on=False)
+        axes.set(title=f"{outputs} x {inputs}, batch {batch}", xlabel="% of the weights left out", ylabel="")
+        axes.tick_params(axis="y", labelcolor=INK, rotation=0)
+    for unused in grid.flat[len(shapes) :]:
+        unused.set_axis_off()
+    figure.tight_layout()
     return figure
 
 
-def _short(value: float) -> str:
-    return f"{value:.2f}" if value < 9.995 else f"{value:.0f}"
-
-
-def _ink(value: float, look: Look) -> str:
-    """Legible on the cell: strong colours are about as dark on both pages."""
-    strong = abs(np.log(value)) > 0.7 * np.log(FURTHEST)
-    return "#FFFFFF" if strong else look.ink
-
-
 def _break_even(grid: np.ndarray) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """Edges, as (xs, ys), between neighbouring cells of which one lies below 1 and the other doesn't."""
+    """Edges, as (xs, ys), between neighbouring cells of which one lies below 1 and the other doesn't; grid: (rows, columns)."""
     less, edges = grid < 1, []
     for row, place in np.argwhere(less[:, 1:] != less[:, :-1]):
-        edges.append(((place + 0.5, place + 0.5), (row - 0.5, row + 0.5)))
+        edges.append(((place + 1, place + 1), (row, row + 1)))
     for row, place in np.argwhere(less[1:] != less[:-1]):
-        edges.append(((place - 0.5, place + 0.5), (row + 0.5, row + 0.5)))
+        edges.append(((place, place + 1), (row + 1, row + 1)))
     return edges
 
 
@@ -101,6 +84,10 @@ def _from(cells: pd.DataFrame) -> float | None:
             break
         start = row.sparsity
     return start
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if value < 9.995 else f"{value:.0f}"
 
 
 def at_half(best: pd.DataFrame) -> str:

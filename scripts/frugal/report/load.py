@@ -1,5 +1,10 @@
-"""The tables of a study for one data set and model, read back and brought into the shape that figures need."""
+"""The tables of a study, read back: as the data frames of a notebook, and as one comparison per data set and model.
 
+A notebook's frames have four columns more than the files: `where` (data set and model), `kind` (baseline, proposal or
+control), `strategy` as a category in the study's order, and `group`, the panel of a figure that a strategy belongs to.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,15 +14,20 @@ import pandas as pd
 
 from frugal.data.kinds import GENERATED
 from frugal.errors import FrugalError
-from frugal.report.costs import spent_by_epoch
-from frugal.study import Study
+from frugal.report.costs import METRICS
+from frugal.report.statistics import intervals
+from frugal.study import Study, read_study
 
-TYPES = {"dataset": "category", "model": "category", "strategy": "category"}
+TABLES = ("runs", "summary", "history", "audit", "trace", "notes")
+STUDY = "study.json"  # beside the tables: what they are of
+KINDS = ["baseline", "proposal", "control"]
+SERIES = 8  # in one panel of a figure, at most
+POINTS = 80  # of a curve per iteration: more cannot be seen
 
 
-def read_table(folder: Path, name: str, **options: object) -> pd.DataFrame:
+def read_table(folder: str | Path, name: str, **options: object) -> pd.DataFrame:
     """A table of a folder. Raises FrugalError naming the file where it is missing or broken."""
-    path = folder / f"{name}.csv"
+    path = Path(folder) / f"{name}.csv"
     try:
         return pd.read_csv(path, **options)
     except FileNotFoundError as error:
@@ -26,18 +36,173 @@ def read_table(folder: Path, name: str, **options: object) -> pd.DataFrame:
         raise FrugalError(f"the table {path} cannot be read ({error}); remove {folder} and run again") from error
 
 
-def comparisons(study: Study, folder: str | Path) -> list["Comparison"]:
+def read_study_of(folder: str | Path) -> Study:
+    """The study that the tables of a folder are of. Raises FrugalError where the tables are missing."""
+    path = Path(folder) / STUDY
+    if not path.is_file():
+        table = path.with_name("runs.csv")
+        raise FrugalError(f"{path} is missing; make it and the tables with: snakemake --cores all {table}")
+    return read_study(str(path))
+
+
+# ---- what a notebook reads
+
+
+def runs(tables: str | Path) -> pd.DataFrame:
+    """A row per run. tables: the folder of a study's tables, e.g. results/demo/tables/ast."""
+    return _frame(tables, "runs")
+
+
+def summary(tables: str | Path) -> pd.DataFrame:
+    """A row per strategy, data set and model: means, intervals, savings, verdicts."""
+    return _frame(tables, "summary")
+
+
+def history(tables: str | Path) -> pd.DataFrame:
+    """A row per run and epoch; epoch_seconds and epoch_flops are those of that epoch alone, `spent` the study's cost so far."""
+    frame, cost = _frame(tables, "history"), METRICS[read_study_of(tables).cost]
+    if "test_accuracy" not in frame:
+        frame["test_accuracy"] = np.nan  # the recipe asks for no curve on the test set
+    by = frame.groupby(["where", "strategy", "seed"], observed=True)
+    for name, column in (("epoch_seconds", "train_seconds"), ("epoch_flops", "flops_executed")):
+        frame[name] = by[column].diff().fillna(frame[column])
+    if cost.running in frame:
+        frame["spent"] = by[cost.running].cumsum() if cost.summed else frame[cost.running]
+    return frame.assign(test_curve=frame["test_accuracy"].notna().any())
+
+
+def trace(tables: str | Path) -> pd.DataFrame:
+    """A row per run and batch that a strategy logged, numbered by `at` from 1 within the run; most strategies log none."""
+    frame = _frame(tables, "trace")
+    return frame.assign(at=frame.groupby(["where", "strategy", "seed"], observed=True).cumcount() + 1)
+
+
+def notes(tables: str | Path) -> pd.DataFrame:
+    """A row per run and note of its manifest."""
+    return _frame(tables, "notes")
+
+
+def losses(tables: str | Path) -> pd.DataFrame:
+    """Training loss per iteration: a row per run and step, columns step and loss, as `smooth` makes them."""
+    frame = read_table(tables, "iterations", usecols=["dataset", "model", "strategy", "seed", "step", "loss"])
+    return smooth(_told(frame, tables), "step", "loss")
+
+
+def smooth(frame: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Column y of each run as a centred running mean over a sixtieth of the run, at no more than 80 places of x, evenly."""
+
+    def run_of(rows: pd.DataFrame) -> pd.DataFrame:
+        window = max(1, len(rows) // 60) | 1  # odd, so that it has a centre
+        mean = rows[y].rolling(window, center=True, min_periods=window // 2 + 1).mean()
+        return rows.assign(**{y: mean}).iloc[evenly(len(rows), POINTS)]
+
+    by = frame.sort_values(x).groupby(["where", "strategy", "seed"], observed=True)
+    return pd.concat([run_of(rows) for _, rows in by], ignore_index=True)
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """(m,) at most `most` places of `count`, as evenly as can be, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+
+
+def panels(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with a column `panel`, for seaborn's `col`: never more than eight strategies in one.
+
+    Where a data set has more strategies than that, each group of the study is a panel and the baseline's rows stand in
+    every one of them.
+    """
+    parts, several = [], frame["where"].nunique() > 1
+    for where, rows in frame.groupby("where", observed=True, sort=False):
+        for title, mine in _split(rows):
+            name = " · ".join(filter(None, [where if several or not title else "", title]))
+            parts.append(mine.assign(panel=name))
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(strategy=found["strategy"].cat.remove_unused_categories())
+
+
+def _split(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    if rows["strategy"].nunique() <= SERIES:
+        return [("", rows)]
+    own, found = rows[rows["kind"] == "baseline"], []
+    for title, group in rows[rows["kind"] != "baseline"].groupby("group", sort=False):
+        names = list(group["strategy"].cat.remove_unused_categories().cat.categories)
+        pieces = [names[start : start + SERIES - 1] for start in range(0, len(names), SERIES - 1)]
+        for place, piece in enumerate(pieces, start=1):
+            told = title if len(pieces) == 1 else f"{title} ({place} of {len(pieces)})"
+            found.append((told, pd.concat([own, group[group["strategy"].isin(piece)]])))
+    return found
+
+
+def means(frame: pd.DataFrame, columns: Sequence[str], by: Sequence[str] = ("where", "strategy")) -> pd.DataFrame:
+    """Means over seeds with the half width of their 95 % intervals, as text, e.g. 98.91 ± 0.12; a row per group.
+
+    columns: known ones are shown in the unit of METRICS (per cent, MB) under its heading, others as they are
+    """
+    by = list(by)
+    found = intervals(frame[[*by, *columns]], by)
+    return pd.DataFrame({METRICS[name].shown if name in METRICS else name: spread(found, name) for name in columns})
+
+
+def spread(found: pd.DataFrame, name: str) -> pd.Series:
+    """Columns <name>_mean, _low, _high as text: a mean and the half width of its interval, in the unit of METRICS."""
+    metric = METRICS.get(name.removesuffix("_difference"))
+    saved = name.endswith("_saved")
+    scale, digits = (100, 1) if saved else (metric.scale, metric.digits) if metric else (1, 2)
+    mean, low, high = (found[f"{name}_{part}"].astype(float) * scale for part in ("mean", "low", "high"))
+    half = (high - low) / 2
+    sign = "+" if name.endswith("_difference") else ""
+    told = [
+        "–" if np.isnan(at) else f"{at:{sign},.{digits}f}" + ("" if np.isnan(half) else f" ± {half:,.{digits}f}")
+        for at, half in zip(mean, half, strict=True)
+    ]
+    return pd.Series(told, index=found.index).str.replace("-", "\N{MINUS SIGN}")
+
+
+def _frame(tables: str | Path, name: str) -> pd.DataFrame:
+    read_study_of(tables)  # without tables that says what to do
+    return _told(read_table(tables, name), tables)
+
+
+def _told(frame: pd.DataFrame, tables: str | Path) -> pd.DataFrame:
+    """With the columns where, kind, group, and strategy as a category; rows in the study's order."""
+    study, noted = read_study_of(tables), read_table(tables, "notes")
+    made = set(noted.loc[noted["note"] == GENERATED, "dataset"])
+    kinds = dict.fromkeys(study.strategies, "proposal") | dict.fromkeys(study.controls, "control")
+    kinds[study.baseline] = "baseline"
+    groups = {name: title for title, names in study.panels.items() for name in names} | {study.baseline: "Baseline"}
+    names = {
+        name: f"{name} (generated)" if name in made and "generated" not in name else name for name in study.datasets
+    }
+    pairs = [f"{names[dataset]}, {model}" for dataset, model in study.pairs]
+    where = frame["dataset"].map(names) + ", " + frame["model"]
+    told = frame.copy().assign(  # a copy, since what was read lies in pieces
+        where=pd.Categorical(where, [pair for pair in pairs if pair in set(where)]),
+        kind=pd.Categorical(frame["strategy"].map(kinds), KINDS),
+        group=pd.Categorical(frame["strategy"].map(groups), ["Baseline", *study.panels]),
+        strategy=pd.Categorical(
+            frame["strategy"], [name for name in study.strategies if name in set(frame["strategy"])]
+        ),
+    )
+    return told.sort_values(["where", "strategy"], kind="stable", ignore_index=True)
+
+
+# ---- what sentences and tables of ours read
+
+
+def comparisons(folder: str | Path, study: Study | None = None) -> list["Comparison"]:
     """One comparison per data set and model that has runs of the baseline, each of the strategies and seeds that it has.
 
+    study: by default the one that lies beside the tables
     Raises FrugalError naming a table that is missing, or where no comparison is left.
     """
     folder = Path(folder)
-    tables = {name: read_table(folder, name) for name in ("runs", "summary", "history", "audit", "trace", "notes")}
+    study = study or read_study_of(folder)
+    tables = {name: read_table(folder, name) for name in TABLES}
     found = []
     for dataset, model in study.pairs:
-        runs = _rows_of(tables["runs"], dataset, model)
-        if study.baseline in set(runs["strategy"]):
-            found.append(Comparison(_narrowed(study.only(dataset, model), runs), folder, dataset, model, tables))
+        here = _rows_of(tables["runs"], dataset, model)
+        if study.baseline in set(here["strategy"]):
+            found.append(Comparison(_narrowed(study.only(dataset, model), here), folder, dataset, model, tables))
     if not found:
         raise FrugalError(f"{folder / 'runs.csv'} has no run of the baseline {study.baseline}; remove it and run again")
     return found
@@ -56,12 +221,6 @@ def _narrowed(study: Study, runs: pd.DataFrame) -> Study:
     return study.model_copy(update={"strategies": strategies, "controls": controls, "seeds": seeds})
 
 
-def _band(seeds: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the columns, with one standard error to either side; a line without a band where there is one seed."""
-    mean, error = seeds.mean(axis=1), seeds.sem(axis=1).fillna(0)
-    return pd.DataFrame({"mean": mean, "low": (mean - error).clip(lower=mean / 10), "high": mean + error})
-
-
 @dataclass(frozen=True)
 class Comparison:
     """All strategies of a study on one data set and model."""
@@ -71,11 +230,6 @@ class Comparison:
     dataset: str
     model: str
     tables: dict[str, pd.DataFrame]
-
-    @property
-    def name(self) -> str:
-        """How files of this comparison begin, e.g. mnist-cnn-small."""
-        return f"{self.dataset}-{self.model}"
 
     def _mine(self, table: pd.DataFrame) -> pd.DataFrame:
         return _rows_of(table, self.dataset, self.model)
@@ -98,98 +252,17 @@ class Comparison:
         return self._mine(self.tables["runs"])
 
     @cached_property
-    def history(self) -> pd.DataFrame:
-        """A row per run and epoch."""
-        return self._mine(self.tables["history"])
-
-    @cached_property
     def audit(self) -> pd.DataFrame:
         """A row per doubt about this comparison."""
         return self._mine(self.tables["audit"])
 
-    @cached_property
-    def trace(self) -> pd.DataFrame:
-        """A row per run and batch that a strategy logged; most strategies log none."""
-        return self._mine(self.tables["trace"])
-
-    @cached_property
-    def notes(self) -> pd.DataFrame:
-        """A row per run and note of its manifest."""
-        return self._mine(self.tables["notes"])
-
     @property
     def generated(self) -> bool:
         """Whether a program made the data; then every report says so."""
-        return bool((self.notes["note"] == GENERATED).any())
+        return bool((self._mine(self.tables["notes"])["note"] == GENERATED).any())
 
     @property
     def fidelity_differs(self) -> bool:
         """Whether any strategy is tested at another fidelity than that of the whole images; else there is one accuracy."""
         gap = self.runs["test_accuracy"] - self.runs["test_accuracy_full_fidelity"]
         return bool((gap != 0).any())
-
-    @property
-    def curve(self) -> str:
-        """The accuracy that history has for every epoch: `test` where the recipe asks for its curve, else `val`."""
-        return "test" if self.history.get("test_accuracy", pd.Series(dtype=float)).notna().any() else "val"
-
-    @cached_property
-    def _by_epoch(self) -> dict[str, dict[str, pd.DataFrame]]:
-        return {}
-
-    def by_epoch(self, column: str) -> dict[str, pd.DataFrame]:
-        """A column of history per strategy that has it: a row per epoch; mean, low and high (one standard error) over seeds."""
-        if column in self._by_epoch:  # a figure asks once for each of its looks
-            return self._by_epoch[column]
-        found = self._by_epoch[column] = {}
-        for strategy in self.study.strategies:
-            mine = self.history[self.history["strategy"] == strategy]
-            seeds = mine.pivot(index="epoch", columns="seed", values=column)
-            if seeds.notna().any(axis=None):
-                found[strategy] = _band(seeds)
-        return found
-
-    def spent(self, cost: str) -> dict[str, pd.Series]:
-        """Per strategy, what it had spent of a cost by the end of each epoch, mean over seeds; empty where no history tells."""
-        found = {}
-        for strategy in self.study.strategies:
-            mine = self.history[self.history["strategy"] == strategy]
-            runs = [spent_by_epoch(run.set_index("epoch"), cost) for _, run in mine.groupby("seed")]
-            if all(run is not None for run in runs):
-                found[strategy] = pd.concat(runs, axis=1).mean(axis=1)
-        return found
-
-    @cached_property
-    def _iterations(self) -> pd.DataFrame:
-        columns = [*TYPES, "seed", "step", "loss"]
-        return self._mine(read_table(self.folder, "iterations", dtype=TYPES, usecols=columns))
-
-    @cached_property
-    def loss_curves(self) -> tuple[dict[str, pd.DataFrame], int]:
-        """Training loss per step and strategy, and the width in steps of the centred running mean that smoothed it.
-
-        Each seed's curve is smoothed, then mean, low and high (one standard error) are taken over the seeds, as far as
-        the shortest seed goes. At most 400 steps are kept, evenly, since more cannot be seen.
-        """
-        longest = int(self._iterations["step"].max())
-        window = max(1, longest // 60) | 1  # odd, so that it has a centre
-        curves = {}
-        for strategy, rows in self._iterations.groupby("strategy", observed=True):
-            seeds = rows.pivot(index="step", columns="seed", values="loss").dropna()
-            smooth = seeds.rolling(window, center=True, min_periods=window // 2 + 1).mean()
-            kept = np.unique(np.linspace(0, len(smooth) - 1, min(400, len(smooth))).round().astype(int))
-            smooth = smooth.iloc[kept]
-            curves[strategy] = _band(smooth)
-        return curves, window
-
-    def levels(self) -> dict[str, pd.DataFrame]:
-        """Per strategy that reads at more than one level: a row per epoch, a column per level k, and `flip`; mean over seeds."""
-        columns = {column: int(column[7:]) for column in self.history if column.startswith("share_k")}
-        shares = {}
-        for strategy in self.study.strategies:
-            mine = self.history[self.history["strategy"] == strategy]
-            used = {column: level for column, level in columns.items() if mine[column].max() > 0}
-            if len(used) > 1:
-                mean = mine.groupby("epoch")[[*used, "flip_rate"]].mean().rename(columns={**used, "flip_rate": "flip"})
-                shares[strategy] = mean
-        return shares

@@ -1,119 +1,233 @@
-"""The overview of a scale's results: what its notebook holds in its hands.
-
-A study with a notebook of its own is summed up here and linked; of one without, this is the report.
-"""
+"""The overview of a scale's results: every strategy of every study in one table, what became of the runs, and links to both."""
 
 import html
-from collections.abc import Iterator
+from collections.abc import Sequence
+from os.path import relpath
 from pathlib import Path
+from urllib.parse import quote
 
+import pandas as pd
 from IPython.display import HTML, Markdown, display
 
-from frugal.report import reported as claims
-from frugal.report import sentences as findings
-from frugal.report import status, tradeoff
+from frugal.errors import FrugalError
+from frugal.report import load
+from frugal.report.audit import FOREIGN
 from frugal.report.costs import COSTS
-from frugal.report.display import figure, table
-from frugal.report.headline import headline_table, read_reported
-from frugal.report.leaderboard import leaderboard
-from frugal.report.links import Links
-from frugal.report.load import Comparison, comparisons
-from frugal.study import Study, read_studies
+from frugal.report.load import Comparison
+from frugal.report.sentences import few_seeds, headline, listed, points, tell
+from frugal.report.summary import claims, read_reported, whole_percent
+from frugal.study import Cell, Study
+
+SCRIPT = Path(__file__).parent / "templates" / "sort.js"
+RECORD = {"metrics": "metrics.json", "history": "history.csv", "manifest": "manifest.json", "log": "train.log"}
+TABLES = ("summary", "runs", "history", "audit")
+SAVED = ("flops_executed", "train_seconds", "bytes_read", "peak_memory_bytes", "energy_joules")
+IN_WORDS, WORDS = ("verdict", "corrected", "study", "data, net"), ' class="words"'
+RANK = {"better": 4, "equal within the margin": 3, "baseline": 2, "undecided": 1, "worse": 0}
 
 
 class Overview:
     """All studies of a scale; every method shows a part of the page."""
 
-    def __init__(self, studies: str, results: str, page: str, figures: str, reported: str, reports: list[str]) -> None:
-        """studies: a JSON list or the path of one; results: folder of the scale; page: where the page will lie; figures:
-        folder for them; reported: folder of the authors' figures; reports: the studies that have a report of their own.
+    def __init__(self, results: str, page: str, reported: str, studies: Sequence[str], reports: Sequence[str]) -> None:
+        """results: folder of the scale; page: where the page will lie; reported: folder of the authors' figures; studies: by
+        default all that have tables; reports: those that have a report of their own.
 
         Raises FrugalError where a table is missing.
         """
-        self.studies = read_studies(studies)
-        folder = Path(results)
-        self.compared = {study.name: comparisons(study, folder / "tables" / study.name) for study in self.studies}
-        self.links, self.figures = Links(folder, Path(page), reports), Path(figures)
-        files = {study.name: Path(reported) / f"{study.name}.csv" for study in self.studies}
-        self.reported = {name: read_reported(path) for name, path in files.items() if path.is_file()}
+        self.results, self.page, self.reported = Path(results), Path(page), set(reports)
+        tables = self.results / "tables"
+        names = studies or sorted(path.parent.name for path in tables.glob(f"*/{load.STUDY}"))
+        if not names:
+            raise FrugalError(
+                f"{tables} holds no tables; make them with: snakemake --cores all {tables.parent}/index.html"
+            )
+        self.tables = {name: tables / name for name in names}
+        self.studies = {name: load.read_study_of(folder) for name, folder in self.tables.items()}
+        self.compared = {name: load.comparisons(folder) for name, folder in self.tables.items()}
+        files = {name: Path(reported) / f"{name}.csv" for name in names}
+        self._said = {name: read_reported(path) for name, path in files.items() if path.is_file()}
 
     @property
     def _all(self) -> list[Comparison]:
-        return [one for study in self.studies for one in self.compared[study.name]]
+        return [one for compared in self.compared.values() for one in compared]
 
-    def opening(self) -> None:
-        """What these results are: scale, studies, runs."""
+    def opening(self) -> Markdown:
+        """What these results are: scale, studies, runs; and a warning where seeds are few."""
         count = sum(len(one.runs) for one in self._all)
         studies = f"{len(self.studies)} {'study' if len(self.studies) == 1 else 'studies'}"
-        scales = ", ".join(sorted({study.scale for study in self.studies}))
-        display(Markdown(f"Results at the scale **{scales}**: {count} runs in {studies}."))
-        few = {text for study in self.studies if (text := findings.few_seeds(study))}
-        for text in sorted(few):
-            display(HTML(f'<div class="remark">{_paragraph(text)}</div>'))
+        scales = ", ".join(sorted({study.scale for study in self.studies.values()}))
+        few = sorted({text for study in self.studies.values() if (text := few_seeds(study))})
+        return Markdown("\n\n".join([f"Results at the scale **{scales}**: {count} runs in {studies}.", *few]))
 
     def answers(self) -> None:
-        """Each study's question, and its answer in short."""
-        for study in self.studies:
-            display(HTML(f'<h3 id="{study.name}-answer">{html.escape(study.title)}</h3>'))
-            said = "\n\n".join(f"> {findings.headline(one)}" for one in self.compared[study.name])
-            display(Markdown(f"*{study.question}*\n\n{said}"))
-            display(HTML(self.links.behind(study)))
+        """Each study's question, its answer in short, and what lies behind it."""
+        for name, study in self.studies.items():
+            display(HTML(f'<h3 id="{name}-answer">{html.escape(study.title)}</h3>'))
+            display(Markdown(f"*{study.question}*"), tell(self.tables[name], headline, mark="> "), self.behind(study))
 
-    def leaderboard(self) -> None:
-        """Every strategy of every study, to be sorted."""
-        display(HTML(leaderboard(self._all, self.links)))
+    def leaderboard(self) -> HTML:
+        """Every strategy of every study, the most accurate first; a click on a heading sorts, a choice of data set filters."""
+        costs = [cost for cost in SAVED if any(one.summary[f"{cost}_saved_mean"].notna().any() for one in self._all)]
+        saved = [COSTS[cost].saved for cost in costs]
+        heads = ["strategy", "accuracy %", "points", "verdict", "corrected", *saved, "study", "data, net", "runs"]
+        pairs = list(dict.fromkeys((one.dataset, one.model) for one in self._all))
+        ranked = sorted(self._all, key=lambda one: pairs.index((one.dataset, one.model)))
+        rows = [row for one in ranked for row in self._rows(one, costs)]
+        head = "".join(f'<th scope="col"{WORDS if name in IN_WORDS else ""}>{name}</th>' for name in heads)
+        table = f'<table class="sortable"><thead><tr>{head}</tr></thead>\n<tbody>{"".join(rows)}</tbody></table>'
+        unknown = [COSTS[cost].saved.removesuffix(" saved") for cost in SAVED if cost not in costs]
+        remark = f'<p class="remark">Not measured in any run: {listed(unknown)}.</p>' if unknown else ""
+        script = SCRIPT.read_text(encoding="utf-8")
+        return HTML(
+            f'<div class="board"><div class="scroll" tabindex="0">{table}</div>{remark}\n<script>{script}</script></div>'
+        )
 
-    def tradeoffs(self) -> None:
-        """Accuracy against what each study is about saving; of studies without a report, against every cost, and their table."""
-        for study in self.studies:
-            own = study.name in self.links.reported
-            display(HTML(f'<h3 id="{study.name}">{html.escape(study.title)}</h3>'))
-            for one in self.compared[study.name]:
-                self._tradeoff(one, [study.cost] if own else list(tradeoff.EACH))
-                if not own:
-                    display(HTML(table(headline_table(one))))
-                    display(Markdown(findings.verdicts(one)))
-                    display(Markdown(findings.against_controls(one)))
+    def _rows(self, one: Comparison, costs: list[str]) -> list[str]:
+        where, rows = f"{one.dataset}, {one.model}", []
+        corrected = f"Holm's correction over {len(one.summary) - 1} strategies"
+        for _, row in one.summary.sort_values("test_accuracy_mean", ascending=False).iterrows():
+            baseline = row["strategy"] == one.study.baseline
+            difference = row["test_accuracy_difference_mean"]
+            cells = [
+                _cell(_named(one.study, row["strategy"]), row["strategy"]),
+                _cell(_with_interval(row), row["test_accuracy_mean"]),
+                _cell("" if baseline else "–" if pd.isna(difference) else points(difference), difference),
+                _cell(_pill(row["verdict"], row["verdict_reason"]), RANK[row["verdict"]], WORDS),
+                _cell(_pill(row["verdict_corrected"], corrected), RANK[row["verdict_corrected"]], WORDS),
+                *(_cell(whole_percent(row[f"{cost}_saved_mean"]), row[f"{cost}_saved_mean"]) for cost in costs),
+                _cell(self._study(one.study), one.study.name, WORDS),
+                _cell(html.escape(where), where, WORDS),
+                _cell(self._seeds(one, row["strategy"]), row["seeds"]),
+            ]
+            rows.append(f'<tr data-where="{html.escape(where, quote=True)}">{"".join(cells)}</tr>\n')
+        return rows
 
-    def _tradeoff(self, one: Comparison, costs: list[str]) -> None:
-        unknown = []
-        for cost in costs:
-            if one.summary[f"{cost}_mean"].isna().all():
-                unknown.append(COSTS[cost].axis)
-                continue
-            where = f"{one.dataset}{' (generated)' * one.generated}, {one.model}"
-            caption = f"{where}: test accuracy against {COSTS[cost].axis}; means over seeds."
-            draw = tradeoff.EACH.get(cost, tradeoff.tradeoff)
-            display(figure(draw, one, self.figures, f"{one.study.name}-{cost.replace('_', '-')}", caption))
+    def heading(self, study: str) -> None:
+        """The title of a study, where the links to it lead."""
+        display(HTML(f'<h3 id="{study}">{html.escape(self.studies[study].title)}</h3>'))
+
+    def measured(self, study: str) -> list[str]:
+        """The costs that were measured in a study's runs; says which were not, and why."""
+        runs, known = self._runs(study), []
+        for cost in SAVED:
+            known += [cost] * bool(runs[cost].notna().any())
+        unknown = [COSTS[cost].axis for cost in SAVED if cost not in known]
         if unknown:
-            why = ", ".join(sorted(set(one.runs["energy_source"])))
-            display(Markdown(f"Not drawn: {findings.listed(unknown)} ({why})."))
+            why = ", ".join(sorted(set(runs["energy_source"])))
+            display(Markdown(f"Not drawn: {listed(unknown)} ({why})."))
+        return known
 
-    def claims(self) -> None:
+    def claims(self) -> pd.DataFrame:
         """What the authors reported beside what was measured."""
-        rows = claims.claims(self._all, self.reported, self.links)
-        display(HTML(table(rows)) if len(rows) else Markdown("None of these studies repeats a published one."))
+        return claims(self._all, self._said)
 
-    def status(self) -> None:
-        """What became of the runs, the doubts about them, and the record of each."""
-        display(HTML(table(status.status(self.studies, self.compared, self.links))))
-        remarks = status.remarks(self.studies, self.compared)
-        display(HTML(remarks) if remarks else Markdown("The audit found nothing to doubt."))
-        for study, one in self._each():
-            where = f"{study.name}: {one.dataset}, {one.model}"
-            told = f"{len(one.runs)} runs: {len(one.study.strategies)} strategies, {len(one.study.seeds)} seeds"
+    def status(self) -> pd.DataFrame:
+        """A row per study: runs made of those planned, doubts of the audit, runs that were interrupted, machine, time, commit."""
+        rows = []
+        for name, study in self.studies.items():
+            runs, audit = self._runs(name), self.compared[name][0].tables["audit"]
+            doubts = int((audit["finding"] != FOREIGN).sum())
+            dirty = runs["git_dirty"].astype(str).map({"True": " with changes"}).fillna("")
+            commits = (runs["git_commit"].astype("string").str[:8] + dirty).fillna("not under git")
+            rows.append(
+                {
+                    "study": name,
+                    "runs": f"{len(runs)} of {len(list(study.runs()))}",
+                    "doubts": str(doubts or "none"),
+                    "interrupted and resumed": str(int((runs["resumes"] > 0).sum()) or "none"),
+                    "trained on": ", ".join(runs["gpu"].fillna(runs["cpu"]).unique()),
+                    "from": runs["started"].min()[:16].replace("T", " "),
+                    "to (UTC)": runs["ended"].max()[:16].replace("T", " "),
+                    "minutes of training": f"{runs['train_seconds'].sum() / 60:,.1f}",
+                    "commit": ", ".join(commits.unique()),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def doubts(self) -> pd.DataFrame:
+        """Every doubt of the audit, and every path that is none of a study's runs."""
+        parts = [compared[0].tables["audit"].assign(study=name) for name, compared in self.compared.items()]
+        found = pd.concat(parts, ignore_index=True)[["study", "dataset", "model", "finding", "runs", "detail"]]
+        return found if len(found) else pd.DataFrame({"finding": ["The audit found nothing to doubt."]})
+
+    def records(self) -> None:
+        """The accuracy of every run, with links to the files of its record; one table per study, data set and model, folded."""
+        for one in self._all:
+            told = f"{one.study.name}: {one.dataset}, {one.model} — {len(one.runs)} runs"
             fidelity = " at the strategy's own fidelity" if one.fidelity_differs else ""
-            remark = f'<p class="remark">Test accuracy{fidelity}; the links lead to the record of each run.</p>'
-            body = status.runs(one, self.links) + remark
-            display(HTML(f"<details><summary>{html.escape(f'{where} — {told}')}</summary>{body}</details>"))
+            accuracy, rows = one.runs.set_index(["strategy", "seed"])["test_accuracy"], []
+            for strategy in one.study.strategies:
+                row = {"strategy": _named(one.study, strategy)}
+                for seed in one.study.seeds:
+                    there = (strategy, seed) in accuracy.index
+                    links = self._record(one, strategy, seed) if there else ""
+                    row[f"seed {seed}"] = f"{100 * accuracy[strategy, seed]:.2f} % {links}" if there else "left out"
+                rows.append(row)
+            table = pd.DataFrame(rows).to_html(index=False, escape=False, border=0, justify="unset")
+            remark = f'<p class="remark">Test accuracy{fidelity}.</p>'
+            body = f'<div class="scroll">{table}</div>{remark}'
+            display(HTML(f"<details><summary>{html.escape(told)}</summary>{body}</details>"))
 
-    def _each(self) -> Iterator[tuple[Study, Comparison]]:
-        for study in self.studies:
-            for one in self.compared[study.name]:
-                yield study, one
+    def behind(self, study: Study) -> HTML:
+        """What lies behind a study's section: its report, notebook and tables, as a list of links."""
+        reports, tables, found = self.results / "reports", self.tables[study.name], []
+        if study.name in self.reported:
+            found.append(self._link(reports / f"{study.name}.html", "Read the report"))
+            found.append(self._link(reports / f"{study.name}.ipynb", "notebook"))
+        found += [self._link(tables / f"{name}.csv", f"{name}.csv") for name in TABLES]
+        return HTML('<ul class="links">' + "".join(f"<li>{one}</li>" for one in found) + "</ul>")
+
+    def _runs(self, study: str) -> pd.DataFrame:
+        return pd.concat([one.runs for one in self.compared[study]])
+
+    def _link(self, path: Path, text: str) -> str:
+        """A link as HTML, relative to the page; its target shows on hovering. Raises FrugalError where the file isn't there."""
+        if not path.exists():
+            raise FrugalError(
+                f"{path} is missing, and the overview would link to it; make it with: snakemake --cores all"
+            )
+        address = quote(Path(relpath(path, self.page.parent)).as_posix())
+        return f'<a href="{html.escape(address)}" title="{html.escape(str(path))}">{html.escape(text)}</a>'
+
+    def _study(self, study: Study) -> str:
+        """A study's name, which leads to its report or, where this page is its report, to its place here."""
+        if study.name in self.reported:
+            return self._link(self.results / "reports" / f"{study.name}.html", study.name)
+        return f'<a href="#{study.name}">{study.name}</a>'
+
+    def _seeds(self, one: Comparison, strategy: str) -> str:
+        seeds = one.runs.loc[one.runs["strategy"] == strategy, "seed"]
+        return " ".join(self._link(self._folder(one, strategy, seed) / RECORD["metrics"], str(seed)) for seed in seeds)
+
+    def _record(self, one: Comparison, strategy: str, seed: int) -> str:
+        folder = self._folder(one, strategy, seed)
+        there = {name: folder / file for name, file in RECORD.items() if (folder / file).exists()}
+        return " ".join(self._link(path, name) for name, path in there.items())
+
+    def _folder(self, one: Comparison, strategy: str, seed: int) -> Path:
+        return self.results / one.study.folder(Cell(one.dataset, one.model, strategy), seed)
 
 
-def _paragraph(text: str) -> str:
-    """Bold markdown as HTML, for a sentence."""
-    parts = text.split("**")
-    return "".join(f"<b>{part}</b>" if place % 2 else html.escape(part) for place, part in enumerate(parts))
+def _cell(shown: str, value: object, kind: str = "") -> str:
+    """A cell with what it is sorted by; nothing where that is not known, which goes last."""
+    sorted_by = "" if not isinstance(value, str) and pd.isna(value) else html.escape(str(value), quote=True)
+    return f'<td data-by="{sorted_by}"{kind}>{shown}</td>'
+
+
+def _named(study: Study, strategy: str) -> str:
+    """A strategy's name as code; its label shows on hovering."""
+    label = html.escape(study.labels.get(strategy, ""), quote=True)
+    return f'<code title="{label}">{html.escape(strategy)}</code>'
+
+
+def _pill(verdict: str, reason: str) -> str:
+    """A verdict as a coloured word; its reason shows on hovering."""
+    word, told = verdict.split()[0], html.escape(f"{verdict}: {reason}", quote=True)
+    return f'<span class="verdict {word}" title="{told}">{word}</span>'
+
+
+def _with_interval(row: pd.Series) -> str:
+    mean, low, high = (100 * row[f"test_accuracy_{part}"] for part in ("mean", "low", "high"))
+    half = f"<small> ± {(high - low) / 2:.2f}</small>" if pd.notna(low) else ""
+    return f"{mean:.2f}{half}"

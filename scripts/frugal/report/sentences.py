@@ -1,12 +1,15 @@
 """Sentences that depend on the outcome, computed from the tables so that they can never contradict them. Markdown."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pandas as pd
+from IPython.display import Markdown
 from scipy import stats
 
-from frugal.report.controls import NEAR, equal_cost
 from frugal.report.costs import COSTS
-from frugal.report.load import Comparison
-from frugal.report.statistics import BETTER, CONFIDENCE, EQUAL, NO_DIFFERENCE, UNDECIDED, WORSE
+from frugal.report.load import Comparison, comparisons
+from frugal.report.statistics import BETTER, CONFIDENCE, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
 from frugal.study import Study
 
 ENOUGH = 0.01  # a saving below one per cent is not worth a headline
@@ -39,6 +42,16 @@ def code(names: list[str]) -> str:
 def listed(parts: list[str]) -> str:
     """Parts of a sentence: a, b and c."""
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
+def tell(tables: str | Path, *sentences: Callable[[Comparison], str], mark: str = "") -> Markdown:
+    """Sentences about each data set and model of a study, in turn. mark: put before each, e.g. "> " for a quotation."""
+    every, parts = comparisons(tables), []
+    for one in every:
+        if len(every) > 1:
+            parts.append(f"### {one.dataset}, {one.model}{' (generated data)' * one.generated}")
+        parts += [mark + text for sentence in sentences if (text := sentence(one))]
+    return Markdown("\n\n".join(parts))
 
 
 def _against(row: pd.Series, compared: Comparison, metric: str = "test_accuracy") -> str:
@@ -208,7 +221,7 @@ def against_controls(compared: Comparison) -> str:
     return f"Against each control that {equally} (within {100 * NEAR:g} %):\n\n" + "\n".join(sentences) + missing
 
 
-def clock(compared: Comparison) -> str:
+def reaching_the_clock(compared: Comparison) -> str:
     """How much of what was saved of the study's cost reaches the clock, per strategy."""
     cost, lines = compared.study.cost, []
     for _, row in compared.summary.iterrows():
@@ -217,7 +230,7 @@ def clock(compared: Comparison) -> str:
             low, high = row["train_seconds_saved_low"], row["train_seconds_saved_high"]
             interval = f" (95 % interval {percent(low, 1)} to {percent(high, 1)})" if pd.notna(low) else ""
             share = f", {percent(seconds / saved)} of what was left out" if seconds > 0 else ""
-            name = COSTS[cost].heading
+            name = COSTS[cost].saved
             told = f"{percent(saved, 1)} {name}, {percent(seconds, 1)} seconds saved{interval}{share}"
             lines.append(f"- `{row['strategy']}`: {told}")
     if not lines:
@@ -225,7 +238,7 @@ def clock(compared: Comparison) -> str:
     return "\n".join(lines)
 
 
-def reaching(compared: Comparison) -> str:
+def reaching_the_target(compared: Comparison) -> str:
     """Who reaches the target accuracy, who first in epochs and who first in seconds."""
     study, summary = compared.study, compared.summary
     target = f"{100 * study.target(compared.dataset, compared.model):g} % validation accuracy"

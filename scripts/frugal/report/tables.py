@@ -10,20 +10,25 @@ import pandas as pd
 
 from frugal.atomic import write_text
 from frugal.report.audit import audit
-from frugal.report.controls import against_controls
+from frugal.report.costs import COSTS as OF_A_RUN
 from frugal.report.costs import spent_by_epoch
 from frugal.report.records import Found, Record
 from frugal.report.schema import ITERATIONS, Metrics
-from frugal.report.statistics import BASELINE, UNDECIDED, UNPAIRED, corrected, intervals, paired, verdict
+from frugal.report.statistics import (
+    BASELINE,
+    UNDECIDED,
+    UNPAIRED,
+    against_controls,
+    corrected,
+    intervals,
+    paired,
+    verdict,
+)
 from frugal.study import Study
 
 CELL = ["dataset", "model", "strategy"]
 ACCURACIES = ["test_accuracy", "test_accuracy_full_fidelity", "test_f1", "val_accuracy", "best_val_accuracy"]
-COSTS = [
-    *("train_seconds", "inference_seconds", "flops_executed", "bytes_read", "peak_memory_bytes", "energy_joules"),
-    *("samples_forwarded", "samples_backpropagated", "model_bytes", "optimizer_bytes", "live_parameters"),
-    "flops_forward_per_sample",
-]
+COSTS = [*OF_A_RUN, "inference_seconds"]
 OTHERS = ["compression_ratio", "epochs_to_target", "seconds_to_target", "cost_to_target"]
 
 
@@ -38,14 +43,16 @@ class Tables:
     trace: pd.DataFrame
     notes: pd.DataFrame
     iterations: list[str] = field(repr=False)
+    study: Study = field(repr=False)
 
     def write(self, folder: Path) -> None:
-        """Write every table as CSV, each whole or not at all."""
+        """Write every table as CSV, each whole or not at all, and study.json, which says what they are of."""
         for name in ("runs", "summary", "history", "audit", "trace", "notes"):
             text = io.StringIO()
             getattr(self, name).to_csv(text, index=False, lineterminator="\n")
             write_text(folder / f"{name}.csv", text.getvalue())
         write_text(folder / "iterations.csv", "".join(self.iterations))
+        write_text(folder / "study.json", self.study.model_dump_json(indent=1) + "\n")
 
 
 def tabulate(study: Study, found: Found) -> Tables:
@@ -56,7 +63,8 @@ def tabulate(study: Study, found: Found) -> Tables:
     history = _joined(records, [record.history for record in records])
     trace = _joined(records, [record.trace for record in records])
     notes = _joined(records, [pd.DataFrame({"note": record.manifest.notes}, dtype=str) for record in records])
-    return Tables(runs, summary_table(study, runs), history, doubts, trace, notes, _iterations_of(records))
+    summary = summary_table(study, runs)
+    return Tables(runs, summary, history, doubts, trace, notes, _iterations_of(records), study)
 
 
 def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.DataFrame:

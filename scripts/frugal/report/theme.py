@@ -1,170 +1,262 @@
-"""One look for every figure: the same colour and marker per strategy, on white and on black, on a desk and on a phone."""
+"""How a report looks: one seaborn theme, a colour per strategy, figures as SVG, PDF and PNG, tables as HTML.
 
-import itertools
-import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+A figure is drawn once. Its SVG names the colours of text, grid and paper as CSS properties, so that a dark page shows it dark;
+a program that knows no such properties shows the light colours that stand beside them.
+"""
+
+import html
+import io
+import re
+from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from IPython.display import HTML, Markdown, display
+from matplotlib import ticker
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from frugal.study import Study
+from frugal.atomic import write_bytes
+from frugal.report.costs import METRICS
+from frugal.report.load import SERIES
 
-Style = tuple[str, str]  # colour and marker
-
-# Chosen by hand: hue says the idea (after Okabe and Ito, safe for the colour-blind), lightness and marker the variant.
-CHOSEN: dict[str, Style] = {
-    "fixed-16": ("#0072B2", "o"),
-    "fixed-8": ("#3D9BE0", "o"),
-    "fixed-4": ("#7CC0F4", "o"),
-    "median-8-16": ("#E69F00", "o"),
-    "median-4-16": ("#B97A00", "o"),
-    "threshold-4-16": ("#D55E00", "o"),
-    "ema-4-16": ("#009E73", "o"),
-    "ema-6-12": ("#63BF5F", "o"),
-    "random-4-16": ("#8C8C8C", "X"),
-    "fixed-16-spectral": ("#6A6BD8", "s"),
-    "ema-4-16-spectral": ("#B86BE0", "s"),
-    "ema-4-16-anneal": ("#00807A", "^"),
-    "ema-8-16-spectral-anneal": ("#CC5FA0", "D"),
+INK, FAINT, HAIR, PAPER, GOOD = "#1f2328", "#646b73", "#e2e5e9", "#ffffff", "#12855a"
+PROPERTIES = {
+    INK: "--ink",
+    FAINT: "--faint",
+    HAIR: "--hair",
+    PAPER: "--paper",
+    GOOD: "--good",
+}  # of templates/style.css
+# Seven of seaborn's "colorblind", those that show on white and on black alike.
+HUES = ["#0173b2", "#de8f05", "#029e73", "#cc78bc", "#d55e00", "#56b4e9", "#ca9161"]
+MARKS = ["o", "s", "^", "D", "v", "P", "X"]
+KINDS = {
+    "baseline": INK,
+    "proposal": HUES[0],
+    "control": HUES[1],
+}  # a palette, where a colour per strategy is not needed
+DASHES = {"baseline": "", "proposal": "", "control": (4, 2)}  # of seaborn's style="kind"
+WORDS = {  # axis labels of columns that are not those of runs.csv
+    **{"epoch": "epoch", "step": "iteration", "loss": "training loss", "train_loss": "training loss"},
+    **{"val_loss": "validation loss", "train_accuracy": "training accuracy", "test_loss": "test loss"},
+    **{"pruned_share": "samples left out", "activation_rate": "activation rate", "flip_rate": "changed level"},
+    **{"epoch_seconds": "seconds of an epoch", "flops_per_sample": "FLOPs of a sample, forward"},
+    **{"accuracy": "test accuracy", "share": "share of samples", "live_parameters": "live parameters"},
+    **{"at": "batch of candidates after the warm-up", "threshold": "threshold on the significance"},
 }
-# Every other strategy takes the next of these, neighbours far apart; controls take greys and browns, and crosses.
-HUES = ["#0072B2", "#E69F00", "#009E73", "#CC5FA0", "#D55E00", "#56B4E9", "#7A5CD6", "#8CB83A", "#B8860B", "#00A3A3"]
-MARKS = ["o", "s", "^", "D", "v", "<", ">"]
-MUTED, CROSSES = ["#8C8C8C", "#A9825A", "#6F8196"], ["X", "P"]
+SHARES = re.compile(r".*accuracy|.*_share|.*_rate|share")  # fractions, shown in per cent
+WIDE = 620  # CSS pixels from which on a phone scrolls a figure rather than shrinking it
+VERDICTS = ("better", "equal within the margin", "worse", "undecided", "no difference shown", "baseline")
+
+_folder = Path("figures")
 
 
-def styles(strategies: Sequence[str], baseline: str, controls: Sequence[str]) -> dict[str, Style]:
-    """A look for every strategy but the baseline, no two alike; it depends on the order of the study alone.
+def set_theme(figures: str | Path) -> None:
+    """Use the theme of the reports, and save figures in this folder from now on."""
+    global _folder
+    _folder = Path(figures)
+    size = 9
+    settings = {
+        **{"font.family": "DejaVu Sans", "font.size": size, "axes.titlesize": size, "axes.labelsize": size},
+        **{"xtick.labelsize": size - 0.5, "ytick.labelsize": size - 0.5, "legend.fontsize": size - 0.5},
+        **{
+            "axes.titlelocation": "left",
+            "legend.frameon": False,
+            "legend.title_fontsize": 0.1,
+        },
+        **{"axes.labelcolor": FAINT, "xtick.color": FAINT, "ytick.color": FAINT, "text.color": INK},
+        **{"axes.edgecolor": HAIR, "grid.color": HAIR, "axes.titlecolor": INK, "grid.linewidth": 0.8},
+        **{"figure.facecolor": PAPER, "axes.facecolor": PAPER, "lines.linewidth": 1.5},
+        **{"figure.figsize": (5.8, 3.4), "svg.fonttype": "none", "pdf.fonttype": 42, "savefig.dpi": 160},
+    }
+    sns.set_theme(style="whitegrid", palette=HUES, rc=settings)
 
-    Hues repeat after ten and controls' after three, then with another marker.
+
+def palette(frame: pd.DataFrame) -> dict[str, str]:
+    """A colour per strategy, for seaborn: ink for the baseline, and within a panel of a figure no two alike.
+
+    frame: with the columns strategy, kind and group, as `runs` has them
     """
-    given = {name: CHOSEN[name] for name in strategies if name in CHOSEN}
-    taken = set(given.values())
-    for name in strategies:
-        if name not in given and name != baseline:
-            hues, marks = (MUTED, CROSSES) if name in controls else (HUES, MARKS)
-            given[name] = next(style for style in _combined(hues, marks) if style not in taken)
-            taken.add(given[name])
-    return given
+    return {name: INK if place < 0 else HUES[place % len(HUES)] for name, place in _places(frame).items()}
 
 
-def _combined(hues: Sequence[str], marks: Sequence[str]) -> Iterator[Style]:
-    """Every hue with the marker of its place, then every hue with the next marker, ..., then with a numeral as marker."""
-    for turn in itertools.count():
-        for place, hue in enumerate(hues):
-            if turn < len(marks):
-                yield hue, marks[(place + turn) % len(marks)]
-            else:
-                yield hue, f"${turn}$"
+def lines(frame: pd.DataFrame) -> dict[str, Any]:
+    """Arguments of `sns.relplot` for a curve per strategy in panels: mean over seeds with a band of one standard error.
+
+    frame: with a column panel, as `panels` makes it; controls are dashed
+    """
+    panels = frame["panel"].nunique()
+    size = {"height": 3.0, "aspect": 1.9} if panels == 1 else {"height": 2.3, "aspect": 1.45, "col_wrap": 2}
+    look = {"hue": "strategy", "style": "kind", "dashes": DASHES, "palette": palette(frame), "errorbar": "se"}
+    return (
+        {"kind": "line", "col": "panel", "facet_kws": {"sharey": False, "sharex": False, "legend_out": False}}
+        | look
+        | size
+    )
 
 
-@dataclass(frozen=True)
-class Look:
-    """Where a figure will be seen: a light or dark page, wide or on a phone; and, once `of` a study, its strategies."""
-
-    dark: bool = False
-    narrow: bool = False
-    study: Study | None = field(default=None, compare=False, repr=False)
-
-    def of(self, study: Study) -> "Look":
-        """This look, with the colours and markers of the study's strategies."""
-        return replace(self, study=study)
-
-    @cached_property
-    def _styles(self) -> dict[str, Style]:
-        return styles(self.study.strategies, self.study.baseline, self.study.controls)
-
-    @property
-    def ink(self) -> str:
-        """Text and the baseline."""
-        return "#E8E6E1" if self.dark else "#1F2328"
-
-    @property
-    def faint(self) -> str:
-        """Axes, ticks, remarks."""
-        return "#9BA1A8" if self.dark else "#646B73"
-
-    @property
-    def hair(self) -> str:
-        """Grid lines."""
-        return "#30363D" if self.dark else "#E2E5E9"
-
-    @property
-    def paper(self) -> str:
-        """The page behind the figure; the same as in style.css."""
-        return "#14171B" if self.dark else "#FFFFFF"
-
-    @property
-    def good(self) -> str:
-        """The zone in which an accuracy counts as equal, and what lies on the front."""
-        return "#3FB27F" if self.dark else "#12855A"
-
-    def colour(self, strategy: str) -> str:
-        """The colour of a strategy, the same in every figure of its study; the baseline has that of the text."""
-        return self.ink if strategy == self.study.baseline else self._styles[strategy][0]
-
-    def marker(self, strategy: str) -> str:
-        """The marker of a strategy; the baseline is a star."""
-        return "*" if strategy == self.study.baseline else self._styles[strategy][1]
-
-    def levels(self, levels: list[int]) -> dict[int, tuple]:
-        """A colour per compression level, few coefficients pale and many deep, so that more ink means more bytes."""
-        shades = plt.get_cmap("viridis")
-        places = [0.5] if len(levels) == 1 else [0.93 - 0.75 * rank / (len(levels) - 1) for rank in range(len(levels))]
-        return {level: shades(place) for level, place in zip(levels, places, strict=True)}
-
-    def name(self, strategy: str) -> str:
-        """The name of a strategy as a tick label; on a phone a long one takes two lines."""
-        if not self.narrow or len(strategy) < 15:
-            return strategy
-        cuts = [place for place, letter in enumerate(strategy) if letter == "-"]
-        cut = min(cuts, key=lambda place: abs(place - len(strategy) / 2), default=len(strategy) - 1)
-        return f"{strategy[: cut + 1]}\n{strategy[cut + 1 :]}"
-
-    def lines(self, text: str) -> str:
-        """A title or axis label, broken where a phone needs it."""
-        return textwrap.fill(text, 40, break_on_hyphens=False) if self.narrow else text
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Within this block matplotlib draws in this look."""
-        size = 10
-        settings = {
-            **{"font.family": "DejaVu Sans", "font.size": size, "axes.titlesize": size + 0.5, "axes.labelsize": size},
-            **{"xtick.labelsize": size - 1, "ytick.labelsize": size - 1, "axes.titleweight": "bold"},
-            **{"axes.titlelocation": "left", "axes.titlepad": 7, "axes.spines.top": False, "axes.spines.right": False},
-            **{"axes.grid": True, "axes.axisbelow": True, "grid.color": self.hair, "grid.linewidth": 0.8},
-            **{"xtick.major.size": 0, "ytick.major.size": 0, "xtick.minor.size": 0, "ytick.minor.size": 0},
-            **{"axes.edgecolor": self.hair, "axes.labelcolor": self.faint, "axes.titlecolor": self.ink},
-            **{"xtick.color": self.faint, "ytick.color": self.faint, "text.color": self.ink},
-            **{"figure.facecolor": self.paper, "axes.facecolor": self.paper},
-            **{"lines.linewidth": 1.6, "lines.solid_capstyle": "round", "legend.frameon": False},
-            **{"figure.constrained_layout.use": True, "figure.dpi": 200},
-            **{"figure.constrained_layout.w_pad": 0.08, "figure.constrained_layout.h_pad": 0.06},
-            "axes.prop_cycle": mpl.cycler(color=HUES),
-        }
-        with mpl.rc_context(settings):
-            yield
-
-    def panels(self, count: int, height: float, columns: int = 2, **options: object) -> tuple[Figure, list[Axes]]:
-        """A figure of `count` panels in `columns` columns (one on a phone); height in inches per panel."""
-        columns = min(columns, count) if not self.narrow else min(columns // 2 or 1, count)
-        rows = -(-count // columns)
-        size = (4.0 if self.narrow else 9.2, height * rows)
-        figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, **options)
-        axes = list(grid.flat)
-        for unused in axes[count:]:
-            unused.set_axis_off()
-        return figure, axes[:count]
+def markers(frame: pd.DataFrame) -> dict[str, str]:
+    """A marker per strategy, a star for the baseline; frame: as for `palette`."""
+    return {name: "*" if place < 0 else MARKS[place % len(MARKS)] for name, place in _places(frame).items()}
 
 
-def looks() -> Iterator[Look]:
-    """All four looks, the one that is saved as a file first."""
-    for narrow in (False, True):
-        for dark in (False, True):
-            yield Look(dark=dark, narrow=narrow)
+def _places(frame: pd.DataFrame) -> dict[str, int]:
+    known = frame.drop_duplicates("strategy").sort_values("strategy")
+    others = known[known["kind"] != "baseline"]
+    crowded = len(others) > len(HUES)
+    counted = others.groupby("group", observed=True).cumcount() if crowded else range(len(others))
+    own = dict.fromkeys(known.loc[known["kind"] == "baseline", "strategy"], -1)
+    return own | dict(zip(others["strategy"], map(int, counted), strict=True))
+
+
+def save(drawn: Axes | Figure | sns.FacetGrid, name: str, caption: str) -> None:
+    """Show a figure, and save it as <name>.svg, .pdf and .png in the folder of `set_theme`.
+
+    An axis that is named after a column of ours gets its words and its unit. caption: what the figure shows, in plain text
+    """
+    figure = drawn if isinstance(drawn, Figure) else drawn.figure
+    grid = drawn if isinstance(drawn, sns.FacetGrid) else None
+    if grid is not None and not any(
+        "\n" in axes.get_title() or axes.get_title() in WORDS.values() for axes in figure.axes
+    ):
+        grid.set_titles("{col_name}" if len(grid.col_names) > 1 else "")
+    _in_words([axes for axes in figure.axes if axes.get_label() != "<colorbar>"])
+    entries = _without_legends(figure)
+    if grid is not None:
+        grid.tight_layout()
+    _legends(figure, grid, entries)
+    figure.set_layout_engine(None)  # from here on nothing moves, and a file is one rendering
+    figure.draw_without_rendering()
+    image, options = io.BytesIO(), {"bbox_inches": figure.get_tightbbox().padded(0.04)}
+    with mpl.rc_context({"svg.hashsalt": name}):  # ids that are the same each time, and no other figure's
+        figure.savefig(image, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")), **options)
+    svg = _responsive(image.getvalue().decode(), name, caption)
+    write_bytes(_folder / f"{name}.svg", svg.encode())
+    for kind in ("pdf", "png"):
+        image = io.BytesIO()
+        figure.savefig(image, format=kind, **options, **({"metadata": {"CreationDate": None}} if kind == "pdf" else {}))
+        write_bytes(_folder / f"{name}.{kind}", image.getvalue())
+    plt.close(figure)
+    display(Picture(svg, caption))
+
+
+class Picture:
+    """A figure as a notebook shows it: SVG, with its caption beside it for the page."""
+
+    def __init__(self, svg: str, caption: str) -> None:
+        self.svg, self.caption = svg, caption
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        about = {"image/svg+xml": {"caption": self.caption}}
+        return {"image/svg+xml": self.svg, "text/plain": self.caption}, about
+
+
+def _responsive(svg: str, name: str, caption: str) -> str:
+    """An SVG that takes its colours from the page, scales with it, and says what it shows; ids are the figure's own."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+    for colour, property in PROPERTIES.items():
+        svg = re.sub(rf"{colour}\b", f"var({property}, {colour})", svg, flags=re.IGNORECASE)
+    svg = svg.replace("font: ", "font: ").replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+    width = round(float(re.search(r'width="([\d.]+)pt"', svg)[1]) * 96 / 72)
+    least = min(width, WIDE) if width <= WIDE else round(0.75 * width)
+    style = f"width:100%;max-width:{round(1.25 * width)}px;min-width:min({least}px,{round(0.78 * width)}px);height:auto"
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    label = f'role="img" aria-label="{html.escape(caption, quote=True)}" style="{style}" '
+    return svg.replace("<svg ", f"<svg {label}", 1)
+
+
+def _in_words(every: list[Axes]) -> None:
+    for axis_of in (lambda axes: axes.xaxis, lambda axes: axes.yaxis):
+        named = {axis_of(axes).get_label_text() for axes in every} - {""}
+        for axes in every:
+            axis = axis_of(axes)
+            name = axis.get_label_text() or (next(iter(named)) if len(named) == 1 else "")
+            metric = METRICS.get(name)
+            words = metric.axis if metric else WORDS.get(name)
+            if words is None:
+                continue
+            if axis.get_label_text():
+                axis.set_label_text(words)
+            if axis.get_scale() == "log":
+                axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+                axis.set_minor_locator(ticker.NullLocator())
+            elif isinstance(axis.get_major_formatter(), ticker.ScalarFormatter):
+                _unit(axis, name)
+
+
+def _unit(axis: mpl.axis.Axis, name: str) -> None:
+    metric = METRICS.get(name)
+    if SHARES.fullmatch(name):
+        axis.set_major_formatter(ticker.PercentFormatter(1, symbol=" %"))
+    elif name == "epoch":
+        axis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+    elif metric and metric.scale < 1 or name in ("flops_per_sample", "live_parameters", "samples_backpropagated"):
+        axis.set_major_formatter(ticker.EngFormatter(unit=metric.unit if metric else "", sep="\N{THIN SPACE}"))
+
+
+def _without_legends(figure: Figure) -> dict[str, Artist]:
+    """Take all legends off a figure; what they named, without headings and the dashes of controls."""
+    entries: dict[str, Artist] = {}
+    found = [axes.get_legend() for axes in figure.axes if axes.get_legend()] + figure.legends
+    named = [(one.legend_handles, [text.get_text() for text in one.get_texts()]) for one in found]
+    for handles, names in named or [axes.get_legend_handles_labels() for axes in figure.axes]:
+        shown = names[: names.index("kind")] if "kind" in names else names
+        entries |= dict(zip(shown, handles, strict=False))
+    for one in found:
+        one.remove()
+    entries.pop("strategy", None)
+    return entries
+
+
+def _legends(figure: Figure, grid: sns.FacetGrid | None, entries: dict[str, Artist]) -> None:
+    """The names of what is drawn: above the figure, or beside each panel where panels use a colour for several strategies."""
+    if not entries:
+        return
+    if grid is not None and len(entries) > SERIES and "strategy" in grid.data:
+        figure.subplots_adjust(wspace=0.75)
+        for (row, column, _), rows in grid.facet_data():
+            names = [name for name in entries if name in set(rows["strategy"])]
+            handles = [entries[name] for name in names]
+            at = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "fontsize": 7.5, "handlelength": 1.4}
+            grid.facet_axis(row, column).legend(handles, names, **at)
+        return
+    top = max(axes.get_tightbbox().y1 for axes in figure.axes) / figure.bbox.height
+    columns = min(len(entries), 3 if figure.get_figwidth() < 6.5 else 4)
+    at = {"loc": "lower left", "bbox_to_anchor": (0.02, top + 0.01), "borderaxespad": 0.0}
+    figure.legend(entries.values(), entries.keys(), ncols=columns, handlelength=2.2, columnspacing=1.2, **at)
+
+
+def table(frame: pd.DataFrame, digits: int = 2) -> None:
+    """Show a data frame as a table that scrolls sideways on a phone: verdicts coloured, unknown numbers as dashes."""
+    rows = frame.reset_index() if frame.index.names != [None] else frame
+    if "where" in rows and rows["where"].nunique() == 1 and "strategy" in rows:
+        rows = rows.drop(columns="where")
+    cells = rows.astype(object).map(lambda value: _cell(value, digits))
+    for name in {"strategy", "control", "against"} & set(cells):
+        cells[name] = [f"<code>{text}</code>" for text in cells[name]]
+    shown = cells.rename(columns=str).to_html(index=False, escape=False, border=0, justify="unset")
+    display(HTML(f'<div class="scroll">{shown}</div>'))
+
+
+def _cell(value: object, digits: int) -> str:
+    if isinstance(value, str):
+        known = value in VERDICTS
+        return f'<span class="verdict {value.split()[0]}">{value}</span>' if known else html.escape(value)
+    if pd.isna(value):
+        return "–"
+    told = f"{value:,.{digits}f}" if isinstance(value, float) else html.escape(str(value))
+    return told.replace("-", "\N{MINUS SIGN}") if isinstance(value, (int, float)) else told
+
+
+def say(text: str) -> None:
+    """Show a paragraph of markdown."""
+    display(Markdown(text))

@@ -17,6 +17,7 @@ from frugal.data.augment import augment
 from frugal.data.cache import Cache
 from frugal.data.device import Split, source_of
 from frugal.data.files import Files
+from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
 from frugal.measure.flops import PassFlops, decoding_flops, pass_flops
