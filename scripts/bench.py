@@ -36,10 +36,10 @@ def main() -> int:
 
     from frugal.atomic import write_json
     from frugal.errors import FrugalError
+    from frugal.measure.memory import keep_freed_memory
     from frugal.registry import did_you_mean
-    from frugal.training.allocator import keep_freed_memory
     from frugal.training.device import describe_hardware
-    from frugal.training.record import git_state, versions
+    from frugal.training.writer import git_state, versions
 
     torch.set_num_threads(1)
     keep_freed_memory()  # as runs do

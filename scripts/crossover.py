@@ -38,7 +38,7 @@ def main() -> int:
     from frugal.atomic import write_text
     from frugal.bench.crossover import cells
     from frugal.errors import FrugalError
-    from frugal.training.allocator import keep_freed_memory
+    from frugal.measure.memory import keep_freed_memory
     from frugal.training.device import choose_device
 
     shapes, sparsities, batch, rounds = GRIDS[options.grid]

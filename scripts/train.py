@@ -51,11 +51,10 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
+    from frugal.measure.memory import keep_freed_memory
     from frugal.spec import RunSpec, parse
-    from frugal.training.allocator import keep_freed_memory
     from frugal.training.failing import train_or_say
-    from frugal.training.job import Job
-    from frugal.training.several import train_all
+    from frugal.training.job import Job, train_all
 
     torch.set_num_threads(threads)
     keep_freed_memory()

@@ -17,8 +17,8 @@ from frugal.data import files
 from frugal.data.files import Files
 from frugal.data.listing import Listing
 from frugal.errors import FrugalError
-from frugal.training.interrupt import Interrupted
-from frugal.training.record import metrics
+from frugal.training.signals import Interrupted
+from frugal.training.writer import metrics
 from memory import Kept
 
 CPU = torch.device("cpu")

@@ -25,7 +25,7 @@ from frugal.data.rows import Made, Rows, pieces
 from frugal.data.sources import imagefolder
 from frugal.errors import FrugalError
 from frugal.spec import RunSpec
-from frugal.training.record import metrics
+from frugal.training.writer import metrics
 from prepare import prepare, statistics
 
 ROOT = Path(__file__).parents[2]

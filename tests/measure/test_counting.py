@@ -17,7 +17,7 @@ from frugal.models.bert import Bert
 from frugal.models.cnn import build as cnn
 from frugal.pruning.sizes import Sizes
 from frugal.training import loop
-from frugal.training.record import manifest, metrics, write_record
+from frugal.training.writer import manifest, metrics, write_record
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 

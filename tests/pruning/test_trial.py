@@ -16,7 +16,7 @@ from frugal.pruning.finding import find_groups
 from frugal.pruning.groups import call
 from frugal.pruning.removal import Neurons
 from frugal.pruning.sizes import Sizes
-from frugal.training.record import manifest, metrics
+from frugal.training.writer import manifest, metrics
 from pruning import between, nets
 
 

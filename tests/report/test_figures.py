@@ -1,14 +1,14 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+from frugal.report.labels import spread
+from frugal.report.pareto import front
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 
 from frugal.report import compression_figures, curves, figures, infobatch_figures, tradeoff
-from frugal.report.labels import spread
 from frugal.report.load import comparisons
-from frugal.report.pareto import front
 from frugal.report.theme import CHOSEN, Look, looks, styles
 
 mpl.use("agg")

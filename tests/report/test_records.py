@@ -111,7 +111,7 @@ def test_what_is_no_run_of_the_study_is_named(tmp_path):
 
 
 def test_the_schema_that_is_read_is_the_one_that_is_written():
-    from frugal.training import record
+    from frugal.training import writer as record
 
     assert record.SCHEMA == schema.SCHEMA
 

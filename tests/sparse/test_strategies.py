@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import tiny
 from frugal.errors import FrugalError
 from frugal.measure.weights import weights_of
-from frugal.training.interrupt import Interrupted
-from frugal.training.record import metrics
+from frugal.training.signals import Interrupted
+from frugal.training.writer import metrics
 from memory import Memory
 
 RUNS = {

@@ -8,10 +8,10 @@ from torch.nn import functional
 
 import tiny
 from frugal.errors import FrugalError
-from frugal.selection.controllers import ProportionalIntegral, Quantile
-from frugal.selection.significance import significance
-from frugal.training.gathering import Batch, Gathering, score
-from frugal.training.parallel import Team
+from frugal.strategies.controllers import ProportionalIntegral, Quantile, significance
+from frugal.training.batches import Batch, Gathering
+from frugal.training.distributed import Team
+from frugal.training.forward import score
 
 CPU = torch.device("cpu")
 

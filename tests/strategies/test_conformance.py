@@ -10,8 +10,8 @@ import torch
 import tiny
 from frugal import registry
 from frugal.errors import FrugalError
-from frugal.training.interrupt import Interrupted
-from frugal.training.record import metrics
+from frugal.training.signals import Interrupted
+from frugal.training.writer import metrics
 from memory import Memory
 
 # Where defaults are meant for longer trainings than three epochs of ten steps, or a parameter has none.

@@ -7,8 +7,8 @@ import torch
 
 from frugal.data.cache import open_cache
 from frugal.spec import RunSpec
+from frugal.training.distributed import join_team
 from frugal.training.loop import Trainer
-from frugal.training.parallel import join_team
 
 if __name__ == "__main__":
     spec, cache, out = RunSpec.model_validate_json(sys.argv[1]), open_cache(Path(sys.argv[2])), Path(sys.argv[3])

@@ -9,7 +9,7 @@ import pytest
 # Ten blocks of 8 MB are written and freed, round after round, as a step does with activations; printed: what ten rounds cost.
 ROUNDS = """
 import ctypes, json, resource, sys
-from frugal.training.allocator import allocator, keep_freed_memory
+from frugal.measure.memory import allocator, keep_freed_memory
 
 if "keep" in sys.argv:
     keep_freed_memory()

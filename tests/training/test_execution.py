@@ -18,10 +18,10 @@ import tiny
 from frugal.errors import FrugalError
 from frugal.plan import Config
 from frugal.spec import Recipe, parse
-from frugal.training import precision, residency
+from frugal.training import forward, setup
 from frugal.training.forward import Forward, compile_mode
-from frugal.training.interrupt import Interrupted
-from frugal.training.record import metrics
+from frugal.training.signals import Interrupted
+from frugal.training.writer import metrics
 from memory import Kept
 
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
@@ -86,8 +86,8 @@ def test_a_reader_that_fails_stops_the_run(digits, monkeypatch):
 def test_auto_streams_what_takes_half_of_the_free_memory(digits, monkeypatch):
     size = digits.array("train_images").nbytes
     for free, streamed in ((2 * size, True), (2 * size + 1, False), (None, False)):
-        monkeypatch.setattr(residency, "free_memory", lambda _, free=free: free)
-        assert residency.choose_residency("auto", digits, "pixels", CPU)[0] is streamed
+        monkeypatch.setattr(setup, "free_memory", lambda _, free=free: free)
+        assert setup.choose_residency("auto", digits, "pixels", CPU)[0] is streamed
 
 
 # The same bits
@@ -124,8 +124,8 @@ def timed(seconds):
 
 @pytest.mark.parametrize(("bfloat16", "chosen"), [(0.5, "bfloat16"), (0.95, "float32"), (2.0, "float32")])
 def test_auto_takes_bfloat16_where_it_pays(digits, monkeypatch, bfloat16, chosen):
-    monkeypatch.setattr(precision, "computes_bfloat16", lambda _: True)
-    monkeypatch.setattr(precision, "_step", timed({"float32": 1.0, "bfloat16": bfloat16}))
+    monkeypatch.setattr(forward, "computes_bfloat16", lambda _: True)
+    monkeypatch.setattr(forward, "_step", timed({"float32": 1.0, "bfloat16": bfloat16}))
     trainer = tiny.trainer(digits, tiny.spec(recipe={"precision": "auto"}))
     trainer.get_ready()
     assert trainer.forward.autocast._enabled is (chosen == "bfloat16")
@@ -133,19 +133,19 @@ def test_auto_takes_bfloat16_where_it_pays(digits, monkeypatch, bfloat16, chosen
 
 
 def test_auto_is_float32_where_bfloat16_is_not_native(digits, monkeypatch):
-    monkeypatch.setattr(precision, "computes_bfloat16", lambda _: False)
+    monkeypatch.setattr(forward, "computes_bfloat16", lambda _: False)
     trainer = tiny.trainer(digits, tiny.spec(recipe={"precision": "auto"}))
     trainer.get_ready()
     assert trainer.precision["use"] == "float32"
 
 
 def test_a_continued_run_keeps_the_precision_it_chose(digits, monkeypatch):
-    monkeypatch.setattr(precision, "computes_bfloat16", lambda _: True)
-    monkeypatch.setattr(precision, "_step", timed({"float32": 1.0, "bfloat16": 0.5}))
+    monkeypatch.setattr(forward, "computes_bfloat16", lambda _: True)
+    monkeypatch.setattr(forward, "_step", timed({"float32": 1.0, "bfloat16": 0.5}))
     run = tiny.spec(recipe={"precision": "auto"})
     kept = Kept()
     first = finished(digits, run, checkpoints=kept)
-    monkeypatch.setattr(precision, "_step", timed({"float32": 0.5, "bfloat16": 1.0}))
+    monkeypatch.setattr(forward, "_step", timed({"float32": 0.5, "bfloat16": 1.0}))
     again = finished(digits, run, checkpoints=kept)
     assert again.precision == first.precision
     assert again.precision["use"] == "bfloat16"
@@ -153,11 +153,11 @@ def test_a_continued_run_keeps_the_precision_it_chose(digits, monkeypatch):
 
 
 def test_choosing_changes_neither_the_model_nor_what_is_drawn(digits, monkeypatch):
-    monkeypatch.setattr(precision, "computes_bfloat16", lambda _: True)
-    monkeypatch.setattr(precision, "PAYS", float("inf"))  # timed for real, and float32 in the end
+    monkeypatch.setattr(forward, "computes_bfloat16", lambda _: True)
+    monkeypatch.setattr(forward, "PAYS", float("inf"))  # timed for real, and float32 in the end
     net = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 10))
     random = torch.get_rng_state()
-    precision.choose_precision(net, (4, 1, 8, 8), 10, CPU)
+    forward.choose_precision(net, (4, 1, 8, 8), 10, CPU)
     assert torch.equal(torch.get_rng_state(), random)
     chosen, asked = (finished(digits, tiny.spec(recipe={"precision": p, **AUGMENTED})) for p in ("auto", "float32"))
     assert torch.equal(torch.cat(chosen.curve), torch.cat(asked.curve))

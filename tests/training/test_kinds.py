@@ -9,8 +9,8 @@ import torch
 import kinds
 import tiny
 from frugal.errors import FrugalError
-from frugal.training.interrupt import Interrupted
-from frugal.training.record import metrics
+from frugal.training.signals import Interrupted
+from frugal.training.writer import metrics
 from memory import Memory
 
 STORED = {"text": 40 * 2, "table": 30 * 4, "sound": 800 * 2}  # bytes of a sample in the cache

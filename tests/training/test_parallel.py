@@ -19,7 +19,7 @@ from frugal.errors import FrugalError
 from frugal.plan import Plan
 from frugal.strategies.base import EpochPlan
 from frugal.training.batches import Epoch, arrange
-from frugal.training.parallel import Team
+from frugal.training.distributed import Team
 
 HERE = Path(__file__).parent
 CONFIG = HERE.parents[1] / "config"

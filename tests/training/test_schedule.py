@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frugal.spec import Recipe
-from frugal.training.schedule import rate_at
+from frugal.training.optimizer import rate_at
 
 
 def test_one_cycle_is_torchs():

@@ -11,7 +11,7 @@ import pytest
 
 import tiny
 from frugal.status import file_system_time, status_of_run
-from frugal.training.record import metrics, read_followed
+from frugal.training.writer import metrics, read_followed
 
 TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
 

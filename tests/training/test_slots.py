@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from frugal.training import slots
-from frugal.training.slots import take_slot, take_whole
+from frugal.training import locks as slots
+from frugal.training.locks import take_slot, take_whole
 
 SPAWN = multiprocessing.get_context("spawn")
 

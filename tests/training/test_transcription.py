@@ -11,8 +11,8 @@ import tiny
 from frugal.data.cache import open_cache
 from frugal.errors import FrugalError
 from frugal.spec import RunSpec
-from frugal.training.record import metrics
 from frugal.training.tasks import Transcription
+from frugal.training.writer import metrics
 from memory import Memory
 from prepare import prepare
 

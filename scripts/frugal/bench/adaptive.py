@@ -7,7 +7,7 @@ import torch
 from frugal.bench import generated
 from frugal.bench.engine import epoch
 from frugal.bench.row import Row, ratio
-from frugal.selection.controllers import ProportionalIntegral, Quantile
+from frugal.strategies.controllers import ProportionalIntegral, Quantile
 from frugal.training.loop import Trainer
 
 CPU = torch.device("cpu")

@@ -11,10 +11,9 @@ import torch
 from torch import nn
 
 from frugal.errors import FrugalError
-from frugal.measure.memory import peak_memory
+from frugal.measure.memory import keep_freed_memory, peak_memory
 from frugal.sparse.convert import sparsify
 from frugal.sparse.pattern import parse_pattern
-from frugal.training.allocator import keep_freed_memory
 
 LAYERS, WIDTH, BATCH, STEPS = 6, 2048, 32, 3
 DENSE_BYTES = 16 * LAYERS * WIDTH**2  # weights, gradients and two moments

@@ -13,7 +13,7 @@ from frugal.bench.engine import epoch, peak
 from frugal.bench.row import Row, seconds_of
 from frugal.measure.flops import pass_flops
 from frugal.models.resnet import build
-from frugal.training.determinism import set_determinism
+from frugal.training.device import set_determinism
 from frugal.training.loop import Trainer
 
 SHAPE = (3, 32, 32)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from frugal.errors import FrugalError
 from frugal.measure.clock import synchronise
-from frugal.training.allocator import give_back
+from frugal.measure.memory import give_back
 
 ROUNDS = 3
 # Times faster than `scatter` that `csr` has to be: its index by columns takes 12 bytes per weight, which saved 16.

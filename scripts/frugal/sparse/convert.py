@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from frugal.errors import FrugalError
+from frugal.measure.memory import give_back
 from frugal.sparse.choice import Choice
 from frugal.sparse.fitness import Fitness, elsewhere, is_convolution, is_linear, sparse_kind
 from frugal.sparse.layers import SparseLayer
 from frugal.sparse.pattern import Pattern
-from frugal.training.allocator import give_back
 
 SKIP = ("first-conv", "head")  # what stays dense unless a study says otherwise, besides embeddings and norms
 

@@ -13,9 +13,8 @@ import torch
 from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
-from frugal.selection.controllers import ProportionalIntegral, Quantile
-from frugal.selection.significance import significance
 from frugal.strategies.base import EpochPlan, Run, Strategy
+from frugal.strategies.controllers import ProportionalIntegral, Quantile, significance
 
 SCALES = {"fresh": 1.0, "half": 0.5}  # of the images that are scored, per side
 

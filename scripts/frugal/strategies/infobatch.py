@@ -11,10 +11,8 @@ import torch
 from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
-from frugal.selection.anneal import selecting_epochs
-from frugal.selection.draw import draw, number
-from frugal.selection.last_losses import below, check_losses, mean_of_seen
 from frugal.strategies.base import EpochPlan, Run, Strategy
+from frugal.strategies.selection import below, check_losses, draw, mean_of_seen, number, selecting_epochs
 
 
 @dataclass

@@ -17,10 +17,8 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from frugal.selection.anneal import selecting_epochs
-from frugal.selection.draw import draw, lowest, number
-from frugal.selection.last_losses import below, check_losses, mean_of_seen
 from frugal.strategies.base import EpochPlan, Run, Strategy
+from frugal.strategies.selection import below, check_losses, draw, lowest, mean_of_seen, number, selecting_epochs
 
 MOST_PRUNED = 0.75  # of the pool
 

@@ -15,9 +15,8 @@ import torch
 from annotated_types import Gt, Le
 from torch import Tensor
 
-from frugal.selection.draw import draw, lowest
-from frugal.selection.last_losses import check_losses
 from frugal.strategies.base import EpochPlan, Run, Strategy
+from frugal.strategies.selection import check_losses, draw, lowest
 
 
 @dataclass

@@ -23,10 +23,8 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from frugal.selection.anneal import selecting_epochs
-from frugal.selection.draw import draw, number
-from frugal.selection.last_losses import check_losses
 from frugal.strategies.base import EpochPlan, Run, Strategy
+from frugal.strategies.selection import check_losses, draw, number, selecting_epochs
 
 MOST_CLUSTERED = 2**16
 

@@ -1,6 +1,10 @@
-"""From what an epoch reads to its batches: an order of samples, cut into slices, each with its levels."""
+"""Batches: the order in which an epoch reads samples, cut into slices, each with its levels.
 
-from dataclasses import dataclass
+A strategy that selects within batches has the selected samples wait until they fill one: what is trained on keeps one
+static shape.
+"""
+
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -117,3 +121,38 @@ def _one_level(
         at += len(members)
     shuffle = torch.randperm(len(bounds), generator=generator).tolist()
     return torch.cat(sorted_order), [bounds[i] for i in shuffle], [segments[i] for i in shuffle]
+
+
+@dataclass
+class Batch:
+    """inputs (b, ...), labels (b,), indices (b,) of the samples, weight (b,) or None."""
+
+    inputs: Tensor
+    labels: Tensor
+    indices: Tensor
+    weight: Tensor | None = None
+
+    def parts(self) -> list[Tensor]:
+        """Its tensors, without the weight where there is none."""
+        return [t for t in (self.inputs, self.labels, self.indices, self.weight) if t is not None]
+
+
+@dataclass
+class Gathering:
+    """Selected samples that wait for their batch, augmented as they were when they were scored."""
+
+    waiting: list[list[Tensor]] = field(default_factory=list)
+
+    def add(self, batch: Batch, chosen: Tensor) -> None:
+        """Keep the samples of a batch at the chosen positions (m,)."""
+        if len(chosen):
+            self.waiting.append([part.index_select(0, chosen) for part in batch.parts()])
+
+    def take(self, size: int) -> Batch | None:
+        """A full batch, the longest waiting first, or None where fewer than `size` wait."""
+        if sum(len(parts[0]) for parts in self.waiting) < size:
+            return None
+        whole = [torch.cat(column) for column in zip(*self.waiting, strict=True)]
+        rest = [part[size:] for part in whole]
+        self.waiting = [rest] if len(rest[0]) else []
+        return Batch(*(part[:size] for part in whole))

@@ -1,4 +1,4 @@
-"""Where a run computes, and what that machine is."""
+"""Device of a run: which one it computes on, whether bit for bit the same each time, and what that machine is."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from frugal.errors import FrugalError
-from frugal.training.allocator import allocator
+from frugal.measure.memory import allocator
 
 
 def choose_device(wanted: str) -> tuple[torch.device, str]:
@@ -54,3 +54,15 @@ def _cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def set_determinism(wanted: bool) -> None:
+    """Allow only operations that give the same bits each time, or any again. Comes before the first product on a GPU.
+
+    An operation that has no such form raises an error that names it.
+    """
+    if wanted:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # else cuBLAS may sum in any order; read when it starts
+    torch.use_deterministic_algorithms(wanted)
+    torch.backends.cudnn.deterministic = wanted
+    torch.backends.cudnn.benchmark = not wanted  # tries the algorithms for each shape; shapes here are static

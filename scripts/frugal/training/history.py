@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from frugal.errors import FrugalError
 from frugal.measure.memory import peak_memory
 from frugal.measure.weights import weights_of
-from frugal.training.evaluation import Evaluation
+from frugal.training.tasks import Evaluation
 
 if TYPE_CHECKING:
     from frugal.training.loop import Trainer

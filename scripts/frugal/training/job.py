@@ -1,25 +1,44 @@
-"""One training job from its spec to its record, resuming where a checkpoint of the same fingerprint is."""
+"""Training job: one run from its spec to its record, or several in turn, each resumed where a checkpoint of it is.
 
+Runs of seconds on one data set and model share a process that has imported torch once; each is a fork of it. A fork has
+memory, random state and CUDA context of its own, so its record is the one that it would have by itself.
+"""
+
+import dataclasses
 import hashlib
+import importlib
+import json
+import multiprocessing
+import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as long as torch itself
+
+from frugal import registry
+from frugal.atomic import write_json
 from frugal.data.cache import DamagedCache, open_cache, set_aside
 from frugal.data.nearby import brought_near
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, exit_with_one_line
 from frugal.imports import checksums, closure
+from frugal.measure.meters import finders
 from frugal.registry import module_name, modules_of
 from frugal.spec import RunSpec
-from frugal.training import heartbeat
 from frugal.training.checkpoint import Checkpoints
 from frugal.training.device import choose_device, out_of_memory
-from frugal.training.interrupt import Interrupted
+from frugal.training.distributed import join_team
+from frugal.training.failing import train_or_say
+from frugal.training.locks import claim
 from frugal.training.loop import Trainer
-from frugal.training.parallel import join_team
-from frugal.training.record import describe, is_finished, manifest, metrics, read_followed, write_record
-from frugal.training.slots import claim
+from frugal.training.progress import PROGRESS_FILE
+from frugal.training.signals import Interrupt, Interrupted, die_with_parent
+from frugal.training.writer import describe, is_finished, manifest, metrics, read_followed, write_record
 
 
 @dataclass(frozen=True)
@@ -96,6 +115,110 @@ def train(job: Job) -> int:
     times = {"started": started.isoformat(timespec="seconds"), "ended": datetime.now(UTC).isoformat(timespec="seconds")}
     about = manifest(trainer, fingerprint, code, times, [note, *notes], repeats)
     write_record(job.out, figures, about, trainer)
-    heartbeat.stop(job.out)
+    (job.out / PROGRESS_FILE).unlink(missing_ok=True)  # the record says all
     print(describe(figures), file=sys.stderr)
     return 0
+
+
+NOT_RUN = 2  # exit status of a run that wasn't begun
+
+
+def train_all(job: Job, specs: list[RunSpec], seeds: list[int], stamp: Path | None = None) -> int:
+    """Train each spec with each seed in turn; returns the exit status of the first run that failed, else 0.
+
+    job: with the folders that these runs share: each one's record and train.log lie in `<strategy>/seed-<n>` under `out`,
+    its checkpoints likewise. A strategy comes after the one that it follows, and not at all where that one failed. A
+    failed run doesn't keep the others from running, a signal does. A run whose record is there is left as it is.
+    stamp: JSON file to write once all records are there, with the fingerprint of each
+    """
+    for spec in specs:
+        modules = (
+            *registry.modules_of(spec.strategy.use, spec.strategy.parameters),
+            module_name("model", spec.model.use),
+        )
+        with suppress(Exception):  # whichever run it belongs to says so in its log
+            for module in modules:
+                importlib.import_module(module)
+            closure("train.py", *modules)  # read once, then remembered
+    with suppress(ImportError):  # each run says so in its record
+        finders()
+    statuses: dict[str, int] = {}
+    for run in (_run_of(job, spec, seed) for spec in _leaders_first(specs) for seed in seeds):
+        name, leader = run.out.relative_to(job.out).as_posix(), run.spec.strategy.follows
+        if statuses.get(f"{leader}/{run.out.name}"):
+            statuses[name] = NOT_RUN
+            print(f"{name}: not run, it follows {leader}, which failed", file=sys.stderr)
+            continue
+        statuses[name], stopped = _in_a_fork(run)
+        told = f"exit status {statuses[name]}, see {name}/train.log" if statuses[name] else "done"
+        print(f"{name}: {told}", file=sys.stderr)
+        if stopped:
+            break
+    status = next((status for status in statuses.values() if status), 0)
+    if stamp and not status:
+        records = {name: json.loads((job.out / name / "metrics.json").read_text())["fingerprint"] for name in statuses}
+        write_json(stamp, {"schema": 1, "runs": records})
+    return status
+
+
+def _leaders_first(specs: list[RunSpec]) -> list[RunSpec]:
+    by_name = {spec.strategy.name: spec for spec in specs}
+    needs = {name: {spec.strategy.follows} & by_name.keys() for name, spec in by_name.items()}
+    return [by_name[name] for name in TopologicalSorter(needs).static_order()]
+
+
+def _run_of(job: Job, spec: RunSpec, seed: int) -> Job:
+    strategy, name = spec.strategy, f"seed-{seed}"
+    return dataclasses.replace(
+        job,
+        spec=spec.model_copy(update={"seed": seed}),
+        out=job.out / strategy.name / name,
+        keep=True,
+        follow=job.out / strategy.follows / name / "history.csv" if strategy.follows else None,
+        checkpoints=job.checkpoints and job.checkpoints / strategy.name / name,
+    )
+
+
+def _in_a_fork(job: Job) -> tuple[int, bool]:
+    """Exit status of the run as a shell has it, and whether this process was asked to stop."""
+    process = multiprocessing.get_context("fork").Process(target=_run, args=(job, os.getpid()))
+    with _passing_signals_on(process) as received:
+        process.start()
+        process.join()
+    status = process.exitcode if process.exitcode >= 0 else 128 - process.exitcode
+    return status, bool(received)
+
+
+@contextmanager
+def _passing_signals_on(process: multiprocessing.Process) -> Iterator[list[int]]:
+    """Whoever asks this process to save and stop means the run; yields the signals that came."""
+    received: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        received.append(number)
+        if process.pid is not None and process.is_alive():
+            os.kill(process.pid, number)
+
+    before = {number: signal.signal(number, pass_on) for number in Interrupt.SIGNALS}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(job: Job, parent: int) -> None:
+    """In the fork: a log of its own, and an end with the process that started it."""
+    die_with_parent(signal.SIGTERM)  # saves first
+    if os.getppid() != parent:  # it died before it could be told
+        os._exit(128 + signal.SIGTERM)
+    for number in Interrupt.SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    _log_to(job.out / "train.log")
+    exit_with_one_line(lambda: train_or_say(job))
+
+
+def _log_to(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "a" if (file.parent / "metrics.json").exists() else "w") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())

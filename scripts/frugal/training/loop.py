@@ -24,23 +24,27 @@ from frugal.measure.flops import PassFlops, decoding_flops, pass_flops
 from frugal.measure.ledger import Ledger
 from frugal.spec import RunSpec
 from frugal.strategies.base import Run
-from frugal.training.batches import Epoch, arrange
+from frugal.training.batches import Batch, Epoch, Gathering, arrange
 from frugal.training.checkpoint import Checkpoints
-from frugal.training.determinism import set_determinism
-from frugal.training.evaluation import Evaluation, evaluate
-from frugal.training.forward import Forward
-from frugal.training.gathering import Batch, Gathering, score, scored_size
+from frugal.training.device import set_determinism
+from frugal.training.distributed import Team
+from frugal.training.forward import Forward, score, scored_size
 from frugal.training.history import check_finite, evaluated, row_of, stalled
-from frugal.training.interrupt import Interrupt, Interrupted
-from frugal.training.optimizer import make_optimizer
-from frugal.training.parallel import Team
+from frugal.training.optimizer import make_optimizer, rate_at
 from frugal.training.progress import Progress
-from frugal.training.residency import choose_residency
-from frugal.training.schedule import rate_at
-from frugal.training.setup import check_batch, check_fit, make_forward, make_model, make_strategy, notes_on_data
+from frugal.training.setup import (
+    check_batch,
+    check_fit,
+    choose_residency,
+    make_forward,
+    make_model,
+    make_strategy,
+    notes_on_data,
+)
+from frugal.training.signals import Interrupt, Interrupted
 from frugal.training.state import restore, state_of
 from frugal.training.sums import EpochSums
-from frugal.training.tasks import make_task
+from frugal.training.tasks import Evaluation, evaluate, make_task
 
 
 class Trainer:

@@ -1,11 +1,51 @@
-"""How far a run is: a bar for a person at a terminal, one line per epoch for a log."""
+"""Progress of a run: a bar for a person at a terminal, a line per epoch for a log, and a file for `make status`.
 
+The file, progress.json beside the record, tells what a process list can't, on whichever machine of a cluster the run is.
+"""
+
+import os
+import socket
 import sys
+import time
 from pathlib import Path
 
 from tqdm import tqdm
 
-from frugal.training.heartbeat import Heartbeat
+from frugal.atomic import write_json
+
+SECONDS = 5.0  # between two signs
+PROGRESS_FILE = "progress.json"
+
+
+class Heartbeat:
+    """Writes PROGRESS_FILE in `folder` at most every SECONDS; does nothing where folder is None."""
+
+    def __init__(self, folder: Path | None, epochs: int, done: float):
+        """epochs: planned; done: when it starts."""
+        self.file = folder and folder / PROGRESS_FILE
+        self.epochs, self.first, self.done = epochs, done, done
+        self.started = time.monotonic()
+        self.next = self.started
+        self.beat(0)
+
+    def beat(self, epochs: float) -> None:
+        """A part of an epoch is done."""
+        self.done += epochs
+        now = time.monotonic()
+        if self.file is None or now < self.next:
+            return
+        self.next = now + SECONDS
+        pace = (self.done - self.first) / max(now - self.started, 1e-9)
+        write_json(
+            self.file,
+            {
+                "epochs_done": round(self.done, 4),
+                "epochs": self.epochs,
+                "seconds_left": round((self.epochs - self.done) / pace, 1) if pace else None,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+            },
+        )
 
 
 class Progress:

@@ -5,6 +5,7 @@ transcription   labels (n, 1 + longest), see `frugal.data.transcripts`; logits (
 """
 
 import copy
+import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frugal.data.cache import Cache
+from frugal.data.device import Split
 from frugal.data.transcripts import BLANK, text_of
 from frugal.errors import FrugalError
 from frugal.measure.scores import macro_f1
@@ -157,3 +159,37 @@ def make_task(cache: Cache) -> Any:
     if cache.task == "transcription":
         return Transcription(cache.manifest["symbols"], cache.manifest["shape"][0])
     return Classification(cache.manifest["classes"])
+
+
+@dataclass
+class Evaluation:
+    """loss: mean over the samples in nats; scores: of the task; seconds: that it took, scoring included."""
+
+    loss: float
+    scores: Scores
+    seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        """A fraction."""
+        return self.scores.accuracy
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module, data: Split, task: Task, level: int | None, spectral: bool, autocast: torch.autocast
+) -> Evaluation:
+    """Run the model in evaluation mode over every sample, read at `level` (None: in full)."""
+    was_training, started = model.training, time.perf_counter()
+    model.eval()
+    losses, answers = [], []
+    indices = torch.arange(len(data), device=data.labels.device)
+    for part in indices.split(data.evaluated_at_once):
+        segments = None if level is None else [(level, 0, len(part))]
+        with autocast:
+            logits = model(data.read(part, segments, spectral)).float()
+        losses.append(task.losses(logits, data.labels[part], 0.0))
+        answers.append(task.answers(logits, data.labels[part]))
+    model.train(was_training)
+    loss, scores = torch.cat(losses).double().mean().item(), task.scores(answers, data.labels)
+    return Evaluation(loss, scores, time.perf_counter() - started)

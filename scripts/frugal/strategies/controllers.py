@@ -1,13 +1,15 @@
-"""Which scores of a batch are high enough, such that a wanted share of all samples is.
+"""Controllers of Adaptive Sparse Training: which scores of a batch are high enough to train on.
 
-Two controllers. The one of source document 003 moves a threshold by proportion and integral of the error (PI); ours takes
-the quantile of the scores. A controller lives on the device of the scores; what it logs is never asked back from it.
+The source's controller moves a threshold by proportion and integral of the error (PI); ours takes the quantile of the
+scores. A controller lives on the device of the scores; what it logs is never asked back from it. The score is the
+significance of a sample: its loss, and how undecided the net is about it.
 """
 
 from math import ceil, floor
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 TAU_START, TAU_LOW, TAU_HIGH = 3.0, 0.5, 10.0
 INTEGRAL = 100.0  # its clamp
@@ -97,3 +99,13 @@ class Quantile:
         """The counterpart of `state_dict`."""
         self.seen, self.selected = state["seen"], state["selected"]
         self.threshold = state["threshold"].to(self.threshold.device)
+
+
+LOSS, ENTROPY = 0.7, 0.3  # of source document 003
+
+
+def significance(logits: Tensor, labels: Tensor) -> Tensor:
+    """0.7 cross-entropy + 0.3 entropy of the prediction, both in nats; logits (b, classes), labels (b,) -> (b,) float32."""
+    logs = functional.log_softmax(logits.detach().float(), dim=1)
+    entropy = -(logs.exp() * logs).sum(1)
+    return LOSS * functional.nll_loss(logs, labels, reduction="none") + ENTROPY * entropy

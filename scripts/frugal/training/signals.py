@@ -1,6 +1,8 @@
-"""SIGTERM, SIGINT and SIGUSR1 ask a run to save and stop at the next step."""
+"""Signals: SIGTERM, SIGINT and SIGUSR1 ask a run to save and stop at the next step; a process can end with its parent."""
 
+import ctypes
 import signal
+import sys
 from types import FrameType
 
 
@@ -32,3 +34,12 @@ class Interrupt:
         if self.number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.number = number
+
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+
+
+def die_with_parent(number: signal.Signals) -> None:
+    """Have the kernel send this process a signal when its parent dies, kill -9 included (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)

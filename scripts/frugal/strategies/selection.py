@@ -1,14 +1,18 @@
-"""Exactly so many of many, on the device they lie on, in time that grows linearly: at random, or those of lowest value.
+"""Selection of samples by their scores: the last loss of each, and exactly so many of many.
 
-A permutation of 100 million jumps through memory, and on a CPU a sample then costs several times what it costs among a
-million. A coin for each sample doesn't jump; the coins give a few too many, and so many are put back at random. Every subset
-of the wanted size stays equally likely, since nothing in this tells one sample from another.
+The last loss is inf where a sample was never seen. Nothing here copies all of them at once: at 100 million samples each
+copy in float64 would be 800 MB. Drawing takes time that grows linearly: a permutation of 100 million jumps through memory,
+and on a CPU a sample then costs several times what it costs among a million. A coin for each sample doesn't jump; the coins
+give a few too many, and so many are put back at random. Every subset of the wanted size stays equally likely, since nothing
+in this tells one sample from another.
 """
 
-from math import sqrt
+from math import ceil, sqrt
 
 import torch
 from torch import Tensor
+
+from frugal.errors import FrugalError
 
 CHUNK = 2**18  # coins at a time: they stay in the cache of a CPU, and need no memory of the size of the data set
 SMALL = 2**16  # so many are permuted
@@ -70,3 +74,41 @@ def _put_back(drawn: Tensor, size: int, surplus: int, generator: torch.Generator
         hits = places[drawn[places]][:surplus].unique()
         drawn.index_fill_(0, hits, False)
         surplus -= len(hits)
+
+
+CHUNK = 2**18  # stays in the cache of a CPU
+
+
+def check_losses(losses: Tensor, samples: int) -> None:
+    """Raises FrugalError unless there is one loss for each sample, (n,): a mean over the batch says nothing about any of them."""
+    if losses.dim() != 1 or len(losses) != samples:
+        shape = "a single number" if losses.dim() == 0 else f"of shape {tuple(losses.shape)}"
+        raise FrugalError(
+            f"the losses to select samples by are {shape}, but one for each of {samples} samples is needed; "
+            "compute the loss with reduction='none'"
+        )
+
+
+def mean_of_seen(losses: Tensor) -> float | None:
+    """Mean in float64 of the finite ones of `losses` (n,); None where no sample was seen."""
+    total = torch.zeros((), dtype=torch.float64, device=losses.device)
+    count = torch.zeros((), dtype=torch.int64, device=losses.device)
+    for part in losses.split(CHUNK):
+        seen = part.isfinite()
+        total += torch.where(seen, part, 0).sum(dtype=torch.float64)
+        count += seen.sum()
+    return total.item() / count.item() if count else None
+
+
+def below(losses: Tensor, bound: float) -> Tensor:
+    """The mask (n,) of `losses` (n,) less than `bound`, compared as if in float64."""
+    nearest = torch.tensor(bound, dtype=losses.dtype)
+    if nearest.item() < bound:  # the next one up separates the same losses
+        nearest = nearest.nextafter(torch.tensor(torch.inf, dtype=losses.dtype))
+    return losses < nearest.item()
+
+
+def selecting_epochs(delta: float, epochs: int) -> int:
+    """The smallest whole number that is at least delta * epochs: epochs before it (from 0) select."""
+    # Rounded first: 0.7 * 10 is a little more than 7 in floating point.
+    return ceil(round(delta * epochs, 9))

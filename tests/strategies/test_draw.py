@@ -4,12 +4,11 @@ from itertools import combinations
 
 import pytest
 import torch
+from frugal.strategies import selection as module
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frugal.selection import draw as module
-from frugal.selection.draw import draw, lowest
-from frugal.selection.last_losses import below, mean_of_seen
+from frugal.strategies.selection import below, draw, lowest, mean_of_seen
 
 
 @pytest.fixture(params=[0, module.SMALL], ids=["coins", "permutation"], autouse=True)

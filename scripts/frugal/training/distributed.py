@@ -18,7 +18,7 @@ from torch import Tensor, distributed, nn
 
 from frugal.errors import FrugalError
 from frugal.training.batches import Epoch
-from frugal.training.parent import die_with_parent
+from frugal.training.signals import die_with_parent
 
 PATIENCE = timedelta(minutes=30)  # with a rank that is slow, such as one that waits for a disk
 
