@@ -53,8 +53,7 @@ def main() -> int:
 
     from frugal.measure.memory import keep_freed_memory
     from frugal.spec import RunSpec, parse
-    from frugal.training.failing import train_or_say
-    from frugal.training.job import Job, train_all
+    from frugal.training.job import Job, train_all, train_or_say
 
     torch.set_num_threads(threads)
     keep_freed_memory()

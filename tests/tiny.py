@@ -10,7 +10,7 @@ from frugal.data import dct
 from frugal.data.cache import Cache, open_cache, write_cache
 from frugal.faults.outcome import comparable as outcome  # noqa: F401  tests call it by this name
 from frugal.spec import RunSpec
-from frugal.training.loop import Trainer
+from frugal.training.trainer import Trainer
 
 SAMPLES = {"train": 300, "validation": 60, "test": 100}
 

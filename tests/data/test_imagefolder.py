@@ -19,7 +19,7 @@ import tiny
 from frugal import registry
 from frugal.data import dct, shards
 from frugal.data.cache import open_cache
-from frugal.data.device import Coefficients, source_of
+from frugal.data.device import Coefficients, split_class
 from frugal.data.pictures import picture
 from frugal.data.rows import Made, Rows, pieces
 from frugal.data.sources import imagefolder
@@ -307,7 +307,7 @@ def test_a_cache_without_pixels_gives_what_its_coefficients_decode_to(pictures, 
     assert small.array("train_coefficients").shape == (18, 3 * 10 * 10)
     np.testing.assert_array_equal(small.array("train_coefficients"), whole.array("train_coefficients")[:, :300])
     device = torch.device("cpu")
-    split = source_of(small, "pixels")(small, "train", device)
+    split = split_class(small, "pixels")(small, "train", device)
     assert split.read(torch.arange(18)).shape == (18, 3, 16, 16)
     at_ten = Coefficients(whole, "train", device).read(torch.arange(18), [(10, 0, 18)])
     torch.testing.assert_close(split.read(torch.arange(18)), at_ten, atol=1e-5, rtol=0)

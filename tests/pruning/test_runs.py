@@ -14,7 +14,7 @@ from frugal.errors import FrugalError
 from frugal.pruning.groups import Group
 from frugal.pruning.guards import Guards
 from frugal.training.checkpoint import Checkpoints
-from frugal.training.history import stalled
+from frugal.training.history import History
 from frugal.training.signals import Interrupted
 from frugal.training.writer import manifest, metrics, read_followed, write_record
 
@@ -64,7 +64,7 @@ def test_a_net_pruned_to_half_its_flops_executes_fewer_and_the_record_says_so(di
     one, other = metrics(half, ""), metrics(full, "")
     share = one["flops_forward_per_sample"] / other["flops_forward_per_sample"]
     assert 0.3 < share <= 0.5
-    assert half.history[-1]["flops_per_sample"] == one["flops_forward_per_sample"]
+    assert half.history.rows[-1]["flops_per_sample"] == one["flops_forward_per_sample"]
     assert other["parameters"] == one["parameters"]
     assert one["live_parameters"] == sum(p.numel() for p in half.model.parameters()) < other["live_parameters"]
     assert one["model_bytes"] < other["model_bytes"]
@@ -89,7 +89,7 @@ def test_a_pruning_run_continued_from_any_step_is_the_undisturbed_run(digits, tm
         UNDISTURBED[name] = tiny.trainer(digits, RUNS[name])
         UNDISTURBED[name].run()
     undisturbed = UNDISTURBED[name]
-    assert undisturbed.history[-1]["removals"] > 1
+    assert undisturbed.history.rows[-1]["removals"] > 1
     checkpoints = Checkpoints(tmp_path_factory.mktemp("checkpoints"), "f" * 64)
     stop_after = data.draw(st.integers(1, undisturbed.ledger.steps - 1))
     stopped = tiny.trainer(digits, RUNS[name], checkpoints=checkpoints, checkpoint_seconds=1e9)
@@ -106,7 +106,7 @@ def test_a_pruning_run_continued_from_any_step_is_the_undisturbed_run(digits, tm
     continued.ledger.resumes = 0
     assert tiny.outcome(metrics(continued, "")) == tiny.outcome(metrics(undisturbed, ""))
     assert continued.ledger == undisturbed.ledger
-    assert torch.equal(torch.cat(continued.curve), torch.cat(undisturbed.curve))
+    assert torch.equal(torch.cat(continued.history.curve), torch.cat(undisturbed.history.curve))
     states = continued.model.state_dict(), undisturbed.model.state_dict()
     assert all(torch.equal(a, b) for a, b in zip(*(s.values() for s in states), strict=True))
 
@@ -117,9 +117,9 @@ def test_a_finished_run_of_prune_after_gives_the_same_record_again_from_its_chec
     for _ in range(2):
         control = followed_by(half, tmp_path, "prune_after", digits, checkpoints=checkpoints)
         control.run()
-        records.append((tiny.outcome(metrics(control, "")), widths(control.history[-1])))
+        records.append((tiny.outcome(metrics(control, "")), widths(control.history.rows[-1])))
     assert records[0] == records[1]
-    assert records[0][1] == widths(half.history[-1])
+    assert records[0][1] == widths(half.history.rows[-1])
 
 
 def test_prune_after_pays_for_the_full_net_and_is_evaluated_as_the_narrow_one(digits, half, tmp_path):
@@ -129,16 +129,16 @@ def test_prune_after_pays_for_the_full_net_and_is_evaluated_as_the_narrow_one(di
     assert after["flops_executed"] == dense["flops_executed"] > during["flops_executed"]
     assert after["live_parameters"] == during["live_parameters"] < after["parameters"] == dense["parameters"]
     assert after["flops_forward_per_sample"] == during["flops_forward_per_sample"]
-    assert control.history[0]["val_loss"] == full.history[0]["val_loss"]
-    assert control.history[-1]["val_loss"] != full.history[-1]["val_loss"]
-    assert control.history[-1]["val_loss"] == control.evaluate(control.validation_data).loss
+    assert control.history.rows[0]["val_loss"] == full.history.rows[0]["val_loss"]
+    assert control.history.rows[-1]["val_loss"] != full.history.rows[-1]["val_loss"]
+    assert control.history.rows[-1]["val_loss"] == control.evaluate(control.validation_data).loss
 
 
 def test_narrow_as_trains_a_dense_net_of_the_final_widths(digits, half, tmp_path):
     control = followed_by(half, tmp_path, "narrow_as", digits)
     control.run()
     narrow, during = metrics(control, ""), metrics(half, "")
-    assert widths(control.history[0]) == widths(half.history[-1])
+    assert widths(control.history.rows[0]) == widths(half.history.rows[-1])
     assert narrow["parameters"] == narrow["live_parameters"] == during["live_parameters"]
     assert narrow["flops_forward_per_sample"] == during["flops_forward_per_sample"]
     assert narrow["flops_executed"] < during["flops_executed"]
@@ -175,8 +175,8 @@ def test_a_layer_at_its_floor_is_left_as_it_is_and_noted(digits):
     everything = {"threshold": 1e6, "checks": 1, "every": 1, "round_to": 1, "step": 0.5, "floor": 0.3, "warmup": 0.0}
     trainer = tiny.trainer(digits, tiny.spec("dynamic_pruning", **everything))
     trainer.run()
-    assert list(widths(trainer.history[-1]).values()) == [3, 5]  # 30 % of 8 and 16, rounded up
-    assert trainer.history[-1]["layers_at_floor"] == 2
+    assert list(widths(trainer.history.rows[-1]).values()) == [3, 5]  # 30 % of 8 and 16, rounded up
+    assert trainer.history.rows[-1]["layers_at_floor"] == 2
     assert any("left at their floor: 0 (3 wide)" in note for note in trainer.strategy.notes)
 
 
@@ -226,8 +226,8 @@ def test_early_stopping_counts_after_the_last_removal(losses, patience, removed)
     history = [{"val_loss": loss} for loss in losses]
     late = losses[removed:]
     wanted = any(min(late[: i + 1]) <= min(late[i:]) and len(late) - 1 - i >= patience for i in range(len(late)))
-    assert stalled(history, removed, patience) == wanted
-    assert not stalled(history, None, patience)
+    assert History(history).stalled(removed, patience) == wanted
+    assert not History(history).stalled(None, patience)
 
 
 def test_an_early_stopped_run_waits_for_the_last_removal_and_ends_the_same_when_it_is_continued(digits, tmp_path):
@@ -268,5 +268,5 @@ def test_a_compiled_run_is_compiled_anew_after_each_removal_and_learns_what_the_
     assert one.strategy.removals == 2
     assert one.forward.shapes == {(32, 1, 8, 8)}
     assert one.strategy.neurons.widths == other.strategy.neurons.widths
-    assert one.history[-1]["train_loss"] == pytest.approx(other.history[-1]["train_loss"], rel=1e-3)
+    assert one.history.rows[-1]["train_loss"] == pytest.approx(other.history.rows[-1]["train_loss"], rel=1e-3)
     assert one.clock.seconds["compile"] > 0

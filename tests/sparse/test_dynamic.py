@@ -94,8 +94,8 @@ def test_weights_move_when_due_and_the_count_stays(digits):
     trainer.run()
     assert trainer.ledger.steps == 27
     assert changed == [4, 8, 12, 16]  # 60 % of the training is 16.2 steps
-    assert trainer.history[-1]["sparsity"] == pytest.approx(0.8, abs=1e-3)
-    assert trainer.history[0]["moved_weights"] < trainer.history[-1]["moved_weights"]
+    assert trainer.history.rows[-1]["sparsity"] == pytest.approx(0.8, abs=1e-3)
+    assert trainer.history.rows[0]["moved_weights"] < trainer.history.rows[-1]["moved_weights"]
 
 
 def test_a_dense_gradient_computed_for_growing_is_counted(digits):

@@ -51,7 +51,7 @@ def test_a_run_continued_from_any_step_is_the_undisturbed_run(digits, name, data
     continued.ledger.resumes = 0
     assert continued.ledger == undisturbed.ledger
     assert tiny.outcome(metrics(continued, "")) == tiny.outcome(metrics(undisturbed, ""))
-    assert torch.equal(torch.cat(continued.curve), torch.cat(undisturbed.curve))
+    assert torch.equal(torch.cat(continued.history.curve), torch.cat(undisturbed.history.curve))
     theirs = undisturbed.model.state_dict()
     assert all(torch.equal(value, theirs[key]) for key, value in continued.model.state_dict().items())
     assert continued.strategy.notes == undisturbed.strategy.notes
@@ -62,15 +62,15 @@ def test_a_run_keeps_the_asked_share_says_what_is_dense_and_learns(digits, use):
     trainer = tiny.trainer(digits, tiny.spec(use, recipe={"epochs": 6, "learning_rate": 0.1}, sparsity=0.5))
     trainer.run()
     kept = 8 * 16 * 9 // 2
-    assert trainer.history[-1]["kept_weights"] == kept
-    assert trainer.history[-1]["sparsity"] == 0.5
+    assert trainer.history.rows[-1]["kept_weights"] == kept
+    assert trainer.history.rows[-1]["sparsity"] == 0.5
     assert weights_of(trainer.model).parameters - weights_of(trainer.model).live == kept
     figures, weights = metrics(trainer, ""), weights_of(trainer.model)
     assert figures["optimizer_bytes"] == 4 * weights.live, "momentum of the kept weights alone"
     assert figures["model_bytes"] == weights.bytes
     assert trainer.strategy.notes[0].startswith("sparse: 4; dense: 0 (first-conv), 9 (head)")
     assert trainer.strategy.notes[1].startswith("4: kernel ")
-    assert trainer.history[-1]["val_accuracy"] > 0.5
+    assert trainer.history.rows[-1]["val_accuracy"] > 0.5
 
 
 def test_the_same_seed_draws_the_same_pattern_and_another_one_another(digits):

@@ -89,7 +89,7 @@ def test_the_flops_executed_are_those_of_the_cost_model(digits, scoring, target)
     run = run.model_copy(update={"model": run.model.model_copy(update={"parameters": {"channels": [32, 32]}})})
     trainer = tiny.trainer(digits, run)
     trainer.run()
-    executed = [row["flops_executed"] for row in trainer.history]
+    executed = [row["flops_executed"] for row in trainer.history.rows]
     sparse = (executed[5] - executed[1]) / 4 / executed[0]  # an epoch after the warm-up over one of the warm-up
     flops = trainer.flops_at(8)
     whole, forward = flops.forward + flops.backward, flops.forward
@@ -123,9 +123,9 @@ def test_all_or_hardly_any_selected_is_never_not_a_number(digits, scoring, targe
         digits, tiny.spec("ast", recipe={"batch_size": 15}, target=target, scoring=scoring, controller="quantile")
     )
     trainer.run()
-    assert all(row["train_loss"] == row["train_loss"] for row in trainer.history)
-    assert trainer.history[-1]["activation_rate"] == pytest.approx(target, abs=0.01)
-    control = [{"samples": float(row["samples"])} for row in trainer.history]
+    assert all(row["train_loss"] == row["train_loss"] for row in trainer.history.rows)
+    assert trainer.history.rows[-1]["activation_rate"] == pytest.approx(target, abs=0.01)
+    control = [{"samples": float(row["samples"])} for row in trainer.history.rows]
     if scoring != "masked":
         again = tiny.trainer(digits, tiny.spec("random_subset", recipe={"batch_size": 15}), followed=control)
         again.run()

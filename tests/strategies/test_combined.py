@@ -40,7 +40,7 @@ def work(trainer, pixels):
 def test_bytes_and_flops_are_those_of_the_samples_one_part_keeps_at_the_levels_the_other_gives(digits):
     trainer = trained(digits, INFOBATCH, SPECTRAL)
     flops = decoded = 0
-    for row in trainer.history:
+    for row in trainer.history.rows:
         assert row["samples"] == pytest.approx(300 * (1 - row["pruned_share"]))
         read = {level: round(row[f"share_k{level}"] * row["samples"]) for level in (3, 6)}
         assert sum(read.values()) == row["samples"]
@@ -50,8 +50,8 @@ def test_bytes_and_flops_are_those_of_the_samples_one_part_keeps_at_the_levels_t
     ledger = trainer.ledger
     assert ledger.flops_forward + ledger.flops_backward == flops
     assert ledger.flops_decoding == decoded
-    assert ledger.samples_backpropagated == sum(row["samples"] for row in trainer.history) < 5 * 300
-    assert {"threshold_infobatch", "threshold_compression"} <= set(trainer.history[0])
+    assert ledger.samples_backpropagated == sum(row["samples"] for row in trainer.history.rows) < 5 * 300
+    assert {"threshold_infobatch", "threshold_compression"} <= set(trainer.history.rows[0])
 
 
 def test_samples_are_saved_of_a_net_with_fewer_weights(digits):
@@ -59,15 +59,15 @@ def test_samples_are_saved_of_a_net_with_fewer_weights(digits):
     assert trainer.flops_at(8) == sparse.flops_at(8)
     assert trainer.ledger.flops_executed == trainer.ledger.samples_backpropagated * work(sparse, 8)
     assert trainer.ledger.samples_backpropagated < 5 * 300
-    assert trainer.history[-1]["kept_weights"] == sparse.strategy.evidence()["kept_weights"]
+    assert trainer.history.rows[-1]["kept_weights"] == sparse.strategy.evidence()["kept_weights"]
 
 
 def test_a_net_that_shrinks_while_samples_are_left_out_is_half_as_dear_at_last(digits):
     trainer, whole = trained(digits, PRUNING, INFOBATCH), tiny.trainer(digits)
-    last = trainer.history[-1]
+    last = trainer.history.rows[-1]
     assert trainer.flops_at(8).forward == last["flops_per_sample"] <= 0.55 * whole.flops_at(8).forward
     assert trainer.ledger.flops_executed < trainer.ledger.samples_backpropagated * work(whole, 8)
-    assert any(row["pruned_share"] > 0 for row in trainer.history)
+    assert any(row["pruned_share"] > 0 for row in trainer.history.rows)
     removed, masked = trainer.strategy.left_out()
     assert removed > 0 == masked
 

@@ -94,7 +94,7 @@ def test_bytes_and_flops_are_those_of_the_levels_read(digits, decode):
     run = tiny.spec("compression", k_lo=2, k_hi=5, rule="median", decode=decode)
     trainer = tiny.trainer(digits, run)
     trainer.run()
-    for row in trainer.history:
+    for row in trainer.history.rows:
         shares = {level: round(row[f"share_k{level}"] * row["samples"]) for level in (2, 5)}
         assert row["bytes_read"] == shares[2] * 4 + shares[5] * 25
     assert trainer.ledger.bytes_raw == 3 * 300 * 64

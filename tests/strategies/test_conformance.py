@@ -52,7 +52,7 @@ def trained(digits):
     @cache
     def run(use, seed=SEED):
         for leader in (None, "infobatch", "dynamic_pruning"):
-            followed = run(leader, seed).history if leader else None
+            followed = run(leader, seed).history.rows if leader else None
             try:
                 trainer = tiny.trainer(digits, tiny.spec(use, seed, **parameters(use)), followed=followed)
                 trainer.run()
@@ -67,9 +67,9 @@ def trained(digits):
 
 def outcome(trainer):
     """All that two runs of one spec must share, to the last bit."""
-    rows = [tiny.outcome(row) for row in trainer.history]
+    rows = [tiny.outcome(row) for row in trainer.history.rows]
     weights = {name: value.tolist() for name, value in trainer.model.state_dict().items()}
-    return tiny.outcome(metrics(trainer, "")), rows, torch.cat(trainer.curve).tolist(), weights
+    return tiny.outcome(metrics(trainer, "")), rows, torch.cat(trainer.history.curve).tolist(), weights
 
 
 @pytest.mark.parametrize("use", registry.names("strategy"))
@@ -100,11 +100,11 @@ def test_the_seed_decides_everything(trained, use):
 @pytest.mark.parametrize("use", registry.names("strategy"))
 def test_what_is_said_to_be_left_out_is_what_was_not_done(digits, trained, use):
     trainer, whole = trained(use), trained("full")
-    ledger, history = trainer.ledger, trainer.history
+    ledger, history = trainer.ledger, trainer.history.rows
     assert sum(row["samples"] for row in history) == ledger.samples_backpropagated
     assert sum(row["bytes_read"] for row in history) == ledger.bytes_read
     assert history[-1]["flops_executed"] == ledger.flops_executed
-    own = [row[name] for row in history for name in row.keys() - whole.history[0].keys()]
+    own = [row[name] for row in history for name in row.keys() - whole.history.rows[0].keys()]
     assert all(value is None or abs(value) < float("inf") for value in own)
     saves = {
         "samples_backpropagated": ledger.samples_backpropagated < whole.ledger.samples_backpropagated,

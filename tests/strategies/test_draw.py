@@ -4,10 +4,10 @@ from itertools import combinations
 
 import pytest
 import torch
-from frugal.strategies import selection as module
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frugal.strategies import selection as module
 from frugal.strategies.selection import below, draw, lowest, mean_of_seen
 
 

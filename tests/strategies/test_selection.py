@@ -207,10 +207,10 @@ def test_all_ranks_plan_the_same_and_a_resumed_one_goes_on_so(name):
 def test_what_an_epoch_says_it_left_out_was_not_trained_on(digits, name):
     trainer = tiny.trainer(digits, tiny.spec(name, recipe={"epochs": 4}))
     trainer.run()
-    assert [row["samples"] for row in trainer.history] == [
-        pytest.approx(300 * (1 - row["pruned_share"])) for row in trainer.history
+    assert [row["samples"] for row in trainer.history.rows] == [
+        pytest.approx(300 * (1 - row["pruned_share"])) for row in trainer.history.rows
     ]
-    assert trainer.ledger.samples_backpropagated == sum(row["samples"] for row in trainer.history) < 4 * 300
+    assert trainer.ledger.samples_backpropagated == sum(row["samples"] for row in trainer.history.rows) < 4 * 300
 
 
 @pytest.mark.parametrize("name", SELECTING)
@@ -265,13 +265,15 @@ def test_the_control_visits_as_many_samples_and_weighs_none(digits):
     pruned = tiny.trainer(digits, tiny.spec("infobatch", recipe={"epochs": 4}, prune_ratio=0.6, delta=0.7))
     pruned.run()
     assert pruned.ledger.samples_forwarded < 4 * 300
-    assert pruned.history[-1]["samples"] == 300  # the last epoch is annealed
-    followed = [{"samples": float(row["samples"])} for row in pruned.history]
+    assert pruned.history.rows[-1]["samples"] == 300  # the last epoch is annealed
+    followed = [{"samples": float(row["samples"])} for row in pruned.history.rows]
     control = tiny.trainer(digits, tiny.spec("random_subset", recipe={"epochs": 4}), followed=followed)
     control.run()
-    assert [row["samples"] for row in control.history] == [row["samples"] for row in pruned.history]
+    assert [row["samples"] for row in control.history.rows] == [row["samples"] for row in pruned.history.rows]
     assert control.ledger.flops_executed == pruned.ledger.flops_executed
-    assert [row["train_loss"] for row in control.history[1:]] != [row["train_loss"] for row in pruned.history[1:]]
+    assert [row["train_loss"] for row in control.history.rows[1:]] != [
+        row["train_loss"] for row in pruned.history.rows[1:]
+    ]
 
 
 @given(samples=st.integers(2, 40), shares=st.lists(st.floats(0.1, 1), min_size=8, max_size=8))

@@ -8,7 +8,7 @@ import torch
 from frugal.data.cache import open_cache
 from frugal.spec import RunSpec
 from frugal.training.distributed import join_team
-from frugal.training.loop import Trainer
+from frugal.training.trainer import Trainer
 
 if __name__ == "__main__":
     spec, cache, out = RunSpec.model_validate_json(sys.argv[1]), open_cache(Path(sys.argv[2])), Path(sys.argv[3])
@@ -24,6 +24,6 @@ if __name__ == "__main__":
         "levels": levels,
         "model": trainer.model.state_dict(),
         "ledger": trainer.ledger.as_dict(),
-        "curve": torch.cat(trainer.curve),
+        "curve": torch.cat(trainer.history.curve),
     }
     torch.save(ended, out / f"{team.rank}.pt")

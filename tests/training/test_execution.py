@@ -68,7 +68,7 @@ def test_a_streamed_run_stopped_on_the_way_ends_like_a_resident_one(digits, run)
     continued.ledger.resumes = 0
     assert continued.ledger == resident.ledger
     assert tiny.outcome(metrics(continued, "")) == tiny.outcome(metrics(resident, ""))
-    assert torch.equal(torch.cat(continued.curve), torch.cat(resident.curve))
+    assert torch.equal(torch.cat(continued.history.curve), torch.cat(resident.history.curve))
 
 
 def test_a_reader_that_fails_stops_the_run(digits, monkeypatch):
@@ -160,7 +160,7 @@ def test_choosing_changes_neither_the_model_nor_what_is_drawn(digits, monkeypatc
     forward.choose_precision(net, (4, 1, 8, 8), 10, CPU)
     assert torch.equal(torch.get_rng_state(), random)
     chosen, asked = (finished(digits, tiny.spec(recipe={"precision": p, **AUGMENTED})) for p in ("auto", "float32"))
-    assert torch.equal(torch.cat(chosen.curve), torch.cat(asked.curve))
+    assert torch.equal(torch.cat(chosen.history.curve), torch.cat(asked.history.curve))
     for name, weight in asked.model.state_dict().items():
         assert torch.equal(chosen.model.state_dict()[name], weight)
 
@@ -194,7 +194,7 @@ def test_a_compiled_run_trains_like_an_eager_one_and_its_compilation_is_booked_a
     recipe = {"epochs": 1, "learning_rate": 0.01, **AUGMENTED}
     eager, compiled = (finished(digits, tiny.spec(recipe={**recipe, "compile": way})) for way in (False, True))
     assert compiled.forward.shapes == {(32, 1, 8, 8)}
-    torch.testing.assert_close(torch.cat(compiled.curve), torch.cat(eager.curve), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(torch.cat(compiled.history.curve), torch.cat(eager.history.curve), rtol=1e-4, atol=1e-4)
     assert compiled.clock.seconds["compile"] > 0
     assert "compile" not in eager.clock.seconds
     assert compiled.ledger == eager.ledger

@@ -8,7 +8,7 @@ import tiny
 from frugal import failed
 from frugal.errors import FrugalError
 from frugal.study import Cell, Study
-from frugal.training import failing
+from frugal.training import job as failing
 from frugal.training.job import Job
 
 

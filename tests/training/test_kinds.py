@@ -38,7 +38,7 @@ def finished(cache, run, **options):
 def test_every_kind_is_learnt_and_its_bytes_and_flops_are_those_of_its_samples(caches, kind):
     trainer = finished(caches[kind], kinds.spec(kind, recipe={"epochs": 4}))
     record, samples = metrics(trainer, ""), len(trainer.train_data)
-    assert trainer.history[-1]["train_loss"] < trainer.history[0]["train_loss"]
+    assert trainer.history.rows[-1]["train_loss"] < trainer.history.rows[0]["train_loss"]
     assert record["bytes_read"] == record["bytes_raw"] == 4 * samples * STORED[kind]
     assert record["flops_forward"] == 4 * samples * record["flops_forward_per_sample"] > 0
     assert any("augment: not applied" in note for note in trainer.notes)
@@ -63,7 +63,7 @@ def test_streamed_data_gives_the_same_bits(caches, kind):
     resident, streamed = (
         finished(caches[kind], kinds.spec(kind, "infobatch"), residency=where) for where in ("device", "streamed")
     )
-    assert torch.equal(torch.cat(resident.curve), torch.cat(streamed.curve))
+    assert torch.equal(torch.cat(resident.history.curve), torch.cat(streamed.history.curve))
     assert resident.ledger == streamed.ledger
 
 
@@ -82,7 +82,7 @@ def test_a_run_on_texts_continued_from_any_step_is_the_undisturbed_run(caches, s
     assert continued.ledger.resumes == 1
     continued.ledger.resumes = 0
     assert continued.ledger == undisturbed.ledger
-    assert torch.equal(torch.cat(continued.curve), torch.cat(undisturbed.curve))
+    assert torch.equal(torch.cat(continued.history.curve), torch.cat(undisturbed.history.curve))
     assert tiny.outcome(metrics(continued, "")) == tiny.outcome(metrics(undisturbed, ""))
 
 

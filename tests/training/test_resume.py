@@ -54,8 +54,10 @@ def test_a_run_continued_from_any_step_is_the_undisturbed_run(digits, name, data
     continued.ledger.resumes = 0
     assert tiny.outcome(metrics(continued, "")) == tiny.outcome(metrics(undisturbed, ""))
     assert continued.ledger == undisturbed.ledger
-    assert torch.equal(torch.cat(continued.curve), torch.cat(undisturbed.curve))
-    assert [tiny.outcome(row) for row in continued.history] == [tiny.outcome(row) for row in undisturbed.history]
+    assert torch.equal(torch.cat(continued.history.curve), torch.cat(undisturbed.history.curve))
+    assert [tiny.outcome(row) for row in continued.history.rows] == [
+        tiny.outcome(row) for row in undisturbed.history.rows
+    ]
 
 
 def start(cache, run, out, every="0"):

@@ -48,13 +48,13 @@ def test_a_pruned_transcription_is_counted_scored_and_ends_the_same_from_its_che
     recipe = {"epochs": 2, "batch_size": 8}
     trainer = tiny.trainer(speech, spec("dynamic_pruning", recipe=recipe, **HALF))
     trainer.run()
-    record, last = metrics(trainer, ""), trainer.history[-1]
+    record, last = metrics(trainer, ""), trainer.history.rows[-1]
     assert last["removals"] >= 2
     assert last["flops_per_sample"] == record["flops_forward_per_sample"]
     assert record["live_parameters"] == last["live_parameters"] < record["parameters"]
     assert any("attention" in name for name in last)
     assert any("feature_extractor" in name for name in last)
-    assert last["train_loss"] < trainer.history[0]["train_loss"]
+    assert last["train_loss"] < trainer.history.rows[0]["train_loss"]
     assert (record["test_f1"], last["train_accuracy"]) == (None, None)
     assert record["test_accuracy"] == max(0.0, 1 - record["test_cer"])
     assert record["test_wer"] >= 0
@@ -63,13 +63,13 @@ def test_a_pruned_transcription_is_counted_scored_and_ends_the_same_from_its_che
     stopped = tiny.trainer(speech, spec("dynamic_pruning", recipe=recipe, **HALF), checkpoints=Memory())
     stopped.get_ready()
     stopped.train_epoch()
-    stopped._close_epoch(stopped.evaluate(stopped.validation_data))
+    stopped._close_epoch()
     stopped.save()
     torch.manual_seed(5)
     again = spec("dynamic_pruning", recipe=recipe, **HALF)
     continued = tiny.trainer(speech, again, checkpoints=Memory(stopped.checkpoints.content))
     continued.run()
-    assert torch.equal(torch.cat(continued.curve), torch.cat(trainer.curve))
+    assert torch.equal(torch.cat(continued.history.curve), torch.cat(trainer.history.curve))
     assert tiny.outcome(metrics(continued, "")) == tiny.outcome(record)
 
 

@@ -8,7 +8,7 @@ from frugal.bench import generated
 from frugal.bench.engine import epoch
 from frugal.bench.row import Row, ratio
 from frugal.strategies.controllers import ProportionalIntegral, Quantile
-from frugal.training.loop import Trainer
+from frugal.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 SAMPLES, BATCH, TARGET = 480, 32, 0.4

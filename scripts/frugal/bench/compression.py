@@ -8,7 +8,7 @@ from frugal.bench import generated
 from frugal.bench.engine import epoch
 from frugal.bench.row import Row, rate, ratio, seconds_of
 from frugal.data.device import Coefficients
-from frugal.training.loop import Trainer
+from frugal.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 SAMPLES = 2560

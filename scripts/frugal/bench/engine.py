@@ -16,7 +16,7 @@ from frugal.strategies.base import EpochPlan
 from frugal.strategies.full import Full
 from frugal.training.batches import cut
 from frugal.training.checkpoint import Checkpoints
-from frugal.training.loop import Trainer
+from frugal.training.trainer import Trainer
 
 NETS = {  # name: shape, samples, model file, parameters, augmentation
     "MNIST net": ((1, 28, 28), 2560, "cnn", {}, {}),

@@ -12,7 +12,7 @@ import torch
 from frugal.bench import generated
 from frugal.bench.engine import epoch
 from frugal.bench.row import Row, ratio, seconds_of
-from frugal.training.loop import Trainer
+from frugal.training.trainer import Trainer
 
 SHAPE = (3, 32, 32)
 RECIPE = {"batch_size": 64, "augment": {"crop_padding": 4, "flip": True}}

@@ -14,7 +14,7 @@ from frugal.bench.row import Row, seconds_of
 from frugal.measure.flops import pass_flops
 from frugal.models.resnet import build
 from frugal.training.device import set_determinism
-from frugal.training.loop import Trainer
+from frugal.training.trainer import Trainer
 
 SHAPE = (3, 32, 32)
 GOAL_SECONDS, GOAL_SHARE = 1.0, 30  # on an H200-class GPU: at most 1.0 s an epoch, at least 30 % of the bf16 peak

@@ -17,8 +17,8 @@ from frugal.strategies.infobatch_exact import InfoBatchExact
 from frugal.strategies.orderdp import OrderDP
 from frugal.strategies.seta import SeTa
 from frugal.training.batches import arrange
-from frugal.training.loop import Trainer
 from frugal.training.signals import Interrupted
+from frugal.training.trainer import Trainer
 
 SAMPLES, SHAPE, BATCH = 50_000, (3, 32, 32), 128
 TURNS, STEPS = 40, 3  # the two runs alternate so often, so many steps each

@@ -19,8 +19,8 @@ from frugal.sparse.convert import kernels_of, sparsify
 from frugal.sparse.masked import Masked, masked_twin
 from frugal.sparse.pattern import parse_pattern
 from frugal.strategies.full import Full
-from frugal.training.loop import Trainer
 from frugal.training.optimizer import make_optimizer
+from frugal.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 OUTPUTS, INPUTS, BATCH = 512, 2048, 256

@@ -217,7 +217,7 @@ SOURCES = {"pixels": Pixels, "coefficients": Coefficients}
 OTHERS = {"text": Tokens, "table": Features, "sound": Waves}
 
 
-def source_of(cache: Cache, reads: str) -> type[Split]:
+def split_class(cache: Cache, reads: str) -> type[Split]:
     """What a strategy that reads "pixels", which is to say whole samples, or "coefficients" is given.
 
     A cache with `images: false` has no pixels: they are decoded from all of the coefficients that it stores. Raises

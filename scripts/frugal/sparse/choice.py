@@ -53,7 +53,7 @@ def choose(layer: Any, x: Tensor) -> Choice:
         *(torch.get_num_threads(), str(getattr(layer, "where", ""))),
     )
     if key not in _measured:
-        _measured[key] = _from_leader(_fastest(layer, x, found))
+        _measured[key] = _from_main(_fastest(layer, x, found))
         give_back()
     return _measured[key]
 
@@ -92,7 +92,7 @@ def _milliseconds(layer: Any, kernel: str, x: Tensor) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-def _from_leader(choice: Choice) -> Choice:
+def _from_main(choice: Choice) -> Choice:
     """Where several ranks share a run all compute with the same kernel."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return choice

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from frugal import registry
+from frugal.measure.ledger import Ledger
 
 
 @dataclass
@@ -46,6 +47,33 @@ class Run:
         """A random generator of this run's own for one purpose, so that strategies never disturb each other's draws."""
         mixed = sum(ord(letter) * 31**place for place, letter in enumerate(stream))
         return torch.Generator().manual_seed((self.seed * 1_000_003 + mixed) % 2**63)
+
+
+class TrainingState(Protocol):
+    """The training under way, as hooks are given it: what a strategy may read of it, and the one thing it may call.
+
+    epoch: epochs done; step: steps done in the epoch under way, from 0; model: the net as it is now, on the run's device;
+    optimizer: of torch, over the model's parameters; losses: (n,) float32, last training loss of each sample in nats, inf
+    where never seen, on the run's device; ledger: counts since the start of the run, steps among them. A strategy that
+    executes FLOPs of its own adds them to `ledger.flops_scoring`.
+    """
+
+    epoch: int
+    step: int
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    losses: Tensor
+    ledger: Ledger
+
+    @property
+    def progress(self) -> float:
+        """Share of the planned training that is done, in [0, 1]; within an epoch by its steps."""
+
+    def model_changed(self) -> None:
+        """Say that a parameter or buffer was replaced by one of another shape, or a module by another.
+
+        FLOPs are then counted anew, and what was compiled is compiled anew. Not needed where values alone change.
+        """
 
 
 @dataclass(frozen=True)
@@ -116,13 +144,13 @@ class Strategy:
         """The rate of the next step. scheduled: what the recipe says."""
         return scheduled
 
-    def before_step(self, trainer: Any) -> None:
+    def before_step(self, training: TrainingState) -> None:
         """Called before each optimizer step, when the gradients of all ranks are there and not yet clipped."""
 
-    def after_step(self, trainer: Any) -> None:
+    def after_step(self, training: TrainingState) -> None:
         """Called after each optimizer step."""
 
-    def after_epoch(self, trainer: Any) -> None:
+    def after_epoch(self, training: TrainingState) -> None:
         """Called after each epoch, before it is evaluated."""
 
     def settled_since(self) -> int | None:
@@ -132,7 +160,7 @@ class Strategy:
         """
         return 0
 
-    def finish(self, trainer: Any) -> bool:
+    def finish(self, training: TrainingState) -> bool:
         """Called when training has ended, also where it is continued from there: whether the net was changed once more."""
         return False
 
@@ -165,7 +193,7 @@ class Strategy:
         """Everything needed to continue exactly: tensors, numbers and containers of them."""
         return {}
 
-    def rebuild(self, trainer: Any, state: dict[str, Any]) -> None:
+    def rebuild(self, training: TrainingState, state: dict[str, Any]) -> None:
         """Bring a fresh model and its optimizer to the shapes of a saved one, before their weights are loaded."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from frugal.errors import FrugalError
 from frugal.registry import Part, split
-from frugal.strategies.base import EpochPlan, Run, Strategy, make
+from frugal.strategies.base import EpochPlan, Run, Strategy, TrainingState, make
 
 
 @dataclass
@@ -101,29 +101,29 @@ class Combined(Strategy):
             scheduled = part.learning_rate(scheduled)
         return scheduled
 
-    def before_step(self, trainer: Any) -> None:
+    def before_step(self, training: TrainingState) -> None:
         """Every part's."""
         for part in self.made:
-            part.before_step(trainer)
+            part.before_step(training)
 
-    def after_step(self, trainer: Any) -> None:
+    def after_step(self, training: TrainingState) -> None:
         """Every part's."""
         for part in self.made:
-            part.after_step(trainer)
+            part.after_step(training)
 
-    def after_epoch(self, trainer: Any) -> None:
+    def after_epoch(self, training: TrainingState) -> None:
         """Every part's."""
         for part in self.made:
-            part.after_epoch(trainer)
+            part.after_epoch(training)
 
     def settled_since(self) -> int | None:
         """When the last part left the net's shape alone."""
         since = [part.settled_since() for part in self.made]
         return None if None in since else max(since)
 
-    def finish(self, trainer: Any) -> bool:
+    def finish(self, training: TrainingState) -> bool:
         """Whether any part changed the net once more."""
-        changed = [part.finish(trainer) for part in self.made]  # of all, not up to the first
+        changed = [part.finish(training) for part in self.made]  # of all, not up to the first
         return any(changed)
 
     def left_out(self) -> tuple[int, int]:
@@ -161,10 +161,10 @@ class Combined(Strategy):
         """Every part's, and the shares of the levels."""
         return {"parts": [part.state_dict() for part in self.made], "shares": self.shares}
 
-    def rebuild(self, trainer: Any, state: dict[str, Any]) -> None:
+    def rebuild(self, training: TrainingState, state: dict[str, Any]) -> None:
         """Every part's."""
         for part, own in zip(self.made, state["parts"], strict=True):
-            part.rebuild(trainer, own)
+            part.rebuild(training, own)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The counterpart of `state_dict`."""

@@ -20,7 +20,7 @@ from frugal.pruning.guards import Guards
 from frugal.pruning.importance import Importance
 from frugal.pruning.removal import Neurons
 from frugal.pruning.sizes import Sizes
-from frugal.strategies.base import Run, Strategy
+from frugal.strategies.base import Run, Strategy, TrainingState
 
 
 @dataclass
@@ -82,44 +82,44 @@ class DynamicPruning(Strategy):
                 )
         return model
 
-    def before_step(self, trainer: Any) -> None:
+    def before_step(self, training: TrainingState) -> None:
         """Take in this step's gradients."""
         if self.progress < self.until:
-            self.importance.observe(trainer.model)
+            self.importance.observe(training.model)
 
-    def after_step(self, trainer: Any) -> None:
+    def after_step(self, training: TrainingState) -> None:
         """Hold masked weights at zero, and every so often check whether neurons go."""
-        self.wires.apply(trainer.model)
-        if trainer.ledger.steps % self.every == 0:
-            self.progress = (trainer.epoch + trainer.step / len(trainer.batches)) / self.run.epochs
-            self._check(trainer)
+        self.wires.apply(training.model)
+        if training.ledger.steps % self.every == 0:
+            self.progress = training.progress
+            self._check(training)
 
-    def _check(self, trainer: Any) -> None:
+    def _check(self, training: TrainingState) -> None:
         if self.progress < self.warmup:
             return
         due = self.calendar.due(self.progress)
         if self._open() and (self.target_flops is None or due > self.done):
             if self.target_flops is None:
-                self._prune_by_threshold(trainer)
+                self._prune_by_threshold(training)
             else:
                 self.done = due
-                self.prune_to(trainer, 1 - (1 - self.target_flops) * due / self.events)
+                self.prune_to(training, 1 - (1 - self.target_flops) * due / self.events)
         if self.connections and self.wired < 1:
             self.wired = self.calendar.passed(self.progress)
-            self.wires.mask(trainer.model, self.connections * self.wired)
+            self.wires.mask(training.model, self.connections * self.wired)
 
-    def prune_to(self, trainer: Any, share: float) -> None:
+    def prune_to(self, training: TrainingState, share: float) -> None:
         """An event that comes down to a share of the full net's FLOPs, or as near to it as the guards allow."""
         importance = self.importance.absolute()
         self.guards.save_up()
         widths = by_target(self.neurons, self.guards, self.sizes, importance, share)
-        self._remove(trainer, least_important(importance, widths))
+        self._remove(training, least_important(importance, widths))
 
     def _open(self) -> bool:
         """Whether there may be another event."""
         return self.done < self.events and (self.target_flops is not None or self.progress <= self.until)
 
-    def _prune_by_threshold(self, trainer: Any) -> None:
+    def _prune_by_threshold(self, training: TrainingState) -> None:
         """An event, where there are enough units that were under the threshold for long enough."""
         importance = self.importance.relative()
         self.guards.save_up()
@@ -128,21 +128,21 @@ class DynamicPruning(Strategy):
             importance[name] = torch.where(self.strikes[name] >= self.checks, values - self.threshold, values)
         widths = by_threshold(self.neurons, self.guards, self.strikes, self.checks)
         self.done += widths != self.neurons.widths
-        self._remove(trainer, least_important(importance, widths))
+        self._remove(training, least_important(importance, widths))
 
-    def _remove(self, trainer: Any, stays: dict[str, Tensor]) -> None:
+    def _remove(self, training: TrainingState, stays: dict[str, Tensor]) -> None:
         gone = {name: int((~mask).sum()) for name, mask in stays.items()}
         if not any(gone.values()):
             return
         kept = {name: self.neurons.live[name][mask] for name, mask in stays.items()}
-        self.wires.follow(self.neurons.keep(trainer.model, kept, trainer.optimizer))
+        self.wires.follow(self.neurons.keep(training.model, kept, training.optimizer))
         self.importance.forget(stays)
         for name, mask in stays.items():
             self.strikes[name] = self.strikes[name][mask]
             self.guards.spend(self.neurons.groups[name], gone[name])
         self.removals += 1
-        self.last_removal = trainer.epoch + 1
-        trainer.model_changed()
+        self.last_removal = training.epoch + 1
+        training.model_changed()
 
     def settled_since(self) -> int | None:
         """The epoch of the last removal, once there will be no other."""
@@ -187,10 +187,10 @@ class DynamicPruning(Strategy):
             "counts": [self.done, self.removals, self.last_removal, self.progress, self.wired],
         }
 
-    def rebuild(self, trainer: Any, state: dict[str, Any]) -> None:
+    def rebuild(self, training: TrainingState, state: dict[str, Any]) -> None:
         """Bring a fresh model to the widths of the saved one."""
-        self.neurons.keep(trainer.model, state["live"], trainer.optimizer)
-        trainer.model_changed()
+        self.neurons.keep(training.model, state["live"], training.optimizer)
+        training.model_changed()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The counterpart of `state_dict`, on a model that was rebuilt."""

@@ -14,7 +14,7 @@ from frugal.pruning.importance import Importance
 from frugal.pruning.removal import Neurons
 from frugal.pruning.sizes import Sizes
 from frugal.pruning.widths import final_widths
-from frugal.strategies.base import Strategy
+from frugal.strategies.base import Strategy, TrainingState
 
 
 @dataclass
@@ -39,18 +39,18 @@ class PruneAfter(Strategy):
         self.goal = final_widths("prune_after", self.run.followed, self.sizes.groups)
         return model
 
-    def before_step(self, trainer: Any) -> None:
+    def before_step(self, training: TrainingState) -> None:
         """Take in this step's gradients."""
-        self.importance.observe(trainer.model)
+        self.importance.observe(training.model)
 
-    def finish(self, trainer: Any) -> bool:
+    def finish(self, training: TrainingState) -> bool:
         """Remove everything at once."""
         stays = least_important(self.importance.relative(), self.goal)
         self.neurons.keep(
-            trainer.model, {n: self.neurons.live[n][mask] for n, mask in stays.items()}, trainer.optimizer
+            training.model, {n: self.neurons.live[n][mask] for n, mask in stays.items()}, training.optimizer
         )
         self.importance.forget(stays)
-        trainer.model_changed()
+        training.model_changed()
         return True
 
     def left_out(self) -> tuple[int, int]:

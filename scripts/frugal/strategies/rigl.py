@@ -18,7 +18,7 @@ from frugal.registry import MovingPattern
 from frugal.sparse.convert import kept_and_total, kernel_notes, kernels_of, restore_kernels, sparse_layers, sparsify
 from frugal.sparse.dynamic import rewire
 from frugal.sparse.pattern import parse_pattern
-from frugal.strategies.base import Strategy
+from frugal.strategies.base import Strategy, TrainingState
 
 
 @dataclass
@@ -61,16 +61,16 @@ class RigL(Strategy):
             return 0.0
         return self.alpha / 2 * (1 + math.cos(math.pi * progress / self.until))
 
-    def after_step(self, trainer: Any) -> None:
+    def after_step(self, training: TrainingState) -> None:
         """Move weights if this was the step for it, and ask for the dense gradient one step ahead of the next."""
         layers = sparse_layers(self.model).values()
         for layer in layers:
             if layer.candidates is not None:
-                self.moved += rewire(layer, trainer.optimizer)
-                trainer.ledger.add_flops("scoring", 1, layer.dense_gradient_flops)
+                self.moved += rewire(layer, training.optimizer)
+                training.ledger.add_flops("scoring", 1, layer.dense_gradient_flops)
                 layer.dense_gradient_flops = 0
-        progress = (trainer.epoch + trainer.step / len(trainer.batches)) / self.run.epochs
-        due = (trainer.ledger.steps + 1) % self.every == 0 and progress < self.until
+        progress = training.progress
+        due = (training.ledger.steps + 1) % self.every == 0 and progress < self.until
         for layer in layers:
             moving = round(self.fraction(progress) * len(layer.index)) if due else 0
             layer.grow = moving or None

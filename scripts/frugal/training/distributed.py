@@ -32,7 +32,7 @@ class Team:
     control: Any = None
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this rank writes checkpoints and records."""
         return self.rank == 0
 
@@ -96,7 +96,7 @@ class Team:
         """What every rank does after this step: the signal that any of them got, and whether the leader's save is due."""
         if self.size == 1:
             return number, due
-        message = torch.tensor([number or 0, int(due and self.leads)])
+        message = torch.tensor([number or 0, int(due and self.is_main)])
         distributed.all_reduce(message, distributed.ReduceOp.MAX, group=self.control)
         number, due = message.tolist()
         return number or None, bool(due)
@@ -109,7 +109,7 @@ class Team:
         distributed.all_gather_object(everyone, own, group=self.control)
         return everyone
 
-    def from_leader(self, own: Any) -> Any:
+    def from_main(self, own: Any) -> Any:
         """The leader's object."""
         return own if self.size == 1 else self.gather(own)[0]
 

@@ -1,74 +1,113 @@
-"""What an epoch leaves behind: its row of history.csv, once its losses are known to be numbers."""
+"""History of a run: a row per epoch, the loss of every batch, what the strategy logged; and the sums of the epoch under way."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from frugal.errors import FrugalError
-from frugal.measure.memory import peak_memory
-from frugal.measure.weights import weights_of
-from frugal.training.tasks import Evaluation
+from frugal.measure.ledger import Ledger
 
-if TYPE_CHECKING:
-    from frugal.training.loop import Trainer
+Row = dict[str, float | None]
 
 
-def row_of(trainer: "Trainer", validation: Evaluation, test: Evaluation | None) -> dict[str, float | None]:
-    """The row of the epoch that was just trained; raises FrugalError where a strategy left it without a single step."""
-    ledger, sums = trainer.ledger, trainer.sums
-    if sums.samples == 0:
-        raise FrugalError(
-            f"the strategy selected less than one batch of {trainer.recipe.batch_size} in epoch {trainer.epoch + 1}; "
-            "raise its target or lower recipe.batch_size"
-        )
-    return {
-        "epoch": trainer.epoch + 1,
-        "steps": ledger.steps,
-        "samples": sums.samples,
-        "train_loss": sums.loss.item() / sums.samples,
-        "train_accuracy": None if sums.correct.isnan() else sums.correct.item() / sums.samples,
-        **evaluated(validation, test),
-        "val_seconds": validation.seconds,
-        "learning_rate": trainer.rate,
-        "train_seconds": trainer.clock.seconds["train"],
-        "flops_executed": ledger.flops_executed,
-        "bytes_read": ledger.bytes_read - sums.started["bytes_read"],
-        "peak_memory_bytes": peak_memory(trainer.device)[0],
-        "live_parameters": weights_of(trainer.model).live - trainer.strategy.left_out()[1],
-        "flops_per_sample": trainer.flops_at(trainer.train_data.shape[-1]).forward,
-        **trainer.strategy.evidence(),
-    }
+@dataclass
+class History:
+    """What the epochs that are done leave behind, for the record and the checkpoint.
 
-
-def evaluated(validation: Evaluation, test: Evaluation | None) -> dict[str, float | None]:
-    """The columns that an evaluation fills."""
-    columns = {}
-    for split, found in (("val", validation), ("test", test)):
-        if found is not None:
-            rest = {name: value for name, value in asdict(found.scores).items() if value is not None}
-            columns |= {f"{split}_{name}": value for name, value in ({"loss": found.loss} | rest).items()}
-    return columns
-
-
-def stalled(history: list[dict[str, float | None]], since: int | None, patience: int) -> bool:
-    """Whether the validation loss has had no new minimum for `patience` epochs, looking at those after the first `since`.
-
-    Never where that is None. It is asked of the history alone, which comes back with a checkpoint.
+    rows: of history.csv, one per epoch; curve: mean loss of each batch, a tensor (steps,) per epoch; traces: what the
+    strategy logged batch by batch, columns (batches,) per epoch
     """
-    losses = [] if since is None else [row["val_loss"] for row in history[since:]]
-    return len(losses) > 0 and len(losses) - 1 - losses.index(min(losses)) >= patience
+
+    rows: list[Row] = field(default_factory=list)
+    curve: list[Tensor] = field(default_factory=list)
+    traces: list[dict[str, Tensor]] = field(default_factory=list)
+
+    def append(self, row: Row, curve: Tensor, trace: dict[str, Tensor]) -> None:
+        """An epoch is done."""
+        self.rows.append(row)
+        self.curve.append(curve.cpu())
+        self.traces.append({name: values.cpu() for name, values in trace.items()})
+
+    def stalled(self, since: int | None, patience: int) -> bool:
+        """Whether the validation loss has had no new minimum for `patience` epochs, looking at those after the first `since`.
+
+        Never where that is None.
+        """
+        losses = [] if since is None else [row["val_loss"] for row in self.rows[since:]]
+        return len(losses) > 0 and len(losses) - 1 - losses.index(min(losses)) >= patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain content for a checkpoint."""
+        return {"rows": self.rows, "curve": self.curve, "traces": self.traces}
 
 
-def check_finite(trainer: "Trainer") -> None:
-    """Raise FrugalError where a loss of the epoch under way isn't a number."""
-    bad = (~trainer.sums.losses.isfinite()).nonzero()
-    if len(bad):
-        step = trainer.sums.started["steps"] + bad[0].item() + 1
-        saved = (
-            f"the last good checkpoint is of step {trainer.saved_steps}"
-            if trainer.saved_steps
-            else "no checkpoint was saved yet"
-        )
-        raise FrugalError(
-            f"the training loss is not a number at step {step} (epoch {trainer.epoch + 1}, learning rate {trainer.rate:.3g}); "
-            f"{saved}; lower recipe.learning_rate"
-        )
+@dataclass
+class EpochSums:
+    """Sums over the steps of the epoch under way, on the device.
+
+    curve: (at most that many,) mean loss of each batch; loss, correct: over their samples; steps, samples: how many so far;
+    started: the ledger at the epoch's start
+    """
+
+    curve: Tensor
+    loss: Tensor
+    correct: Tensor
+    steps: int = 0
+    samples: int = 0
+    started: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, steps: int, device: torch.device, ledger: Ledger) -> "EpochSums":
+        """Empty sums for an epoch of that many steps."""
+        zero = torch.zeros((), dtype=torch.float64, device=device)
+        return cls(torch.zeros(steps, device=device), zero, zero.clone(), started=asdict(ledger))
+
+    def add(self, losses: Tensor, correct: Tensor) -> None:
+        """One batch: losses and hits of its samples, (b,) each."""
+        total = losses.sum()
+        self.curve[self.steps] = total / len(losses)
+        self.loss += total
+        self.correct += correct.sum()
+        self.steps += 1
+        self.samples += len(losses)
+
+    @property
+    def losses(self) -> Tensor:
+        """(steps,) mean loss of each batch so far."""
+        return self.curve[: self.steps]
+
+    def check_finite(self, epoch: int, rate: float, saved_steps: int | None) -> None:
+        """Raise FrugalError where a loss so far isn't a number.
+
+        For its message, epoch: counted from 1; rate: the learning rate in force; saved_steps: of the last good checkpoint
+        """
+        bad = (~self.losses.isfinite()).nonzero()
+        if len(bad):
+            step = self.started["steps"] + bad[0].item() + 1
+            saved = (
+                f"the last good checkpoint is of step {saved_steps}" if saved_steps else "no checkpoint was saved yet"
+            )
+            raise FrugalError(
+                f"the training loss is not a number at step {step} (epoch {epoch}, learning rate {rate:.3g}); {saved}; "
+                "lower recipe.learning_rate"
+            )
+
+    def row(self) -> Row:
+        """Samples, mean loss and accuracy of the epoch; an accuracy of None where only scoring tells."""
+        correct = self.correct.item()
+        return {
+            "samples": self.samples,
+            "train_loss": self.loss.item() / self.samples,
+            "train_accuracy": None if correct != correct else correct / self.samples,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain content for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], device: torch.device) -> "EpochSums":
+        """The counterpart of `state_dict`, with its tensors on a device."""
+        return cls(**{name: v.to(device) if isinstance(v, Tensor) else v for name, v in state.items()})

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as long as torch itself
 
-from frugal import registry
+from frugal import failed, registry
 from frugal.atomic import write_json
 from frugal.data.cache import DamagedCache, open_cache, set_aside
 from frugal.data.nearby import brought_near
@@ -33,11 +33,10 @@ from frugal.spec import RunSpec
 from frugal.training.checkpoint import Checkpoints
 from frugal.training.device import choose_device, out_of_memory
 from frugal.training.distributed import join_team
-from frugal.training.failing import train_or_say
 from frugal.training.locks import claim
-from frugal.training.loop import Trainer
 from frugal.training.progress import PROGRESS_FILE
 from frugal.training.signals import Interrupt, Interrupted, die_with_parent
+from frugal.training.trainer import Trainer
 from frugal.training.writer import describe, is_finished, manifest, metrics, read_followed, write_record
 
 
@@ -73,7 +72,7 @@ def train(job: Job) -> int:
     device, note = choose_device(job.device)
     device, locks = claim(device, spec.devices, job.jobs_per_gpu)  # noqa: F841  held until this returns
     team, device, notes = join_team(spec.devices, device)
-    if team.leads:
+    if team.is_main:
         print(f"{spec.path}: {note}", file=sys.stderr)
     near = brought_near(job.cache, job.scratch) if job.scratch else job.cache
     try:
@@ -99,7 +98,7 @@ def train(job: Job) -> int:
         trainer = Trainer(spec, cache, device, checkpoints, job.checkpoint_seconds, followed, team, *where)
         trainer.run(job.out)
     except Interrupted as stop:
-        if team.leads:
+        if team.is_main:
             print(f"frugal: {spec.path}: {stop}", file=sys.stderr)
         return stop.status
     except (RuntimeError, MemoryError) as error:
@@ -109,7 +108,7 @@ def train(job: Job) -> int:
             f"{spec.path}: the device has no memory left at batch size {spec.recipe.batch_size}; "
             f"try recipe.batch_size {max(1, spec.recipe.batch_size // 2)}"
         ) from error
-    if not team.leads:
+    if not team.is_main:
         return 0
     figures = metrics(trainer, fingerprint)
     times = {"started": started.isoformat(timespec="seconds"), "ended": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -118,6 +117,19 @@ def train(job: Job) -> int:
     (job.out / PROGRESS_FILE).unlink(missing_ok=True)  # the record says all
     print(describe(figures), file=sys.stderr)
     return 0
+
+
+def train_or_say(job: Job) -> int:
+    """Train, as `train` does. A run that fails leaves failed.json, and no record of earlier code or settings."""
+    folder = job.checkpoints or job.out
+    failed.forget(folder)
+    try:
+        return train(job)
+    except Exception as error:
+        (job.out / "metrics.json").unlink(missing_ok=True)
+        with suppress(FrugalError, OSError):  # on a full disk, say, whose line is the one that matters
+            failed.leave(folder, job.spec.model_dump(mode="json"), error)
+        raise
 
 
 NOT_RUN = 2  # exit status of a run that wasn't begun

@@ -1,192 +1,63 @@
-"""The training loop: one for all strategies, exact to resume, and counting what it executes.
+"""Training loop: the steps of an epoch, one loop for all strategies, counting what it executes.
 
 The data set lies on the device or is read ahead of it, a batch is an index slice of the epoch's order, and inside an epoch
-nothing is asked back from the device: per-sample losses, sums and the loss curve stay there until the epoch ends. What a
-run is put together from is in `setup`, what it saves in `state`, how several ranks share it in `parallel`.
+nothing is asked back from the device: per-sample losses, sums and the loss curve stay there until the epoch ends.
 """
-
-import time
-from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from frugal.data.augment import augment
-from frugal.data.cache import Cache
-from frugal.data.device import Split, source_of
-from frugal.data.files import Files
+from frugal.data.device import Split
 from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
 from frugal.measure.flops import PassFlops, decoding_flops, pass_flops
 from frugal.measure.ledger import Ledger
-from frugal.spec import RunSpec
-from frugal.strategies.base import Run
+from frugal.spec import Recipe, RunSpec
+from frugal.strategies.base import Strategy
 from frugal.training.batches import Batch, Epoch, Gathering, arrange
-from frugal.training.checkpoint import Checkpoints
-from frugal.training.device import set_determinism
 from frugal.training.distributed import Team
 from frugal.training.forward import Forward, score, scored_size
-from frugal.training.history import check_finite, evaluated, row_of, stalled
-from frugal.training.optimizer import make_optimizer, rate_at
+from frugal.training.history import EpochSums
+from frugal.training.optimizer import rate_at
 from frugal.training.progress import Progress
-from frugal.training.setup import (
-    check_batch,
-    check_fit,
-    choose_residency,
-    make_forward,
-    make_model,
-    make_strategy,
-    notes_on_data,
-)
 from frugal.training.signals import Interrupt, Interrupted
-from frugal.training.state import restore, state_of
-from frugal.training.sums import EpochSums
-from frugal.training.tasks import Evaluation, evaluate, make_task
+from frugal.training.tasks import Task
 
 
-class Trainer:
-    """One run from its spec and the cache of its data.
+class Loop:
+    """The steps of a `Trainer`, which makes and owns what is named here.
 
-    followed: for a control, the history of the run it repeats; checkpoints: where to save and resume, or None;
-    checkpoint_seconds: the most work a kill may cost; team: the ranks that share the run; residency: see there;
-    workers: processes per rank that decode images, where they are read from files
+    epoch: epochs done; step: steps done in the epoch under way; batches: of that epoch, those of all ranks, and share: this
+    rank's part of them, both None between epochs; losses: (n,) last training loss of each sample, inf where never seen
     """
 
-    def __init__(
-        self,
-        spec: RunSpec,
-        cache: Cache,
-        device: torch.device,
-        checkpoints: Checkpoints | None = None,
-        checkpoint_seconds: float = 60,
-        followed: list[dict[str, float]] | None = None,
-        team: Team | None = None,
-        residency: str = "auto",
-        workers: int = 8,
-    ):
-        self.spec, self.recipe, self.device, self.cache = spec, spec.recipe, device, cache
-        self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
-        self.team = team or Team()
-        set_determinism(self.recipe.deterministic)
-        torch.manual_seed(spec.seed)
-        self.strategy, self.task = make_strategy(spec, cache), make_task(cache)
-        check_fit(spec, cache, self.team.size, device, residency)
-        self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device, workers)
-        self.files = Files(cache, device, workers) if residency == "files" else None
-        self.read_from = {"files" if self.files else "cache"}  # grows where a run is resumed in the other way
-        self.notes = [note, *notes_on_data(spec, cache), *self.task.notes]
-        self.train_data, self.validation_data = self.open("train"), self.open("validation")
-        self.test_data = self.open("test") if self.recipe.test_curve else None
-        example = torch.ones(2, *self.train_data.shape, dtype=self.train_data.dtype)  # token 0 would be no text
-        run = Run(
-            len(self.train_data), self.recipe.epochs, spec.seed, device, followed, self.recipe.batch_size, example
-        )
-        self.strategy.start(run)
-        check_batch(spec, run.samples, self.strategy.most_visited())
-        self.sampler = run.generator("batches")
-        self.augmenter = torch.Generator(device).manual_seed(spec.seed)
-        model, note = self.team.prepare(self.strategy.prepare_model(make_model(spec, cache, device)), device)
-        self.notes += [note] if note else []
-        for split, data in (("training", self.train_data), ("validation", self.validation_data)):
-            self.task.check(model, data.shape, data.labels, f"data set {spec.dataset.name}: the {split} set")
-        self.model = model.train()
-        self.optimizer = make_optimizer(self.model, self.recipe)
-        self.precision: dict[str, str] | None = None  # the one in force and why, chosen before the first step
-        self.forward: Forward | None = None
-        self.losses = torch.full((len(self.train_data),), float("inf"), device=device)
-        self.ledger, self.clock = Ledger(), Clock(device)
-        self.energy = Energy(device, host=self.team.leads)
-        self.epoch, self.step = 0, 0  # epochs done, steps done in the current one
-        self.batches: Epoch | None = None  # of the epoch under way
-        self.share: Epoch | None = None  # this rank's part of them
-        self.sums: EpochSums | None = None
-        self.history: list[dict[str, float | None]] = []
-        self.curve: list[Tensor] = []
-        self.traces: list[dict[str, Tensor]] = []  # of the strategy, per epoch
-        self.gathering = Gathering()
-        self.joules: float | None = None  # of all ranks, once the run is done
-        self._flops: dict[tuple[int, bool], PassFlops] = {}
-        self.flops_sources: dict[str, None] = {}  # how they were counted, each once
-        self._saved_at = time.monotonic()
-        self.saved_steps: int | None = None
-        if self.team.size > 1:  # after all that must be equal on every rank
-            torch.manual_seed(spec.seed * self.team.size + self.team.rank)
-
-    def open(self, split: str, reads: str | None = None) -> Split:
-        """A split as this run reads it; reads: another kind of data than the strategy's."""
-        source = source_of(self.cache, reads or self.strategy.reads)
-        if self.files and split == "train":
-            return source(self.cache, split, self.device, files=self.files)
-        return source(self.cache, split, self.device, self.streamed)
-
-    def run(self, folder: Path | None = None) -> None:
-        """Train to the last epoch, from the newest checkpoint where there is one. folder: where signs of life are left.
-
-        Raises Interrupted after a signal, once the state is saved, and FrugalError where the loss is no longer a number.
-        """
-        self._resume()
-        shown = self.team.leads
-        with (
-            Interrupt() as interrupt,
-            Progress(self.recipe.epochs, self.epoch, shown, folder) as progress,
-            closing(self),
-        ):
-            self.get_ready()
-            while not self.done:
-                self.train_epoch(interrupt, progress)
-                with self.clock.stage("evaluate"):
-                    self._close_epoch(
-                        self.evaluate(self.validation_data), self.test_data and self.evaluate(self.test_data)
-                    )
-                progress.epoch_done(self.history[-1])
-                _, due = self.team.agree(None, self._save_due())
-                if self.done or due:
-                    self.save()
-            self._finish()
-        self.joules = self.energy.together(self.team.gather(self.energy.state()))
-
-    @property
-    def done(self) -> bool:
-        """Whether all epochs are trained, or the validation loss has stalled for as many as the recipe allows."""
-        if self.epoch >= self.recipe.epochs or self.recipe.early_stopping is None:
-            return self.epoch >= self.recipe.epochs
-        since = self.strategy.settled_since()
-        return self.team.from_leader(stalled(self.history, since, self.recipe.early_stopping))
-
-    def _finish(self) -> None:
-        """Let the strategy change the trained net once more; the last row then tells of the net that came out."""
-        if not self.strategy.finish(self):
-            return
-        with self.clock.stage("evaluate"):
-            validation, test = self.evaluate(self.validation_data), self.test_data and self.evaluate(self.test_data)
-        self.history[-1] |= {**evaluated(validation, test), **self.strategy.evidence()}
-
-    def model_changed(self) -> None:
-        """For strategies that replace weights by smaller ones: FLOPs are counted anew, and what was compiled is compiled anew."""
-        self._flops.clear()
-        if self.forward is not None and self.forward.compiled is not None:
-            with self.clock.stage("compile"):
-                self.forward.renew()
-
-    def close(self) -> None:
-        """End what reads ahead; the trainer can go on being used."""
-        self.train_data.close()
-        self.share = None
-
-    def get_ready(self) -> None:
-        """Choose the precision and compile, before the first step and in time of their own, unless that is done."""
-        if self.forward is None:
-            self.forward = make_forward(self)
-
-    def evaluate(self, data: Any, full_fidelity: bool = False) -> Evaluation:
-        """Evaluate at the strategy's own fidelity, or on uncompressed images."""
-        self.get_ready()
-        level = None if full_fidelity else self.strategy.test_level()
-        spectral = self.strategy.spectral and level is not None
-        return evaluate(self.model, data, self.task, level, spectral, self.forward.autocast)
+    spec: RunSpec
+    recipe: Recipe
+    device: torch.device
+    team: Team
+    strategy: Strategy
+    task: Task
+    train_data: Split
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    forward: Forward | None
+    losses: Tensor
+    ledger: Ledger
+    clock: Clock
+    energy: Energy
+    epoch: int
+    step: int
+    batches: Epoch | None
+    share: Epoch | None
+    sums: EpochSums | None
+    gathering: Gathering
+    sampler: torch.Generator
+    augmenter: torch.Generator
+    precision: dict[str, str] | None
+    flops_of_size: dict[tuple[int, bool], PassFlops]
+    flops_sources: dict[str, None]
 
     def train_epoch(self, interrupt: Interrupt | None = None, progress: Progress | None = None) -> None:
         """Plan an epoch unless one is under way, and take its steps; evaluation and the epoch's row are the caller's."""
@@ -202,7 +73,7 @@ class Trainer:
                 self._train_step()
                 if progress:
                     progress.advance(1 / len(self.batches))
-                number, due = self.team.agree(interrupt and interrupt.number, self._save_due())
+                number, due = self.team.agree(interrupt and interrupt.number, self.save_due())
                 if number is not None:
                     self.save()
                     raise Interrupted(number, f"in epoch {self.epoch + 1} after step {self.ledger.steps}")
@@ -210,6 +81,12 @@ class Trainer:
                     self.save()
             self.strategy.after_epoch(self)
         self.energy.stop()
+
+    @property
+    def progress(self) -> float:
+        """Share of the planned training that is done, in [0, 1]; within an epoch by its steps."""
+        within = self.step / len(self.batches) if self.batches is not None else 0.0
+        return (self.epoch + within) / self.recipe.epochs
 
     def _plan(self) -> None:
         """The batches of the next epoch."""
@@ -229,7 +106,7 @@ class Trainer:
         whole = self.batches.order[first:last]
         start, stop = share.bounds[self.step]
         indices, segments = share.order[start:stop], share.segments and share.segments[self.step]
-        self._set_rate((self.epoch + self.step / len(self.batches)) / self.recipe.epochs)
+        self._set_rate(self.progress)
         inputs = self.augmented(self.train_data.read(indices, segments, strategy.spectral), len(whole))
         labels = self.train_data.labels.index_select(0, indices)
         weight = None if share.weight is None else share.weight[start:stop]
@@ -313,57 +190,14 @@ class Trainer:
         energy.
         """
         key = (pixels, useful)
-        if key not in self._flops:
+        if key not in self.flops_of_size:
             data, classes = self.train_data, self.spec.dataset.classes
             shape = data.shape_at(pixels)
             with self.clock.stage("count"):
                 metered = self.energy.pause()
-                flops = self._flops[key] = pass_flops(self.model, shape, classes, dtype=data.dtype, useful=useful)
+                flops = pass_flops(self.model, shape, classes, dtype=data.dtype, useful=useful)
+                self.flops_of_size[key] = flops
                 self.flops_sources |= {flops.source: None}
                 if metered:
                     self.energy.start()
-        return self._flops[key]
-
-    def _close_epoch(self, validation: Evaluation, test: Evaluation | None = None) -> None:
-        """Write the epoch's row, check its losses, and forget its batches."""
-        check_finite(self)
-        self.history.append(row_of(self, validation, test))
-        self.curve.append(self.sums.losses.cpu())
-        self.traces.append({name: values.cpu() for name, values in self.strategy.trace().items()})
-        self.epoch += 1
-        self.batches, self.share, self.step = None, None, 0
-
-    # Saving and resuming
-
-    def _save_due(self) -> bool:
-        return self.checkpoints is not None and time.monotonic() - self._saved_at >= self.checkpoint_seconds
-
-    def save(self) -> None:
-        """Write a checkpoint now, where there is a place for it; raises FrugalError rather than save a lost run."""
-        if self.checkpoints is None:
-            return
-        if self.sums is not None:
-            check_finite(self)
-        with self.clock.stage("checkpoint"):
-            metered = self.energy.pause()
-            state = self.state_dict()
-            if self.team.leads:
-                self.checkpoints.save(self.ledger.steps, state)
-            if metered:
-                self.energy.start()
-        self._saved_at, self.saved_steps = time.monotonic(), self.ledger.steps
-
-    def _resume(self) -> None:
-        state = self.checkpoints.load() if self.checkpoints else None
-        if state is not None:
-            self.load_state_dict(state)
-            self.ledger.resumes += not self.done
-            self.saved_steps = self.ledger.steps
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the run depends on; with several ranks, each of them has to ask for it."""
-        return state_of(self)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The counterpart of `state_dict`."""
-        restore(self, state)
+        return self.flops_of_size[key]

@@ -4,44 +4,21 @@ from collections.abc import Callable
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from frugal import registry
 from frugal.data.cache import Cache
+from frugal.data.device import split_class
 from frugal.data.download import verify
 from frugal.data.kinds import GENERATED
 from frugal.errors import FrugalError
 from frugal.spec import Augment, RunSpec
 from frugal.strategies.base import Blueprint, Strategy, make
 from frugal.training.forward import Forward, choose_precision, compile_mode
+from frugal.training.loop import Loop
 from frugal.unfit import UNKNOWN, Ground, why_unfit
-
-if TYPE_CHECKING:
-    from frugal.training.loop import Trainer
-from frugal.data.device import source_of
-
-
-def check_fit(spec: RunSpec, cache: Cache, devices: int, device: torch.device, residency: str) -> None:
-    """Raise FrugalError where the strategy can't do anything with the data or the model, as the planner does for what it sees."""
-    name, strategy = spec.model.use, spec.strategy
-    parameters = {
-        key: known.default for key, known in registry.parameters("model", name).items()
-    } | spec.model.parameters
-    ground = Ground(
-        cache.kind,
-        cache.task,
-        (name, parameters),
-        devices,
-        device.type,
-        residency if cache.kind == "image" else "auto",
-        UNKNOWN,
-    )
-    defaults = {key: known.default for key, known in registry.parameters("strategy", strategy.use).items()}
-    if why := why_unfit(strategy.use, defaults | strategy.parameters, ground):
-        raise FrugalError(f"strategy {strategy.name} on {spec.dataset.name}/{spec.model.name}: {why}")
 
 
 def make_strategy(spec: RunSpec, cache: Cache) -> Strategy:
@@ -52,24 +29,6 @@ def make_strategy(spec: RunSpec, cache: Cache) -> Strategy:
     parameters = defaults | spec.model.parameters
     strategy.blueprint = Blueprint(spec.model.use, builder(spec, cache), parameters, getattr(model, "WIDTHS", {}))
     return strategy
-
-
-def check_batch(spec: RunSpec, samples: int, visited: int) -> None:
-    """Raise FrugalError before anything is trained where an epoch can't fill one batch.
-
-    samples: of the training set; visited: as many as the strategy's smallest epoch can visit at most
-    """
-    size, name = spec.recipe.batch_size, spec.strategy.name
-    if size > samples:
-        raise FrugalError(
-            f"recipe.batch_size is {size}, and the training set of {spec.dataset.name} holds {samples} samples; "
-            "lower it to that or less"
-        )
-    if size > visited:
-        raise FrugalError(
-            f"strategy {name} leaves at most {visited} of {samples} training samples in an epoch, less than one batch of "
-            f"{size}; lower its prune ratio, raise its keep rate or lower recipe.batch_size"
-        )
 
 
 def builder(spec: RunSpec, cache: Cache) -> Callable[..., nn.Module]:
@@ -109,31 +68,69 @@ def notes_on_data(spec: RunSpec, cache: Cache) -> list[str]:
     return notes
 
 
-def make_forward(trainer: "Trainer") -> Forward:
-    """Choose the precision unless a checkpoint says which, and compile where that pays; both in clock stages of their own.
+def check_fit(spec: RunSpec, cache: Cache, devices: int, device: torch.device, residency: str) -> None:
+    """Raise FrugalError where the strategy can't do anything with the data or the model, as the planner does for what it sees."""
+    name, strategy = spec.model.use, spec.strategy
+    parameters = {
+        key: known.default for key, known in registry.parameters("model", name).items()
+    } | spec.model.parameters
+    ground = Ground(
+        cache.kind,
+        cache.task,
+        (name, parameters),
+        devices,
+        device.type,
+        residency if cache.kind == "image" else "auto",
+        UNKNOWN,
+    )
+    defaults = {key: known.default for key, known in registry.parameters("strategy", strategy.use).items()}
+    if why := why_unfit(strategy.use, defaults | strategy.parameters, ground):
+        raise FrugalError(f"strategy {strategy.name} on {spec.dataset.name}/{spec.model.name}: {why}")
 
-    Sets the trainer's precision and adds to its notes.
+
+def check_batch(spec: RunSpec, samples: int, visited: int) -> None:
+    """Raise FrugalError before anything is trained where an epoch can't fill one batch.
+
+    samples: of the training set; visited: as many as the strategy's smallest epoch can visit at most
+    """
+    size, name = spec.recipe.batch_size, spec.strategy.name
+    if size > samples:
+        raise FrugalError(
+            f"recipe.batch_size is {size}, and the training set of {spec.dataset.name} holds {samples} samples; "
+            "lower it to that or less"
+        )
+    if size > visited:
+        raise FrugalError(
+            f"strategy {name} leaves at most {visited} of {samples} training samples in an epoch, less than one batch of "
+            f"{size}; lower its prune ratio, raise its keep rate or lower recipe.batch_size"
+        )
+
+
+def make_forward(trainer: Loop) -> tuple[Forward, dict[str, str], list[str]]:
+    """The forward pass of a trainer, its precision (which, and why), and notes for the record.
+
+    The precision is chosen unless the trainer has one from a checkpoint, and the model compiled where that pays; both in
+    clock stages of their own.
     """
     recipe, device, team, clock = trainer.recipe, trainer.device, trainer.team, trainer.clock
-    data, classes = trainer.train_data, trainer.spec.dataset.classes
+    data, classes, precision = trainer.train_data, trainer.spec.dataset.classes, trainer.precision
     batch = -(-(recipe.batch_size - team.rank) // team.size)
     sizes = trainer.strategy.levels() if trainer.strategy.spectral else [data.shape[-1]]
     shapes = [(batch, *data.shape_at(size)) for size in sizes]
-    if trainer.precision is None and recipe.precision == "auto":
+    if precision is None and recipe.precision == "auto":
         with clock.stage("precision"):
             chosen = choose_precision(trainer.model, shapes[-1], classes, device, data.dtype)
-        trainer.precision = dict(zip(("use", "why"), team.from_leader(chosen), strict=True))
-    elif trainer.precision is None:
-        trainer.precision = {"use": recipe.precision, "why": f"precision {recipe.precision}: as asked"}
-    steps = recipe.epochs * max(1, round(len(trainer.train_data) / recipe.batch_size))
+        precision = dict(zip(("use", "why"), team.from_main(chosen), strict=True))
+    elif precision is None:
+        precision = {"use": recipe.precision, "why": f"precision {recipe.precision}: as asked"}
+    steps = recipe.epochs * max(1, round(len(data) / recipe.batch_size))
     mode = compile_mode(recipe.compile, device, steps)
-    forward = Forward(trainer.model, device, trainer.precision["use"], mode)
+    forward = Forward(trainer.model, device, precision["use"], mode)
     if mode:
         with clock.stage("compile"):
             forward.warm_up(shapes, data.dtype)
     how = f"on, {clock.seconds['compile']:.1f} s in all" if mode else "off"
-    trainer.notes += [trainer.precision["why"], f"compile {str(recipe.compile).lower()}: {how}"]
-    return forward
+    return forward, precision, [precision["why"], f"compile {str(recipe.compile).lower()}: {how}"]
 
 
 SHARE = 0.5  # of the free memory that data may take: the rest is for the model and its activations
@@ -147,7 +144,7 @@ def choose_residency(wanted: str, cache: Cache, reads: str, device: torch.device
     """
     if wanted in ("device", "streamed"):
         return wanted == "streamed", f"residency {wanted}: as asked"
-    kind = source_of(cache, reads).kind
+    kind = split_class(cache, reads).kind
     if wanted == "files":
         if cache.kind == "image" and kind != "images":
             what = "the strategy reads them" if reads != "pixels" else "the cache holds nothing else (`images: false`)"

@@ -6,7 +6,7 @@ transcription   labels (n, 1 + longest), see `frugal.data.transcripts`; logits (
 
 import copy
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import torch
@@ -173,6 +173,11 @@ class Evaluation:
     def accuracy(self) -> float:
         """A fraction."""
         return self.scores.accuracy
+
+    def row(self, split: str) -> dict[str, float]:
+        """Its columns in history.csv: loss and the scores that there are, named after the split, "val" or "test"."""
+        scores = {name: value for name, value in asdict(self.scores).items() if value is not None}
+        return {f"{split}_{name}": value for name, value in ({"loss": self.loss} | scores).items()}
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from frugal.measure.weights import optimizer_bytes, weights_of
 from frugal.seal import FILES as SEALED
 from frugal.seal import Unsealed, check_files, read_identity, seal
 from frugal.training.device import describe_hardware
-from frugal.training.loop import Trainer
+from frugal.training.trainer import Trainer
 
 SCHEMA = 1
 FILES = (*SEALED, "manifest.json")
@@ -37,7 +37,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
     seconds, weights = trainer.clock.seconds, weights_of(trainer.model)
     memory, memory_source = peak_memory(trainer.device)
     removed, masked = trainer.strategy.left_out()
-    values = [row["val_accuracy"] for row in trainer.history]
+    values = [row["val_accuracy"] for row in trainer.history.rows]
     pixels = trainer.strategy.test_level() if trainer.strategy.spectral else spec.dataset.shape[-1]
     return {
         "schema": SCHEMA,
@@ -120,15 +120,15 @@ def manifest(
 
 def write_record(folder: Path, figures: dict[str, Any], about: dict[str, Any], trainer: Trainer) -> None:
     """Write the five files, each whole; metrics.json comes last, so where it is the record is complete."""
-    curve = torch.cat(trainer.curve).tolist()
-    epochs = [epoch for epoch, part in enumerate(trainer.curve, 1) for _ in range(len(part))]
+    curve = torch.cat(trainer.history.curve).tolist()
+    epochs = [epoch for epoch, part in enumerate(trainer.history.curve, 1) for _ in range(len(part))]
     iterations = [
         {"step": i, "epoch": e, "loss": f"{loss:.6g}"} for i, (e, loss) in enumerate(zip(epochs, curve, strict=True), 1)
     ]
     contents = {
-        "history.csv": _csv(trainer.history).encode(),
+        "history.csv": _csv(trainer.history.rows).encode(),
         "iterations.csv": _csv(iterations).encode(),
-        "trace.csv": _trace(trainer.traces).encode(),
+        "trace.csv": _trace(trainer.history.traces).encode(),
         "metrics.json": (json.dumps(figures, indent=2, allow_nan=False) + "\n").encode(),
     }
     for name, content in {"manifest.json": seal(about, contents), **contents}.items():

@@ -1,0 +1,303 @@
+"""Trainer of one run: put together from its spec and the cache of its data, trained to the last epoch, exact to resume.
+
+The steps of an epoch are in `loop`; what the parts are made with is in `setup`; how several ranks share a run is in
+`distributed`. The trainer owns the state that a checkpoint holds.
+"""
+
+import time
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frugal.data.cache import Cache
+from frugal.data.device import Split, split_class
+from frugal.data.files import Files
+from frugal.errors import FrugalError
+from frugal.measure.clock import Clock
+from frugal.measure.energy import Energy
+from frugal.measure.ledger import Ledger
+from frugal.measure.memory import peak_memory
+from frugal.measure.weights import weights_of
+from frugal.spec import RunSpec
+from frugal.strategies.base import Run
+from frugal.training.batches import Epoch, Gathering
+from frugal.training.checkpoint import Checkpoints
+from frugal.training.device import set_determinism
+from frugal.training.distributed import Team
+from frugal.training.history import EpochSums, History, Row
+from frugal.training.loop import Loop
+from frugal.training.optimizer import make_optimizer
+from frugal.training.progress import Progress
+from frugal.training.setup import (
+    check_batch,
+    check_fit,
+    choose_residency,
+    make_forward,
+    make_model,
+    make_strategy,
+    notes_on_data,
+)
+from frugal.training.signals import Interrupt
+from frugal.training.tasks import Evaluation, evaluate, make_task
+
+
+class Trainer(Loop):
+    """One run. What a strategy may read and call of it is `frugal.strategies.base.TrainingState`.
+
+    followed: for a control, the history of the run it repeats; checkpoints: where to save and resume, or None;
+    checkpoint_seconds: the most work a kill may cost; team: the ranks that share the run; residency: see
+    `choose_residency`; workers: processes per rank that decode images, where they are read from files
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        cache: Cache,
+        device: torch.device,
+        checkpoints: Checkpoints | None = None,
+        checkpoint_seconds: float = 60,
+        followed: list[dict[str, float]] | None = None,
+        team: Team | None = None,
+        residency: str = "auto",
+        workers: int = 8,
+    ):
+        self.spec, self.recipe, self.device, self.cache = spec, spec.recipe, device, cache
+        self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
+        self.team = team or Team()
+        set_determinism(self.recipe.deterministic)
+        torch.manual_seed(spec.seed)
+        self.strategy, self.task = make_strategy(spec, cache), make_task(cache)
+        check_fit(spec, cache, self.team.size, device, residency)
+        self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device, workers)
+        self.files = Files(cache, device, workers) if residency == "files" else None
+        self.read_from = {"files" if self.files else "cache"}  # grows where a run is resumed in the other way
+        self.notes = [note, *notes_on_data(spec, cache), *self.task.notes]
+        self.train_data, self.validation_data = self.open("train"), self.open("validation")
+        self.test_data = self.open("test") if self.recipe.test_curve else None
+        example = torch.ones(2, *self.train_data.shape, dtype=self.train_data.dtype)  # token 0 would be no text
+        run = Run(
+            len(self.train_data), self.recipe.epochs, spec.seed, device, followed, self.recipe.batch_size, example
+        )
+        self.strategy.start(run)
+        check_batch(spec, run.samples, self.strategy.most_visited())
+        self.sampler = run.generator("batches")
+        self.augmenter = torch.Generator(device).manual_seed(spec.seed)
+        model, note = self.team.prepare(self.strategy.prepare_model(make_model(spec, cache, device)), device)
+        self.notes += [note] if note else []
+        for split, data in (("training", self.train_data), ("validation", self.validation_data)):
+            self.task.check(model, data.shape, data.labels, f"data set {spec.dataset.name}: the {split} set")
+        self.model = model.train()
+        self.optimizer = make_optimizer(self.model, self.recipe)
+        self.precision: dict[str, str] | None = None  # the one in force and why, chosen before the first step
+        self.forward = None
+        self.losses = torch.full((len(self.train_data),), float("inf"), device=device)
+        self.ledger, self.clock = Ledger(), Clock(device)
+        self.energy = Energy(device, host=self.team.is_main)
+        self.epoch, self.step = 0, 0
+        self.batches, self.share, self.sums = None, None, None
+        self.history, self.gathering = History(), Gathering()
+        self.joules: float | None = None  # of all ranks, once the run is done
+        self.flops_of_size = {}
+        self.flops_sources = {}  # how they were counted, each once
+        self._saved_at = time.monotonic()
+        self.saved_steps: int | None = None
+        if self.team.size > 1:  # after all that must be equal on every rank
+            torch.manual_seed(spec.seed * self.team.size + self.team.rank)
+
+    def open(self, split: str, reads: str | None = None) -> Split:
+        """A split as this run reads it; reads: another kind of data than the strategy's."""
+        source = split_class(self.cache, reads or self.strategy.reads)
+        if self.files and split == "train":
+            return source(self.cache, split, self.device, files=self.files)
+        return source(self.cache, split, self.device, self.streamed)
+
+    def run(self, folder: Path | None = None) -> None:
+        """Train to the last epoch, from the newest checkpoint where there is one. folder: where progress.json is written.
+
+        Raises Interrupted after a signal, once the state is saved, and FrugalError where the loss is no longer a number.
+        """
+        self._resume()
+        shown = self.team.is_main
+        with (
+            Interrupt() as interrupt,
+            Progress(self.recipe.epochs, self.epoch, shown, folder) as progress,
+            closing(self),
+        ):
+            self.get_ready()
+            while not self.done:
+                self.train_epoch(interrupt, progress)
+                with self.clock.stage("evaluate"):
+                    self._close_epoch()
+                progress.epoch_done(self.history.rows[-1])
+                _, due = self.team.agree(None, self.save_due())
+                if self.done or due:
+                    self.save()
+            self._finish()
+        self.joules = self.energy.together(self.team.gather(self.energy.state()))
+
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are trained, or the validation loss has stalled for as many as the recipe allows."""
+        if self.epoch >= self.recipe.epochs or self.recipe.early_stopping is None:
+            return self.epoch >= self.recipe.epochs
+        since = self.strategy.settled_since()
+        return self.team.from_main(self.history.stalled(since, self.recipe.early_stopping))
+
+    def get_ready(self) -> None:
+        """Choose the precision and compile, before the first step and in time of their own, unless that is done."""
+        if self.forward is None:
+            self.forward, self.precision, notes = make_forward(self)
+            self.notes += notes
+
+    def evaluate(self, data: Split, full_fidelity: bool = False) -> Evaluation:
+        """Evaluate at the strategy's own fidelity, or on uncompressed images."""
+        self.get_ready()
+        level = None if full_fidelity else self.strategy.test_level()
+        spectral = self.strategy.spectral and level is not None
+        return evaluate(self.model, data, self.task, level, spectral, self.forward.autocast)
+
+    def model_changed(self) -> None:
+        """For strategies that replace weights by smaller ones: FLOPs are counted anew, and what was compiled is compiled anew."""
+        self.flops_of_size.clear()
+        if self.forward is not None and self.forward.compiled is not None:
+            with self.clock.stage("compile"):
+                self.forward.renew()
+
+    def close(self) -> None:
+        """End what reads ahead; the trainer can go on being used."""
+        self.train_data.close()
+        self.share = None
+
+    def _close_epoch(self) -> None:
+        """Evaluate, write the epoch's row and forget its batches. Raises FrugalError where its losses are no numbers."""
+        self._check_finite()
+        evaluated = self._evaluated()
+        self.history.append(self._row(evaluated), self.sums.losses, self.strategy.trace())
+        self.epoch += 1
+        self.batches, self.share, self.step = None, None, 0
+
+    def _evaluated(self) -> Row:
+        """The columns of history.csv that come from the validation set and, where the recipe asks for it, the test set."""
+        validation = self.evaluate(self.validation_data)
+        row = validation.row("val") | {"val_seconds": validation.seconds}
+        return row | (self.evaluate(self.test_data).row("test") if self.test_data else {})
+
+    def _row(self, evaluated: Row) -> Row:
+        """The row of the epoch that was just trained; raises FrugalError where a strategy left it without a single step."""
+        ledger, sums = self.ledger, self.sums
+        if sums.samples == 0:
+            raise FrugalError(
+                f"the strategy selected less than one batch of {self.recipe.batch_size} in epoch {self.epoch + 1}; "
+                "raise its target or lower recipe.batch_size"
+            )
+        return {
+            "epoch": self.epoch + 1,
+            "steps": ledger.steps,
+            **sums.row(),
+            **evaluated,
+            "learning_rate": self.rate,
+            "train_seconds": self.clock.seconds["train"],
+            "flops_executed": ledger.flops_executed,
+            "bytes_read": ledger.bytes_read - sums.started["bytes_read"],
+            "peak_memory_bytes": peak_memory(self.device)[0],
+            "live_parameters": weights_of(self.model).live - self.strategy.left_out()[1],
+            "flops_per_sample": self.flops_at(self.train_data.shape[-1]).forward,
+            **self.strategy.evidence(),
+        }
+
+    def _finish(self) -> None:
+        """Let the strategy change the trained net once more; the last row then tells of the net that came out."""
+        if self.strategy.finish(self):
+            with self.clock.stage("evaluate"):
+                self.history.rows[-1] |= {**self._evaluated(), **self.strategy.evidence()}
+
+    def _check_finite(self) -> None:
+        self.sums.check_finite(self.epoch + 1, self.rate, self.saved_steps)
+
+    # Saving and resuming: the next step is the one that would have come.
+
+    def save_due(self) -> bool:
+        """Whether the last checkpoint is older than a kill may cost."""
+        return self.checkpoints is not None and time.monotonic() - self._saved_at >= self.checkpoint_seconds
+
+    def save(self) -> None:
+        """Write a checkpoint now, where there is a place for it; raises FrugalError rather than save a lost run."""
+        if self.checkpoints is None:
+            return
+        if self.sums is not None:
+            self._check_finite()
+        with self.clock.stage("checkpoint"):
+            metered = self.energy.pause()
+            state = self.state_dict()
+            if self.team.is_main:
+                self.checkpoints.save(self.ledger.steps, state)
+            if metered:
+                self.energy.start()
+        self._saved_at, self.saved_steps = time.monotonic(), self.ledger.steps
+
+    def _resume(self) -> None:
+        state = self.checkpoints.load() if self.checkpoints else None
+        if state is not None:
+            self.load_state_dict(state)
+            self.ledger.resumes += not self.done
+            self.saved_steps = self.ledger.steps
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the run depends on, and all that its record will say; with several ranks, each has to ask."""
+        cuda = self.device.type == "cuda"
+        own = {
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
+            "energy": self.energy.state(),
+        }
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "strategy": self.strategy.state_dict(),
+            "losses": self.losses,
+            "batches": None if self.batches is None else self.batches.state_dict(),
+            "sums": None if self.batches is None else self.sums.state_dict(),
+            "waiting": self.gathering.waiting,
+            "history": self.history.state_dict(),
+            "ledger": asdict(self.ledger),
+            "seconds": self.clock.seconds,
+            "precision": self.precision,
+            "flops_sources": list(self.flops_sources),
+            "read_from": sorted(self.read_from),
+            "sampler": self.sampler.get_state(),
+            "augmenter": self.augmenter.get_state(),
+            "ranks": self.team.gather(own),  # what differs between them: dropout draws its own mask on each
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The counterpart of `state_dict`."""
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.strategy.rebuild(self, state["strategy"])  # shapes before weights
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.strategy.load_state_dict(state["strategy"])
+        self.losses.copy_(state["losses"])
+        if state["batches"] is not None:
+            self.batches = Epoch(**state["batches"]).to(self.device)
+            self.sums = EpochSums.from_state(state["sums"], self.device)
+        self.gathering.waiting = [[part.to(self.device) for part in parts] for parts in state["waiting"]]
+        self.history = History(**state["history"])
+        self.ledger = Ledger(**state["ledger"])
+        self.clock.seconds = dict(state["seconds"])
+        self.precision = state["precision"]
+        self.flops_sources = dict.fromkeys(state["flops_sources"]) | self.flops_sources
+        self.read_from |= set(state["read_from"])
+        if len(self.read_from) > 1:
+            self.notes.append("bytes_read: of image files and of the cache, since residency changed within this run")
+        self.sampler.set_state(state["sampler"])
+        self.augmenter.set_state(state["augmenter"])
+        own = state["ranks"][self.team.rank]
+        torch.set_rng_state(own["torch"])
+        if own["cuda"] is not None:
+            torch.cuda.set_rng_state(own["cuda"], self.device)
+        self.energy.resume(own["energy"])
