@@ -16,7 +16,7 @@ from frugal.measure.flops import ON_META, SAMPLES, pass_flops
 from frugal.models.bert import Bert
 from frugal.models.cnn import build as cnn
 from frugal.pruning.sizes import Sizes
-from frugal.training import loop
+from frugal.training import trainer as trainers
 from frugal.training.writer import manifest, metrics, write_record
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
@@ -99,7 +99,7 @@ def built(monkeypatch):
         def model(spec, cache, device):
             return make().to(device)
 
-        monkeypatch.setattr(loop, "make_model", model)
+        monkeypatch.setattr(trainers, "make_model", model)
 
     return place
 
@@ -121,7 +121,7 @@ def test_a_training_is_the_same_bit_for_bit_whether_it_is_counted_on_a_real_pass
     assert "a pass on cpu" in record["flops_source"]
     monkeypatch.setattr("frugal.measure.flops._count", lambda *_: 1 / 0)
     untouched, _ = finished(digits, tmp_path / "untouched")
-    assert torch.equal(torch.cat(counted.curve), torch.cat(untouched.curve))
+    assert torch.equal(torch.cat(counted.history.curve), torch.cat(untouched.history.curve))
     same = zip(counted.model.state_dict().values(), untouched.model.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in same)
 
@@ -133,7 +133,7 @@ def test_a_net_that_can_be_counted_nowhere_is_trained_and_its_record_says_null_a
         assert record[name] is None
     assert record["flops_source"].startswith("not counted: RuntimeError: not with two")
     assert record["samples_backpropagated"] == 900
-    assert [row["flops_executed"] for row in trainer.history] == [None] * 3
+    assert [row["flops_executed"] for row in trainer.history.rows] == [None] * 3
 
 
 def test_an_operator_that_the_counter_does_not_know_is_named():

@@ -189,14 +189,14 @@ def test_a_training_is_the_same_bit_for_bit_with_and_without_the_trial(digits, m
 
 
 def test_a_run_names_what_it_left_whole_and_tries_it_out_once(digits, monkeypatch):
-    from frugal.training import loop
+    from frugal.training import trainer as trainers
 
     def mixed(*_):
         convolutions = [nn.Conv2d(1, 8, 3, padding=1), nn.ChannelShuffle(2), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()]
         return nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
 
     times = []
-    monkeypatch.setattr(loop, "make_model", mixed)
+    monkeypatch.setattr(trainers, "make_model", mixed)
     monkeypatch.setattr(finding, "try_out", lambda *given, real=finding.try_out: times.append(1) or real(*given))
     trainer = tiny.trainer(digits, tiny.spec("dynamic_pruning", **HALF | {"target_flops": 0.8}))
     trainer.run()

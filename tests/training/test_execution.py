@@ -85,7 +85,7 @@ def test_a_reader_that_fails_stops_the_run(digits, monkeypatch):
 
 def test_auto_streams_what_takes_half_of_the_free_memory(digits, monkeypatch):
     size = digits.array("train_images").nbytes
-    for free, streamed in ((2 * size, True), (2 * size + 1, False), (None, False)):
+    for free, streamed in ((2 * size, True), (2 * size + 1, False)):
         monkeypatch.setattr(setup, "free_memory", lambda _, free=free: free)
         assert setup.choose_residency("auto", digits, "pixels", CPU)[0] is streamed
 

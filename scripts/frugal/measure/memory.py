@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import torch
 
 _before: dict[torch.device, int] = {}  # peaks of GPUs from before something that isn't the run's was allocated
@@ -38,6 +39,11 @@ def not_at_its_peak(device: torch.device) -> Iterator[None]:
     finally:
         torch.cuda.reset_peak_memory_stats(device)
         _before[device] = before
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can be allocated on a device without swapping."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
 KEPT, LEFT = "glibc, freed memory kept", "as the system sets it"

@@ -3,12 +3,12 @@
 No file is unpickled: a .pth is read with weights_only, which refuses everything but tensors and plain containers.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from frugal.data.download import download, verify
@@ -36,18 +36,6 @@ TORCHVISION = {  # by depth and name; accuracies on ImageNet-1k are the publishe
         "resnet50-11ad3fa6.pth", "11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca"
     ),
 }
-SAFETENSORS = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
 
 
 def published(file: Published, mirrors: list[str]) -> Path:
@@ -64,12 +52,12 @@ def published(file: Published, mirrors: list[str]) -> Path:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The state_dict in a .pth or .safetensors file, on the CPU. Raises FrugalError for anything else."""
     try:
-        if path.suffix == ".safetensors":
-            state = _read_safetensors(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = path.suffix == ".safetensors"
+        state = load_file(path) if tensors else torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise FrugalError(f"the weights {path} can't be read: {error.strerror}; correct `pretrained`") from error
+        raise FrugalError(
+            f"the weights {path} can't be read: {error.strerror or error}; correct `pretrained`"
+        ) from error
     except Exception as error:  # whatever a reader stumbles over in bytes that are something else
         why = " ".join(str(error).split())[:120]
         raise FrugalError(
@@ -82,24 +70,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             else f"a {type(state).__name__}"
         )
         raise FrugalError(f"{path} holds {found}, not a state_dict; save one with torch.save(model.state_dict(), ...)")
-    return state
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The safetensors format: the length of a JSON header in 8 bytes, the header, then the numbers of every tensor."""
-    content = bytearray(path.read_bytes())
-    start = 8 + int.from_bytes(content[:8], "little")
-    if not 8 < start <= len(content):
-        raise ValueError("its header does not fit into it")
-    header = json.loads(content[8:start])
-    state = {}
-    for name, about in header.items():
-        if name == "__metadata__":
-            continue
-        first, last = (start + at for at in about["data_offsets"])
-        kind = SAFETENSORS[about["dtype"]]
-        flat = torch.frombuffer(content[first:last], dtype=kind) if last > first else torch.empty(0, dtype=kind)
-        state[name] = flat.reshape(about["shape"])
     return state
 
 

@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from frugal.errors import FrugalError
@@ -40,7 +41,7 @@ def describe_hardware(device: torch.device) -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": psutil.virtual_memory().total,
         "allocator": allocator(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
     }

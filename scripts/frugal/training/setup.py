@@ -14,6 +14,7 @@ from frugal.data.device import split_class
 from frugal.data.download import verify
 from frugal.data.kinds import GENERATED
 from frugal.errors import FrugalError
+from frugal.measure.memory import free_memory
 from frugal.spec import Augment, RunSpec
 from frugal.strategies.base import Blueprint, Strategy, make
 from frugal.training.forward import Forward, choose_precision, compile_mode
@@ -162,19 +163,6 @@ def choose_residency(wanted: str, cache: Cache, reads: str, device: torch.device
 def _fits(size: int, device: torch.device, what: str) -> tuple[bool, str]:
     """Whether so many bytes are too many to lie on the device, and where they lie and why."""
     free = free_memory(device)
-    if free is None:
-        return False, "on the device, whose free memory this system does not tell"
     streamed = size >= SHARE * free
     where = "streamed from its file" if streamed else "on the device"
     return streamed, f"{where}, {size:,} bytes of {what} for {free:,} bytes of free memory"
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that can be allocated there; None where the system doesn't tell."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
