@@ -99,6 +99,11 @@ def test_rows_have_one_hash_where_they_are_equal_and_else_another(rows):
     np.testing.assert_array_equal(found[:, None] == found[None], equal)
 
 
+@given(st.lists(st.integers(-3, 9), min_size=1), st.lists(st.integers(0, 12), min_size=1))
+def test_members_are_those_numpy_finds(few, many):
+    np.testing.assert_array_equal(overlap.among(np.array(few), np.array(many)), np.isin(few, many))
+
+
 def test_images_on_disk_are_read_once_for_statistics_and_hashes():
     images = np.random.default_rng(0).integers(0, 256, (30, 3, 4, 4)).astype(np.uint8)
     seen = overlap.Hashed()

@@ -178,7 +178,7 @@ class Unused:
     def hashes(self) -> np.ndarray | None:
         """(n,) int64, one for each text; None where every row has another whole number."""
         joined = np.concatenate([np.empty(0, np.int64), *self.parts])
-        return None if self.numbers and len(np.unique(joined)) == len(joined) else joined
+        return None if self.numbers and np.diff(np.sort(joined)).all() else joined  # sorting is the faster way here
 
 
 class _Numbered(dict):

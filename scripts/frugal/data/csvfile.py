@@ -20,7 +20,7 @@ import numpy as np
 
 from frugal.errors import FrugalError
 
-ROWS = 1 << 14  # of one piece
+ROWS = 1 << 12  # of one piece
 AT_ONCE = 1 << 8  # rows that are turned into columns together: few, so that they are still in the processor's cache
 BREAK = re.compile("\r\n|\r|\n")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
