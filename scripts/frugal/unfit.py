@@ -69,7 +69,12 @@ def needs(use: str, parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _parts(use: str, parameters: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     lists = [parameters[name] for name, known in registry.parameters("strategy", use).items() if known.is_parts]
-    return [registry.split(part) for parts in lists for part in parts]
+    split = [registry.split(part) for parts in lists for part in parts]
+    return [(one, _defaults(one) | given) for one, given in split]
+
+
+def _defaults(use: str) -> dict[str, Any]:
+    return {name: known.default for name, known in registry.parameters("strategy", use).items()}
 
 
 def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground) -> str | None:

@@ -141,6 +141,12 @@ def test_what_fits_is_not_refused(use, given, where):
     assert why_unfit(use, parameters(use, **given), ground(**where)) is None
 
 
+def test_parts_of_a_run_that_was_not_planned_have_their_defaults():
+    parts = [{"use": "infobatch"}, {"use": "compression", "k_hi": 4}]
+    assert why_unfit("combined", {"parts": parts}, ground()) is None
+    assert "works on images only" in why_unfit("combined", {"parts": parts}, ground(kind="sound"))
+
+
 def test_a_run_that_was_not_planned_is_refused_by_the_same_line(digits):
     run = tiny.spec("compression", k_hi=4, decode="spectral")
     fixed = run.model_copy(update={"model": run.model.model_copy(update={"use": "cnn_fc", "parameters": {}})})
