@@ -12,7 +12,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(content=st.dictionaries(st.text(), VALUES, min_size=1))
 def test_a_mapping_reads_as_yaml_has_it(content, tmp_path_factory):
     file = tmp_path_factory.getbasetemp() / "any.yaml"
