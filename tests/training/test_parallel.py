@@ -24,7 +24,7 @@ from frugal.training.distributed import Team
 HERE = Path(__file__).parent
 CONFIG = HERE.parents[1] / "config"
 SCRIPTS = HERE.parents[1] / "scripts"
-WANTED = {**yaml.safe_load((CONFIG / "config.yaml").read_text()), "devices": 2}
+WANTED = {**yaml.safe_load((CONFIG / "config.yaml").read_text()), "devices": 2, "studies": ["compression"]}
 PLANNED = Plan(WANTED, CONFIG).launcher().split()  # as the workflow starts it
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", *PLANNED[1:]]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SCRIPTS), "OMP_NUM_THREADS": "1"}
