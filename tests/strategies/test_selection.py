@@ -257,7 +257,9 @@ def test_parameters_out_of_range_are_refused_before_any_job(tmp_path, strategy, 
 
 
 def test_an_epoch_that_leaves_less_than_a_batch_is_refused(digits):
-    with pytest.raises(FrugalError, match="leaves 15 of 300 samples in an epoch, less than one batch of 32"):
+    with pytest.raises(
+        FrugalError, match="leaves at most 15 of 300 training samples in an epoch, less than one batch of 32"
+    ):
         tiny.trainer(digits, tiny.spec("orderdp", pool=0.1, top=0.5)).run()
 
 
