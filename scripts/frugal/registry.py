@@ -22,6 +22,8 @@ from frugal.errors import FrugalError
 
 ROOM = Path(__file__).resolve().parent
 KINDS = {"strategy": "strategies", "model": "models", "source": "data/sources"}
+DEFINITION = {"strategy": r"^class \w+\(\w+\):", "model": r"^def build\(", "source": r"^def read\("}
+LACKS = {"strategy": "no class derived from Strategy", "model": "no function build", "source": "no function read"}
 
 # What annotations of parameters may be made of. Level is a number of DCT coefficients per axis; a study may scale it. File is
 # the path of a file of the user's, whose content becomes part of a run's identity. Hub is a name on the hub that `transformers`
@@ -93,8 +95,14 @@ class Parameter:
 
 
 def names(kind: str) -> list[str]:
-    """Every name of a kind ("strategy", "model", "source")."""
-    return sorted(file.stem for file in (ROOM / KINDS[kind]).glob("*.py") if file.stem not in ("__init__", "base"))
+    """Every name of a kind ("strategy", "model", "source"): files that define one, not those that several of them share."""
+    return sorted(file.stem for file in (ROOM / KINDS[kind]).glob("*.py") if _defines(kind, file))
+
+
+@cache
+def _defines(kind: str, file: Path) -> bool:
+    text = file.read_text(encoding="utf-8")
+    return file.stem != "base" and re.search(DEFINITION[kind], text, re.MULTILINE) is not None
 
 
 def did_you_mean(word: str, words: list[str]) -> str:
@@ -106,6 +114,8 @@ def did_you_mean(word: str, words: list[str]) -> str:
 def module_name(kind: str, use: str) -> str:
     """Dotted module of a name; raises FrugalError for one that isn't there."""
     if use not in names(kind):
+        if (file := ROOM / KINDS[kind] / f"{use}.py").is_file():
+            raise FrugalError(f"{file} is no {kind}: it has {LACKS[kind]}; see config/adding.md")
         raise FrugalError(f"unknown {kind} {use!r}; {did_you_mean(use, names(kind))}")
     return f"frugal.{KINDS[kind].replace('/', '.')}.{use}"
 
