@@ -22,7 +22,7 @@ from frugal.errors import FrugalError
 
 ROOM = Path(__file__).resolve().parent
 KINDS = {"strategy": "strategies", "model": "models", "source": "data/sources"}
-DEFINITION = {"strategy": r"^class \w+\(\w+\):", "model": r"^def build\(", "source": r"^def read\("}
+DEFINITION = {"strategy": r"^class \w+\([^)]", "model": r"^def build\(", "source": r"^def read\("}
 LACKS = {"strategy": "no class derived from Strategy", "model": "no function build", "source": "no function read"}
 
 # What annotations of parameters may be made of. Level is a number of DCT coefficients per axis; a study may scale it. File is
