@@ -77,7 +77,7 @@ class TrainingState(Protocol):
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class ModelBuilder:
     """How the run's model is built, for a strategy that needs it in another size.
 
     use: its name; build: parameters -> model; parameters: those of the run; widths: names of the parameters that are widths,
@@ -110,7 +110,7 @@ class Strategy:
     needs: ClassVar[dict[str, Any]] = {}
     tells: ClassVar[tuple[str, ...]] = ()
     ascending: ClassVar[tuple[tuple[str, str], ...]] = ()
-    blueprint: ClassVar[Blueprint | None] = None  # of the run's model, set on the object when it is made
+    model_builder: ClassVar[ModelBuilder | None] = None  # of the run's model, set on the object when it is made
 
     def start(self, run: Run) -> None:
         """Called once before training; `self.run` is there from then on."""

@@ -38,7 +38,7 @@ class Combined(Strategy):
         """Start every part; each draws from generators of its own, so none disturbs another's draws."""
         super().start(run)
         for part in self.made:
-            part.blueprint = self.blueprint
+            part.model_builder = self.model_builder
             part.start(run)
 
     def most_visited(self) -> int:

@@ -32,10 +32,10 @@ class Narrow(Strategy):
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """The narrower model; raises FrugalError where the model's file names no widths."""
-        plan = self.blueprint
-        if not plan.widths:
+        builder = self.model_builder
+        if not builder.widths:
             raise FrugalError(
-                f"model {plan.use} can't be made narrower: its file names no WIDTHS; leave the control out"
+                f"model {builder.use} can't be made narrower: its file names no WIDTHS; leave the control out"
             )
         self.wanted = self._parameters_of_the_sparse_net(model)
         counts: dict[str, tuple[int, dict[str, Any]]] = {}
@@ -44,7 +44,7 @@ class Narrow(Strategy):
             changed = self._scaled(scale)
             if str(changed) not in counts:
                 with torch.device("meta"):
-                    net = plan.build(**changed)
+                    net = builder.build(**changed)
                 counts[str(changed)] = (sum(p.numel() for p in net.parameters()), changed)
             return counts[str(changed)][0]
 
@@ -54,20 +54,20 @@ class Narrow(Strategy):
             low, high = (middle, high) if count(middle) < self.wanted else (low, middle)
         self.parameters, self.chosen = min(counts.values(), key=lambda pair: abs(pair[0] - self.wanted))
         where = next(model.parameters())
-        return plan.build(**self.chosen).to(where.device, where.dtype, memory_format=torch.channels_last)
+        return builder.build(**self.chosen).to(where.device, where.dtype, memory_format=torch.channels_last)
 
     def _parameters_of_the_sparse_net(self, model: nn.Module) -> int:
         pattern = parse_pattern(self.pattern)
         left_out = 0
-        for layer in coverage(model, self.skip, self.blueprint.use).covered.values():
+        for layer in coverage(model, self.skip, self.model_builder.use).covered.values():
             shape = weight_matrix(layer)
             left_out += layer.weight.numel() - pattern.kept(shape, self.match) * pattern.block**2
         return sum(p.numel() for p in model.parameters()) - left_out
 
     def _scaled(self, scale: float) -> dict[str, Any]:
         """The model's parameters with its widths scaled, each at least one step wide."""
-        changed = dict(self.blueprint.parameters)
-        for name, multiple in self.blueprint.widths.items():
+        changed = dict(self.model_builder.parameters)
+        for name, multiple in self.model_builder.widths.items():
             step, width = changed[multiple] if isinstance(multiple, str) else multiple, changed[name]
             many = width if isinstance(width, list) else [width]
             fitted = [max(step, step * round(scale * w / step)) for w in many]
@@ -77,7 +77,7 @@ class Narrow(Strategy):
     @property
     def notes(self) -> list[str]:
         """The widths chosen, and how near they come."""
-        widths = ", ".join(f"{name} {self.chosen[name]}" for name in self.blueprint.widths)
+        widths = ", ".join(f"{name} {self.chosen[name]}" for name in self.model_builder.widths)
         return [f"narrow: {widths}: {self.parameters:,} parameters, the sparse net has {self.wanted:,}"]
 
     def evidence(self) -> dict[str, float | None]:

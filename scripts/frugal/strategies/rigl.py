@@ -50,7 +50,7 @@ class RigL(Strategy):
             raise FrugalError(
                 "rigl can't keep two of every four while weights move; choose pattern random or block-BxB"
             )
-        draws, called = self.run.generator("sparse"), self.blueprint and self.blueprint.use
+        draws, called = self.run.generator("sparse"), self.model_builder and self.model_builder.use
         self.covered = sparsify(model, pattern, self.sparsity, draws, self.skip, self.kernel, True, called)
         self.model, self.moved = model, 0
         return model

@@ -40,7 +40,7 @@ class Sparse(Strategy):
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """The net with sparse layers; raises FrugalError where the pattern doesn't fit it."""
         pattern = parse_pattern(self.pattern)
-        draws, called = self.run.generator("sparse"), self.blueprint and self.blueprint.use
+        draws, called = self.run.generator("sparse"), self.model_builder and self.model_builder.use
         self.covered = sparsify(model, pattern, self.sparsity, draws, self.skip, self.kernel, called=called)
         self.model = model
         return model

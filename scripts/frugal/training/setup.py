@@ -16,7 +16,7 @@ from frugal.data.kinds import GENERATED
 from frugal.errors import FrugalError
 from frugal.measure.memory import free_memory
 from frugal.spec import Augment, RunSpec
-from frugal.strategies.base import Blueprint, Strategy, make
+from frugal.strategies.base import ModelBuilder, Strategy, make
 from frugal.training.forward import Forward, choose_precision, compile_mode
 from frugal.training.loop import Loop
 from frugal.unfit import UNKNOWN, Ground, why_unfit
@@ -28,7 +28,7 @@ def make_strategy(spec: RunSpec, cache: Cache) -> Strategy:
     model = registry.load("model", spec.model.use)
     defaults = {name: p.default for name, p in registry.parameters("model", spec.model.use).items()}
     parameters = defaults | spec.model.parameters
-    strategy.blueprint = Blueprint(spec.model.use, builder(spec, cache), parameters, getattr(model, "WIDTHS", {}))
+    strategy.model_builder = ModelBuilder(spec.model.use, builder(spec, cache), parameters, getattr(model, "WIDTHS", {}))
     return strategy
 
 
