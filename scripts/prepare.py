@@ -28,7 +28,7 @@ from frugal.data.cache import open_cache, write_cache
 from frugal.data.kinds import KINDS
 from frugal.data.lock import alone
 from frugal.data.overlap import Hashed, Split, hashes, hashes_of, overlaps
-from frugal.data.rows import Made, Rows, pieces, select
+from frugal.data.rows import ComputedRows, Rows, pieces, select
 from frugal.data.split import absent, split_off
 from frugal.data.transcripts import Transcripts
 from frugal.errors import FrugalError, exit_with_one_line
@@ -181,7 +181,7 @@ def _prepare(
 
 def split(
     arrays: Arrays, dataset: dict[str, Any]
-) -> tuple[dict[str, np.ndarray | Rows | Made], dict[str, np.ndarray | None]]:
+) -> tuple[dict[str, np.ndarray | Rows | ComputedRows], dict[str, np.ndarray | None]]:
     """The cache's arrays, with validation taken off the training set and test as it is, and the hashes of a table's rows.
 
     Files are listed among the arrays if there are any.
@@ -205,7 +205,7 @@ def split(
     }, whole_rows
 
 
-def encode(splits: dict[str, np.ndarray | Rows | Made], arrays: Arrays, dataset: dict[str, Any]) -> None:
+def encode(splits: dict[str, np.ndarray | Rows | ComputedRows], arrays: Arrays, dataset: dict[str, Any]) -> None:
     """Replace texts or cells in `splits` by numbers, learnt from the training split alone, and check those."""
     kept = KINDS[arrays.kind].array
     arrays.encoder.fit(splits[f"train_{kept}"])
@@ -215,7 +215,7 @@ def encode(splits: dict[str, np.ndarray | Rows | Made], arrays: Arrays, dataset:
 
 
 def seen_once(
-    splits: dict[str, np.ndarray | Rows | Made],
+    splits: dict[str, np.ndarray | Rows | ComputedRows],
     kind: str,
     whole_rows: dict[str, np.ndarray | None],
     dataset: dict[str, Any],
@@ -234,7 +234,7 @@ def seen_once(
 
 
 def normalisation(
-    splits: dict[str, np.ndarray | Rows | Made], kind: str, name: str, seen: Hashed
+    splits: dict[str, np.ndarray | Rows | ComputedRows], kind: str, name: str, seen: Hashed
 ) -> dict[str, list[float]]:
     """Mean and standard deviation of the training split, of each channel of images and of all samples of waves.
 

@@ -21,7 +21,7 @@ from frugal.data import dct, shards
 from frugal.data.cache import open_cache
 from frugal.data.device import Coefficients, split_class
 from frugal.data.pictures import picture
-from frugal.data.rows import Made, Rows, pieces
+from frugal.data.rows import ComputedRows, Rows, pieces
 from frugal.data.sources import imagefolder
 from frugal.errors import FrugalError
 from frugal.spec import RunSpec
@@ -344,7 +344,7 @@ def test_rows_on_disk_are_the_rows(tmp_path):
     np.testing.assert_array_equal(rows[2:7:2], whole[chosen][2:7:2])
     np.testing.assert_array_equal(rows.select(np.array([4, 1]))[:], whole[chosen][[4, 1]])
     assert rows[9:].shape == (0, 3, 4, 4)
-    doubled = Made(rows, lambda piece: piece.reshape(len(piece), -1) // 2, (48,), np.uint8)
+    doubled = ComputedRows(rows, lambda piece: piece.reshape(len(piece), -1) // 2, (48,), np.uint8)
     np.testing.assert_array_equal(np.concatenate(list(pieces(doubled))), whole[chosen].reshape(8, -1) // 2)
     assert (doubled.nbytes, rows.nbytes) == (8 * 48, 8 * 48)
 

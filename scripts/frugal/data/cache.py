@@ -19,7 +19,7 @@ import numpy as np
 
 from frugal.atomic import writing
 from frugal.data.lock import alone
-from frugal.data.rows import Made, Rows, pieces
+from frugal.data.rows import ComputedRows, Rows, pieces
 from frugal.errors import FrugalError
 
 SCHEMA = 1
@@ -63,7 +63,7 @@ class Cache:
 
 def write_cache(
     folder: Path,
-    arrays: dict[str, np.ndarray | Rows | Made],
+    arrays: dict[str, np.ndarray | Rows | ComputedRows],
     about: dict[str, Any],
     documents: dict[str, bytes] | None = None,
 ) -> Path:
@@ -174,7 +174,7 @@ def _open(path: Path, expected: dict[str, Any], again: str) -> np.ndarray:
     return array
 
 
-def _save(path: Path, array: np.ndarray | Rows | Made) -> dict[str, Any]:
+def _save(path: Path, array: np.ndarray | Rows | ComputedRows) -> dict[str, Any]:
     """Write an array as np.save does, and return what the manifest says of it.
 
     On a full disk np.save itself would raise an error without the system's number, so without its reason.
@@ -197,7 +197,7 @@ def _save(path: Path, array: np.ndarray | Rows | Made) -> dict[str, Any]:
     }
 
 
-def _contents(array: np.ndarray | Rows | Made) -> Iterator[memoryview]:
+def _contents(array: np.ndarray | Rows | ComputedRows) -> Iterator[memoryview]:
     for piece in pieces(array):
         yield np.ascontiguousarray(piece).reshape(-1).data.cast("B")
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
-from frugal.data.rows import Made, Rows, pieces
+from frugal.data.rows import ComputedRows, Rows, pieces
 from frugal.errors import FrugalError
 
 INTEGER = {8: np.int8, 16: np.int16}
@@ -101,10 +101,10 @@ def encode(images: np.ndarray, quantiser: Quantiser) -> np.ndarray:
     return stored
 
 
-def encoded(images: np.ndarray | Rows, quantiser: Quantiser) -> Made:
+def encoded(images: np.ndarray | Rows, quantiser: Quantiser) -> ComputedRows:
     """The same, made when it is read."""
     length = prefix_length(images.shape[1], quantiser.keep)
-    return Made(images, lambda piece: encode(piece, quantiser), (length,), INTEGER[quantiser.bits])
+    return ComputedRows(images, lambda piece: encode(piece, quantiser), (length,), INTEGER[quantiser.bits])
 
 
 def decode(stored: np.ndarray, quantiser: Quantiser, level: int) -> np.ndarray:

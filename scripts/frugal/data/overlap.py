@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from frugal.data.rows import Made, Rows, pieces
+from frugal.data.rows import ComputedRows, Rows, pieces
 from frugal.errors import FrugalError
 
 MOST = 0.05  # of the test set that may be in training or validation
@@ -46,7 +46,7 @@ def hashes(rows: np.ndarray) -> np.ndarray:
     return np.fromiter(map(hash, texts.tolist()), np.int64, len(rows))
 
 
-def hashes_of(rows: np.ndarray | Rows | Made) -> np.ndarray:
+def hashes_of(rows: np.ndarray | Rows | ComputedRows) -> np.ndarray:
     """(n,) int64, of rows that may be on disk."""
     seen = Hashed()
     for _ in seen.passing(pieces(rows)):

@@ -47,7 +47,7 @@ class Rows:
         return read
 
 
-class Made:
+class ComputedRows:
     """Rows that a function makes of others. function: (n, ...) -> (n, *shape) of that type."""
 
     def __init__(
@@ -77,7 +77,7 @@ def select(rows: np.ndarray | Rows, positions: np.ndarray) -> np.ndarray | Rows:
     return rows.select(positions) if isinstance(rows, Rows) else rows[positions]
 
 
-def pieces(rows: np.ndarray | Rows | Made) -> Iterator[np.ndarray]:
+def pieces(rows: np.ndarray | Rows | ComputedRows) -> Iterator[np.ndarray]:
     """All rows in order, a few at a time: at most VALUES numbers, at least one row."""
     count = max(1, VALUES // max(1, prod(rows.shape[1:])))
     for start in range(0, len(rows), count):
