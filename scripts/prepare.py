@@ -26,7 +26,7 @@ from frugal.data import dct, made_from
 from frugal.data.arrays import CONFIG, Arrays, check, check_inputs
 from frugal.data.cache import open_cache, write_cache
 from frugal.data.kinds import KINDS
-from frugal.data.lock import alone
+from frugal.data.lock import exclusive
 from frugal.data.overlap import Hashed, Split, hashes, hashes_of, overlaps
 from frugal.data.rows import ComputedRows, Rows, pieces, select
 from frugal.data.split import absent, split_off
@@ -71,7 +71,7 @@ def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | 
     """
     if missing := [key for key in KEYS if key not in dataset]:
         raise FrugalError(f"the data set's description has no {', '.join(missing)}; it needs {', '.join(KEYS)}")
-    with alone(out, "prepare") as waited:
+    with exclusive(out, "prepare") as waited:
         request, manifest = _request(dataset), out / "manifest.json"
         if waited and manifest.exists() and open_cache(manifest).manifest.get("request") == request:
             print(f"{dataset['name']}: prepared meanwhile by another process: {manifest}", file=sys.stderr)

@@ -11,7 +11,7 @@ import pytest
 import prepare
 import tiny
 from frugal.data.cache import open_cache
-from frugal.data.lock import alone
+from frugal.data.lock import exclusive
 from frugal.data.nearby import brought_near
 from frugal.errors import FrugalError
 
@@ -37,7 +37,7 @@ def together(count, lock, logs, job, *arguments):
         job(*arguments)
 
     processes = [multiprocessing.get_context("fork").Process(target=logged, args=(n,)) for n in range(count)]
-    with alone(*lock):
+    with exclusive(*lock):
         for process in processes:
             process.start()
         files = [logs / f"{n}.log" for n in range(count)]

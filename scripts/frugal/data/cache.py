@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from frugal.atomic import writing
-from frugal.data.lock import alone
+from frugal.data.lock import exclusive
 from frugal.data.rows import ComputedRows, Rows, pieces
 from frugal.errors import FrugalError
 
@@ -75,7 +75,7 @@ def write_cache(
     """
     folder = Path(folder)
     manifest = folder / "manifest.json"
-    with alone(folder, "cache"):
+    with exclusive(folder, "cache"):
         (folder / ASIDE).unlink(missing_ok=True)
         for left_over in folder.glob(".*.tmp"):  # of a preparation that was killed
             left_over.unlink()

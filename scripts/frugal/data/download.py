@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from frugal.atomic import writing
-from frugal.data.lock import alone
+from frugal.data.lock import exclusive
 from frugal.errors import FrugalError
 
 TIMEOUT = 30.0  # seconds a server may be silent before the next mirror is tried
@@ -46,7 +46,7 @@ def download(
     Raises FrugalError with every mirror's answer where none delivers the file.
     """
     path = folder / name
-    with alone(folder, name):  # whoever waited finds the file
+    with exclusive(folder, name):  # whoever waited finds the file
         if path.exists():
             verify(path, sha256)
             return path

@@ -12,7 +12,7 @@ from frugal.errors import FrugalError
 
 
 @contextmanager
-def alone(folder: Path, name: str) -> Iterator[bool]:
+def exclusive(folder: Path, name: str) -> Iterator[bool]:
     """Make `folder` and hold the lock `.<name>.lock` in it; waits for whoever has it, and yields whether it had to.
 
     Raises FrugalError where the folder can't be written.

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from frugal.atomic import writing
-from frugal.data.lock import alone
+from frugal.data.lock import exclusive
 from frugal.errors import FrugalError
 
 
@@ -24,7 +24,7 @@ def brought_near(manifest: Path, scratch: str) -> Path:
         files, copy = [*content["files"], *content.get("documents", {})], Path(place) / content["checksum"][:16]
     except (OSError, ValueError, TypeError, KeyError):
         return manifest  # open_cache says what is wrong with it
-    with alone(copy, "copy"):
+    with exclusive(copy, "copy"):
         if not (copy / "manifest.json").exists():
             for name in (*files, "manifest.json"):  # the manifest last: where it is, the copy is whole
                 with writing(copy / name) as temporary:

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from frugal.atomic import write_json, writing
 from frugal.data.folders import LEADS_NOWHERE, encodable, leads_nowhere, shown
-from frugal.data.lock import alone
+from frugal.data.lock import exclusive
 from frugal.data.pictures import Damaged, picture
 from frugal.data.rows import Rows
 from frugal.errors import FrugalError
@@ -67,7 +67,7 @@ def read(images: list[Image], size: int, folder: Path, threads: int, most_damage
     """
     place = folder / f"shards-{_identity(images, size)}"
     count = max(1, SHARD_BYTES // (3 * size * size))
-    with alone(folder, "shards"):
+    with exclusive(folder, "shards"):
         for other in folder.glob("shards-*"):  # of other files or another size
             if other != place:
                 shutil.rmtree(other)
