@@ -12,7 +12,7 @@ import prepare
 import tiny
 from frugal.data.cache import open_cache
 from frugal.data.lock import exclusive
-from frugal.data.nearby import brought_near
+from frugal.data.local_copy import local_copy
 from frugal.errors import FrugalError
 
 DIGITS = {
@@ -69,13 +69,13 @@ def test_runs_of_a_node_share_one_copy_of_a_cache(tmp_path, monkeypatch):
     place = tmp_path / "near" / cache.checksum[:16]
     place.mkdir(parents=True)
     (place / "train_images.npy").write_bytes(b"as far as a killed run came")
-    with together(2, (place, "copy"), tmp_path, brought_near, manifest, "$NODE"):
+    with together(2, (place, "copy"), tmp_path, local_copy, manifest, "$NODE"):
         pass
-    near = brought_near(manifest, "$NODE")
+    near = local_copy(manifest, "$NODE")
     assert near.parent == place
     assert open_cache(near).checksum == cache.checksum
     written = {file.name: file.stat().st_ino for file in place.iterdir()}
-    assert brought_near(manifest, "$NODE") == near
+    assert local_copy(manifest, "$NODE") == near
     assert {file.name: file.stat().st_ino for file in place.iterdir()} == written
     assert not [name for name in written if name.endswith(".tmp")]
 
@@ -84,8 +84,8 @@ def test_a_copy_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
     manifest = tiny.write_digits(tmp_path / "far")
     monkeypatch.delenv("NOWHERE", raising=False)
     with pytest.raises(FrugalError, match="'\\$NOWHERE/x', but that variable is not set"):
-        brought_near(manifest, "$NOWHERE/x")
+        local_copy(manifest, "$NOWHERE/x")
     with pytest.raises(FrugalError, match="a file of that name is in the way|a part of that path is a file"):
-        brought_near(manifest, str(manifest))
+        local_copy(manifest, str(manifest))
     manifest.write_text(json.dumps({"checksum": "no"}))
-    assert brought_near(manifest, str(tmp_path)) == manifest  # for open_cache to refuse
+    assert local_copy(manifest, str(tmp_path)) == manifest  # for open_cache to refuse

@@ -24,7 +24,7 @@ import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as l
 from frugal import failed, registry
 from frugal.atomic import write_json
 from frugal.data.cache import DamagedCache, open_cache, set_aside
-from frugal.data.nearby import brought_near
+from frugal.data.local_copy import local_copy
 from frugal.errors import FrugalError, exit_with_one_line
 from frugal.imports import checksums, closure
 from frugal.measure.meters import finders
@@ -74,7 +74,7 @@ def train(job: Job) -> int:
     team, device, notes = join_team(spec.devices, device)
     if team.is_main:
         print(f"{spec.path}: {note}", file=sys.stderr)
-    near = brought_near(job.cache, job.scratch) if job.scratch else job.cache
+    near = local_copy(job.cache, job.scratch) if job.scratch else job.cache
     try:
         cache = open_cache(near)
     except DamagedCache as error:

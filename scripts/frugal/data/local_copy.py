@@ -10,7 +10,7 @@ from frugal.data.lock import exclusive
 from frugal.errors import FrugalError
 
 
-def brought_near(manifest: Path, scratch: str) -> Path:
+def local_copy(manifest: Path, scratch: str) -> Path:
     """The manifest of a cache's copy, made by the first who asks for it; the others wait until it is there.
 
     manifest: of a prepared cache; scratch: folder for copies, in which variables such as $TMPDIR are replaced.
