@@ -11,8 +11,8 @@ import pytest
 import prepare
 import tiny
 from frugal.data.cache import open_cache
-from frugal.data.lock import exclusive
 from frugal.data.local_copy import local_copy
+from frugal.data.lock import exclusive
 from frugal.errors import FrugalError
 
 DIGITS = {

@@ -200,14 +200,14 @@ def test_bfloat16_autocast_keeps_values_and_gradients_in_float32():
 
 
 @pytest.mark.parametrize("skip", [["0", "2", "7"], ["0", "7"]])
-def test_layers_that_share_a_room_have_the_gradients_of_the_masked_net_each_time_they_are_asked(skip):
+def test_layers_that_share_a_buffer_have_the_gradients_of_the_masked_net_each_time_they_are_asked(skip):
     model = net()
     sparsify(model, parse_pattern("random"), 0.5, seeded(), skip, kernel="scatter")
     masked, images = masked_twin(model), torch.randn(2, 1, 8, 8, requires_grad=True)
     sparse, dense = sparse_layers(model), dict(masked.named_modules())
     loss, expected = model(images).square().sum(), masked(images).square().sum()
     wanted, *weights = torch.autograd.grad(expected, [images, *(dense[name].weight for name in sparse)])
-    for _ in range(2):  # what the first one left in the room is not taken for a weight
+    for _ in range(2):  # what the first one left in the buffer is not taken for a weight
         inputs = [images, *(layer.values for layer in sparse.values())]
         found, *kept = torch.autograd.grad(loss, inputs, retain_graph=True)
         assert close(found, wanted)

@@ -59,7 +59,7 @@ class SparseConv2d(SparseLayer):
         )
 
     def slices(self, x: Tensor) -> Iterator[slice]:
-        """Parts of the batch whose columns take a bounded room."""
+        """Parts of the batch whose columns take a bounded share of memory."""
         step = max(1, COLUMNS // (self.shape[1] * math.prod(self.output_shape(x)[2:])))
         for start in range(0, len(x), step):
             yield slice(start, start + step)

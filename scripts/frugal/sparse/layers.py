@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frugal.errors import FrugalError
+from frugal.sparse.buffer import shared_buffer, still_held_by
 from frugal.sparse.choice import Choice, choose
 from frugal.sparse.counting import counted
 from frugal.sparse.kernels import KERNELS, Compressed
 from frugal.sparse.pattern import Pattern
 from frugal.sparse.products import Columns, Scattered, Spread
-from frugal.sparse.room import left_by, room
 from frugal.sparse.semi_structured import SemiStructured
 
 
@@ -111,14 +111,14 @@ class SparseLayer(nn.Module):
         return self.pattern.dense(values, self.rows, self.shape)
 
     def laid_out(self, values: Tensor, step: object) -> Tensor:
-        """The same in the room that all layers share, to be used at once.
+        """The same in the buffer that all layers share, to be used at once.
 
         step: of one forward pass and its backward pass. The last layer to go forward is the first to go back, and finds its
         weight still there.
         """
-        found = left_by(step, self.shape, values.dtype)
+        found = still_held_by(step, self.shape, values.dtype)
         return (
-            self.pattern.dense(values, self.rows, self.shape, room(self.shape, values, step))
+            self.pattern.dense(values, self.rows, self.shape, shared_buffer(self.shape, values, step))
             if found is None
             else found
         )
@@ -234,13 +234,13 @@ class SparseLinear(SparseLayer):
         return functional.linear(x, weight, bias)
 
     def gradients(self, dy: Tensor, x: Tensor, values: Tensor, step: object) -> tuple[Tensor, Tensor]:
-        """dx and the dense dW; dW takes the room of the dense weight."""
+        """dx and the dense dW; dW takes the buffer of the dense weight."""
         dx = dy @ self.laid_out(values, step)
         return dx, self.weight_gradient(dy, x)
 
     def weight_gradient(self, dy: Tensor, x: Tensor) -> Tensor:
-        """The dense dW, (outputs, inputs), in the room that all layers share."""
-        return torch.mm(dy.flatten(0, -2).t(), x.flatten(0, -2), out=room(self.shape, x))
+        """The dense dW, (outputs, inputs), in the buffer that all layers share."""
+        return torch.mm(dy.flatten(0, -2).t(), x.flatten(0, -2), out=shared_buffer(self.shape, x))
 
     def slices(self, x: Tensor) -> Iterator[slice]:
         """Parts of the batch that are computed one after the other."""

@@ -21,7 +21,7 @@ def in_given_precision(backward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Scattered(torch.autograd.Function):
-    """The dense weight is laid out anew in each pass, in a room that all layers share; so is a linear layer's dense gradient."""
+    """The dense weight is laid out anew in each pass, in a buffer that all layers share. So is a linear layer's dense dW."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, layer: Any) -> Tensor:

@@ -28,7 +28,9 @@ def make_strategy(spec: RunSpec, cache: Cache) -> Strategy:
     model = registry.load("model", spec.model.use)
     defaults = {name: p.default for name, p in registry.parameters("model", spec.model.use).items()}
     parameters = defaults | spec.model.parameters
-    strategy.model_builder = ModelBuilder(spec.model.use, builder(spec, cache), parameters, getattr(model, "WIDTHS", {}))
+    strategy.model_builder = ModelBuilder(
+        spec.model.use, builder(spec, cache), parameters, getattr(model, "WIDTHS", {})
+    )
     return strategy
 
 
