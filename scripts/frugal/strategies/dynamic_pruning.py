@@ -60,8 +60,8 @@ class DynamicPruning(Strategy):
         self.removals = 0
         self.last_removal = 0  # epoch from which the net is as it is now
         self.progress = 0.0
-        self.wires = Connections()
-        self.wired = 0.0  # share of the way to `connections`
+        self.connection_masks = Connections()
+        self.masked_share = 0.0  # how much of `connections` is masked by now, in [0, 1]
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """Find the groups; raises FrugalError where there are none, or no allowed width reaches the target."""
@@ -89,7 +89,7 @@ class DynamicPruning(Strategy):
 
     def after_step(self, training: TrainingState) -> None:
         """Hold masked weights at zero, and every so often check whether neurons go."""
-        self.wires.apply(training.model)
+        self.connection_masks.apply(training.model)
         if training.ledger.steps % self.every == 0:
             self.progress = training.progress
             self._check(training)
@@ -104,9 +104,9 @@ class DynamicPruning(Strategy):
             else:
                 self.done = due
                 self.prune_to(training, 1 - (1 - self.target_flops) * due / self.events)
-        if self.connections and self.wired < 1:
-            self.wired = self.calendar.passed(self.progress)
-            self.wires.mask(training.model, self.connections * self.wired)
+        if self.connections and self.masked_share < 1:
+            self.masked_share = self.calendar.passed(self.progress)
+            self.connection_masks.mask(training.model, self.connections * self.masked_share)
 
     def prune_to(self, training: TrainingState, share: float) -> None:
         """An event that comes down to a share of the full net's FLOPs, or as near to it as the guards allow."""
@@ -135,7 +135,7 @@ class DynamicPruning(Strategy):
         if not any(gone.values()):
             return
         kept = {name: self.neurons.live[name][mask] for name, mask in stays.items()}
-        self.wires.follow(self.neurons.keep(training.model, kept, training.optimizer))
+        self.connection_masks.follow(self.neurons.keep(training.model, kept, training.optimizer))
         self.importance.forget(stays)
         for name, mask in stays.items():
             self.strikes[name] = self.strikes[name][mask]
@@ -151,13 +151,13 @@ class DynamicPruning(Strategy):
 
     def left_out(self) -> tuple[int, int]:
         """Weights that are gone, and weights held at zero."""
-        return self.sizes.full[1] - self.sizes.at(self.neurons.widths)[1], self.wires.masked
+        return self.sizes.full[1] - self.sizes.at(self.neurons.widths)[1], self.connection_masks.masked
 
     def evidence(self) -> dict[str, float | None]:
         """Of the net as it is after this epoch; FLOPs are those of a forward pass of one sample."""
         flops, weights = self.sizes.at(self.neurons.widths)
         return {
-            "live_parameters": weights - self.wires.masked,
+            "live_parameters": weights - self.connection_masks.masked,
             "flops_per_sample": flops,
             "removals": self.removals,
             "layers_at_floor": len(self.guards.at_floor(self.neurons.widths)),
@@ -180,11 +180,11 @@ class DynamicPruning(Strategy):
         """Live neurons, masks, what is known of their importance, and the calendar."""
         return {
             "live": self.neurons.state_dict(),
-            "wires": self.wires.state_dict(),
+            "connection_masks": self.connection_masks.state_dict(),
             "importance": self.importance.state_dict(),
             "strikes": self.strikes,
             "saved": self.guards.saved,
-            "counts": [self.done, self.removals, self.last_removal, self.progress, self.wired],
+            "counts": [self.done, self.removals, self.last_removal, self.progress, self.masked_share],
         }
 
     def rebuild(self, training: TrainingState, state: dict[str, Any]) -> None:
@@ -194,7 +194,7 @@ class DynamicPruning(Strategy):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The counterpart of `state_dict`, on a model that was rebuilt."""
-        self.wires.load_state_dict(state["wires"], self.run.device)
+        self.connection_masks.load_state_dict(state["connection_masks"], self.run.device)
         self.importance.load_state_dict(state["importance"], self.run.device)
         self.strikes, self.guards.saved = state["strikes"], dict(state["saved"])
-        self.done, self.removals, self.last_removal, self.progress, self.wired = state["counts"]
+        self.done, self.removals, self.last_removal, self.progress, self.masked_share = state["counts"]
