@@ -171,13 +171,13 @@ class Plan:
             (strategies, "strategies", "strategy"),
             (scale.datasets, "datasets", "data set"),
             (scale.models, "models", "model"),
-            ([(task.dataset, task.model) for task in scale.tasks], "tasks", "pair"),
+            ([(pair.dataset, pair.model) for pair in scale.tasks], "tasks", "pair"),
         ):
             if names:
                 check_listed(names, key, what, where)
         for wanted, known, what in (
-            ([task.dataset for task in scale.pairs], list(self.datasets), "data set"),
-            ([task.model for task in scale.pairs], list(self.models), "model"),
+            ([pair.dataset for pair in scale.pairs], list(self.datasets), "data set"),
+            ([pair.model for pair in scale.pairs], list(self.models), "model"),
             ([*strategies, study.baseline], list(study.strategies), "strategy"),
         ):
             for item in wanted:
@@ -189,16 +189,18 @@ class Plan:
             )
         _check_groups(study, str(file))
         self._sections[name] = (study, scale)
-        for task in scale.pairs:
-            self._check_kind(task.dataset, task.model, where)
+        for pair in scale.pairs:
+            self._check_kind(pair.dataset, pair.model, where)
         seeds = seeds_in(scale.seeds, where)
         tasks = [
-            task.model_dump() | {"seeds": None if task.seeds is None else seeds_in(task.seeds, where)}
-            for task in scale.tasks
+            pair.model_dump() | {"seeds": None if pair.seeds is None else seeds_in(pair.seeds, where)}
+            for pair in scale.tasks
         ]
         check_followed(study, strategies, scale.grouped and self.config.devices == 1, where)
-        if scale.grouped and any(task.seeds for task in scale.pairs):
-            raise FrugalError(f"{where}: grouped trains the same seeds on every data set, so no task can have its own")
+        if scale.grouped and any(pair.seeds for pair in scale.pairs):
+            raise FrugalError(
+                f"{where}: grouped trains the same seeds on every data set, so no entry of tasks can have its own"
+            )
         planned = Study(
             name=name,
             scale=self.scale,
@@ -211,8 +213,8 @@ class Plan:
             recipes={s: study.strategies[s].recipe for s in strategies if study.strategies[s].recipe},
             margin=scale.margin or study.margin,
             **study.model_dump(include={"title", "question", "source", "baseline", "cost", "groups", "measurements"}),
-            datasets=list(dict.fromkeys(task.dataset for task in scale.pairs)),
-            models=list(dict.fromkeys(task.model for task in scale.pairs)),
+            datasets=list(dict.fromkeys(pair.dataset for pair in scale.pairs)),
+            models=list(dict.fromkeys(pair.model for pair in scale.pairs)),
             tasks=tasks,
             follows={s: other for s in strategies if (other := study.strategies[s].follows)},
             target_accuracy=scale.target_accuracy,
@@ -375,11 +377,11 @@ class Plan:
 
     @cache  # noqa: B019
     def _recipe(self, study: str, dataset: str, model: str, strategy: str) -> Recipe:
-        """The scale's recipe, with what the task replaces of it, and then the strategy."""
+        """The scale's recipe, with what the pair of data set and model replaces of it, and then the strategy."""
         config, scale = self._sections[study]
         recipe, file = scale.recipe, self.files[study]
         for place, own in (
-            (f"scales.{self.scale}.tasks.{dataset}/{model}", _task_recipe(scale, dataset, model)),
+            (f"scales.{self.scale}.tasks.{dataset}/{model}", _pair_recipe(scale, dataset, model)),
             (f"strategies.{strategy}", config.strategies[strategy].recipe),
         ):
             if own:
@@ -423,7 +425,7 @@ class Plan:
             for name, study in self.studies.items()
             if self._sections[name][1].grouped
             and self.config.devices == 1
-            and not any(task.seeds for task in study.tasks)
+            and not any(pair.seeds for pair in study.tasks)
         ]
 
     def gpus_per_run(self) -> int:
@@ -473,9 +475,9 @@ def _check_groups(study: StudyConfig, where: str) -> None:
             seen[strategy] = f"the group {title!r}"
 
 
-def _task_recipe(scale: Scale, dataset: str, model: str) -> dict[str, Any]:
-    """The keys of the recipe that a task replaces."""
-    return next((task.recipe for task in scale.pairs if (task.dataset, task.model) == (dataset, model)), {})
+def _pair_recipe(scale: Scale, dataset: str, model: str) -> dict[str, Any]:
+    """The keys of the recipe that a pair of data set and model replaces."""
+    return next((pair.recipe for pair in scale.pairs if (pair.dataset, pair.model) == (dataset, model)), {})
 
 
 def _check_writable(folder: Path, key: str) -> None:

@@ -184,7 +184,7 @@ class StrategyConfig(BaseModel):
         return own | dict(self.model_extra or {})
 
 
-class Task(Strict):
+class Pair(Strict):
     """A data set with the model that is trained on it, and what its recipe has of its own."""
 
     dataset: str
@@ -195,11 +195,11 @@ class Task(Strict):
 
 
 class Scale(Strict):
-    """A study at one size: every data set with every model, or the tasks it lists."""
+    """A study at one size: every data set with every model, or the pairs it lists under `tasks`."""
 
     datasets: list[str] = []
     models: list[str] = []
-    tasks: list[Task] = Field([], description="in place of datasets and models, where not each fits each")
+    tasks: list[Pair] = Field([], description="in place of datasets and models, where not each fits each")
     seeds: int | list[int] = Field(description="how many (0, 1, ...), or which")
     recipe: Recipe
     strategies: list[str] | None = Field(None, description="a subset of the study's strategies; null for all")
@@ -221,9 +221,9 @@ class Scale(Strict):
         return self
 
     @property
-    def pairs(self) -> list[Task]:
+    def pairs(self) -> list[Pair]:
         """Every data set with its model."""
-        product = [Task(dataset=dataset, model=model) for dataset in self.datasets for model in self.models]
+        product = [Pair(dataset=dataset, model=model) for dataset in self.datasets for model in self.models]
         return self.tasks or product
 
 

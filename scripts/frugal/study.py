@@ -22,7 +22,7 @@ class Cell(NamedTuple):
     strategy: str
 
 
-class StudyTask(BaseModel):
+class StudyPair(BaseModel):
     """A data set with its model, and what it has of its own: keys of the recipe, a target accuracy, seeds."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -74,7 +74,7 @@ class Study(BaseModel):
         {},
         description="`RunSpec.plan` of each cell by <data set>/<model> and strategy, for tables; {}: any record is taken",
     )
-    tasks: list[StudyTask] = Field([], description="data set with model; by default every one with every other")
+    tasks: list[StudyPair] = Field([], description="data set with model; by default every one with every other")
     skipped: list[Skipped] = Field([], description="strategies that are left out where they don't fit")
     follows: dict[str, str] = Field({}, description="controls, and the strategy whose run each repeats")
 
@@ -89,21 +89,21 @@ class Study(BaseModel):
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Every data set with its model: what is compared lies within one of these."""
-        listed = [(task.dataset, task.model) for task in self.tasks]
+        listed = [(pair.dataset, pair.model) for pair in self.tasks]
         return listed or list(itertools.product(self.datasets, self.models))
 
-    def task(self, dataset: str, model: str) -> StudyTask:
+    def pair(self, dataset: str, model: str) -> StudyPair:
         """What a data set and model have of their own."""
-        own = [task for task in self.tasks if (task.dataset, task.model) == (dataset, model)]
-        return own[0] if own else StudyTask(dataset=dataset, model=model)
+        own = [pair for pair in self.tasks if (pair.dataset, pair.model) == (dataset, model)]
+        return own[0] if own else StudyPair(dataset=dataset, model=model)
 
     def target(self, dataset: str, model: str) -> float:
         """The validation accuracy whose first reaching is timed."""
-        return self.task(dataset, model).target_accuracy or self.target_accuracy
+        return self.pair(dataset, model).target_accuracy or self.target_accuracy
 
     def seeds_of(self, dataset: str, model: str) -> list[int]:
         """The seeds of the runs on a data set and model."""
-        return self.task(dataset, model).seeds or self.seeds
+        return self.pair(dataset, model).seeds or self.seeds
 
     def strategies_of(self, dataset: str, model: str) -> list[str]:
         """The strategies that are trained on a data set and model: all but those that don't fit."""

@@ -169,7 +169,7 @@ def _check_planned(study: Study, record: Record, prepared: str | None) -> None:
 def _other_plan(study: Study, record: Record) -> str:
     made, cell = record.manifest.spec, record.cell
     recipe = dict(study.recipe)
-    for own in (study.task(cell.dataset, cell.model).recipe, study.recipes.get(cell.strategy, {})):
+    for own in (study.pair(cell.dataset, cell.model).recipe, study.recipes.get(cell.strategy, {})):
         recipe |= {key: recipe.get(key, {}) | value if isinstance(value, dict) else value for key, value in own.items()}
     differing = of_settings({"recipe": made.get("recipe", {})}, {"recipe": recipe})
     if differing:
