@@ -25,7 +25,7 @@ from frugal.training.trainer import Trainer
 CPU = torch.device("cpu")
 OUTPUTS, INPUTS, BATCH = 512, 2048, 256
 ROUNDS = 41  # of steps whose ratio is close to one
-STRATEGIES = {  # those of source 001's study
+STRATEGIES = {  # those of the study config/studies/sparsity.yaml
     "block-4x4": ("sparse", {"pattern": "block-4x4", "sparsity": 0.5}),
     "random-50": ("sparse", {"pattern": "random", "sparsity": 0.5}),
     "block-16x16-90": ("sparse", {"pattern": "block-16x16", "sparsity": 0.9}),
@@ -112,7 +112,7 @@ def footprint(pattern: str) -> int:
 
 
 def _steps(folder: Path) -> list[Row]:
-    """Training source 001's CIFAR net, against the same net and optimizer with masks, as an epoch of the engine."""
+    """Training the CNN of the sparsity study, against the same net and optimizer with masks, as an epoch of the engine."""
     shape, rows = (3, 32, 32), []
     cache = generated.cache(folder / "sparsity", 128, shape)
     recipe = {"batch_size": 64, "optimizer": "adam", "learning_rate": 0.001}

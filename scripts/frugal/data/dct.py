@@ -1,7 +1,7 @@
 """The DCT store: each image as its 2-D DCT-II in nested shells, so that fidelity level k is a prefix.
 
 The whole image is transformed per channel, orthonormally: D = A X A^T with A[u, n] = sqrt(2/N) cos(pi (2n+1) u / 2N) and
-A[0] /= sqrt 2 (source document 000). Coefficients are ordered by shell max(u, v), so the first C*k*k numbers of a row are
+A[0] /= sqrt 2. Coefficients are ordered by shell max(u, v), so the first C*k*k numbers of a row are
 the low-frequency k x k corner of every channel, for any k: reading less means reading a shorter prefix, nothing else.
 
 Stored as integers with one step per coefficient, max |c| over the training images / 127 (8 bits) or / 32767 (16 bits); the

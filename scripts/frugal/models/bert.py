@@ -1,4 +1,7 @@
-"""BERT with a linear layer on its pooled first token: Devlin et al., NAACL 2019; source document 004 prunes BERT-base on IMDB.
+"""BERT with a linear layer on its pooled first token, for the classification of texts.
+
+Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding", NAACL 2019,
+https://arxiv.org/abs/1810.04805. The pruning study removes neurons from BERT-base on IMDB.
 
 The net is `transformers`' own. Its weights are random, or someone's: the tokens must then be those it was trained with,
 which the data set's option `tokenizer` says.

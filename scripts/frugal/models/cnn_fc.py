@@ -1,4 +1,6 @@
-"""The CIFAR net of source 001: three 3x3 convolutions, each with ReLU and 2x2 max-pooling, then two linear layers.
+"""CNN of the sparsity study: three 3x3 convolutions, each with ReLU and 2x2 max-pooling, then two linear layers.
+
+"Experiment Report: Sparse Matrix Representations for Efficient Training" (author and year not named).
 
 No normalisation, and most of the weights in the first linear layer: the plain net in which sparse weights are to pay.
 """

@@ -1,4 +1,4 @@
-"""A Transformer encoder that classifies texts: the net of source document 001, 6 layers, 8 heads, 512 wide, 2048 inside.
+"""Transformer encoder that classifies texts. In the sparsity study: 6 layers, 8 heads, 512 wide, 2048 in the feed-forward part.
 
 Vaswani et al., "Attention Is All You Need", NeurIPS 2017; its layers normalise after each sum (post-norm). Here a layer
 normalises what goes into it and leaves the sum alone (pre-norm, Xiong et al., "On Layer Normalization in the Transformer

@@ -1,4 +1,7 @@
-"""Wav2Vec 2.0 on the wave itself: Baevski et al., NeurIPS 2020; source document 004 prunes the base net on Common Voice.
+"""Wav2Vec 2.0, which takes the wave itself, for classification or transcription.
+
+Baevski et al., "wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations", NeurIPS 2020,
+https://arxiv.org/abs/2006.11477. The pruning study removes neurons from the base network on Common Voice.
 
 The net is `transformers`' own. It classifies recordings, or transcribes them by CTC (Graves et al., ICML 2006): then it gives
 logits for every frame, symbol 0 being the blank. SpecAugment and layer drop are off, since both decide on the host, and the

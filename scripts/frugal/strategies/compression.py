@@ -1,7 +1,9 @@
 """Importance-aware progressive compression: hard samples are read with many DCT coefficients, easy ones with few.
 
-Source document 000 (`Progressive Importance-Aware Data Compression`), whose masks never reached its network; see also
-Progressive Compressed Records, VLDB 2021. Beyond it: spectral decoding, annealing, and a control with the same shares.
+"Progressive Importance-Aware Data Compression for Efficient Deep Learning Training" (notes on experiments; author and year
+not named), whose masks never reached its network. See also Kuchnik et al., "Progressive Compressed Records: Taking a Byte out
+of Deep Learning Data", VLDB 2021, https://arxiv.org/abs/1911.00472. Ours adds spectral decoding, annealing, and a control with
+the same shares.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,11 @@
 """Dynamic pruning: neurons that don't matter are removed while the net trains, so that later epochs are cheaper.
 
-Source document 004. Importance is I_c = EMA of (sum of activation x gradient)^2 over a neuron's coupled group, divided by
-the layer's mean: Molchanov et al. 2019, groups by DepGraph (Fang et al. 2023). Removed means gone: smaller weights, BatchNorm
-statistics, gradients and moments of the optimizer (`frugal/pruning`).
+"Experiment Report: Implement a dynamic pruning algorithm that identifies and removes redundant neurons and connections during
+training" (author and year not named).
+
+Importance is I_c = EMA of (sum of activation x gradient)^2 over a neuron's coupled group, divided by the layer's mean: Molchanov
+et al., CVPR 2019, see `frugal.pruning.importance`. Groups are found by DepGraph: Fang et al., CVPR 2023, see
+`frugal.pruning.tracing`. Removed neurons are gone from weights, BatchNorm statistics, gradients and the optimizer's moments.
 """
 
 from dataclasses import dataclass

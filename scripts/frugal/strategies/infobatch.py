@@ -1,6 +1,7 @@
 """InfoBatch: leave out a share of the easy samples, weigh up those that stay, end on everything.
 
-Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning", ICLR 2024; source document 002.
+Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning", ICLR 2024,
+https://arxiv.org/abs/2303.04947.
 """
 
 from dataclasses import dataclass

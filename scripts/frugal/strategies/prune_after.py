@@ -1,6 +1,7 @@
 """The control that asks whether pruning has to happen during training: the same widths, but all at once at the end.
 
-Source document 004 claims that removing neurons while training beats removing them afterwards.
+The experiment report that the pruning study repeats (config/README.md, "The sources") claims that removing neurons during
+training beats removing them afterwards.
 """
 
 from dataclasses import dataclass
