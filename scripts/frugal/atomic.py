@@ -1,4 +1,4 @@
-"""A file is there whole or not at all: write under a temporary name, sync, rename."""
+"""Atomic writing of files: under a temporary name, synced, then renamed, so that a file is there whole or not at all."""
 
 import errno
 import json

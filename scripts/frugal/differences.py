@@ -1,4 +1,4 @@
-"""What sets one run apart from another, in a few words: settings, and source files."""
+"""Differences between two runs, in a few words: settings, and source files."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which records do not belong to the runs that are planned: made with other settings, code or data, changed, or damaged.
+"""Records that are due again: made with other settings, code or data than the planned runs, changed, or damaged.
 
 Snakemake compares a step with what `.snakemake` knows of it. A record says itself what it is of, wherever it came from: a
 copied folder, a fresh clone, a deleted `.snakemake`. Looking at ten thousand of them takes about a second, so nothing of

@@ -1,4 +1,4 @@
-"""What went wrong, as one line for the person at the keyboard."""
+"""Errors that a user can mend, each as one line: what is wrong, where, and what to do."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a run that failed leaves in the place of its record, and which runs of a study have none. Never imports torch.
+"""Failed runs: what each leaves in the place of its record, and which runs of a study have none. Never imports torch.
 
 A run that was stopped or killed leaves nothing of the kind: it goes on from its checkpoint when it is asked for again.
 """

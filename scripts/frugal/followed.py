@@ -1,4 +1,4 @@
-"""Which strategy a control follows, and that there can be such a run."""
+"""Followed strategies: which one a control follows, and that there can be such a run."""
 
 from frugal.errors import FrugalError
 from frugal.spec import StudyConfig

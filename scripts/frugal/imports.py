@@ -1,4 +1,4 @@
-"""Which of our source files a step imports, found by reading them: what its result can depend on, and nothing else."""
+"""Imports of a step among our source files, found by reading them: all that its result can depend on, and nothing else."""
 
 import ast
 import hashlib

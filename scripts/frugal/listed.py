@@ -1,4 +1,4 @@
-"""What a config lists: at least one, none of them twice."""
+"""Lists in a config: at least one entry, none of them twice."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence

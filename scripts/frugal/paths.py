@@ -1,4 +1,4 @@
-"""Paths as people write them in a config, made into those that are meant."""
+"""Paths of a config, with ~ replaced by the home folder."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From config files to the runs they ask for, checked before any job starts. Never imports torch: Snakemake parses this."""
+"""Plan of a scale: the runs that config files ask for, checked before any job starts. Never imports torch: Snakemake reads it."""
 
 import hashlib
 import json

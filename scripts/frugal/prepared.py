@@ -1,4 +1,4 @@
-"""How many training samples a run will have, as far as that is known before anything is prepared."""
+"""Prepared data sets as the planner sees them: how many training samples a run will have, as far as that is known."""
 
 import json
 from pathlib import Path

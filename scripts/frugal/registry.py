@@ -1,4 +1,4 @@
-"""Strategies, models and sources by name: the name is the file, so adding one is adding a file.
+"""Registry of strategies, models and sources by name: the name is the file, so adding one is adding a file.
 
 `use: infobatch` in a config means `frugal/strategies/infobatch.py`. Nothing here imports torch: what a file offers and
 which parameters it takes is read from its source, so that a config is checked before any job starts.

@@ -1,4 +1,4 @@
-"""The seal of a record: its manifest.json names the checksum of each of its files, and ends with one over itself.
+"""Seal of a record: its manifest.json names the checksum of each of its files, and ends with one over itself.
 
 What a record is of stands at the end of the manifest, so that it can be read without the rest: `run` (its path), `plan`
 (`frugal.spec.RunSpec.plan`), `data_checksum`, `followed` (the sha256 of the history.csv that a control repeats, else null),

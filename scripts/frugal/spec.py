@@ -1,4 +1,4 @@
-"""A run: data set, model, recipe, strategy, seed, scale. What it is, whether it makes sense, and its fingerprint."""
+"""Specification of a run: data set, model, recipe, strategy, seed, scale; whether it makes sense, and its fingerprint."""
 
 import hashlib
 import json

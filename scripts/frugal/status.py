@@ -1,4 +1,4 @@
-"""How far the runs of a plan are, read from what lies in their folders, whichever machine they are on.
+"""Status of the runs of a plan, read from what lies in their folders, whichever machine they are on.
 
 Never imports torch or pandas: it is asked while everything else is busy.
 """

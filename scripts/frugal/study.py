@@ -1,4 +1,4 @@
-"""A study at one scale, resolved: what was asked, which runs belong to it, and where their records lie.
+"""Study at one scale, resolved: what was asked, which runs belong to it, and where their records lie.
 
 The plan makes it from the config; tables and reports are given it as JSON.
 """

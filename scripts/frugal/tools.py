@@ -1,4 +1,4 @@
-"""Where a job finds python and torchrun."""
+"""Tools of a job: where it finds python and torchrun."""
 
 import os
 import shlex

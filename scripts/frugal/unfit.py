@@ -1,4 +1,4 @@
-"""What a strategy can't do, known before any job starts: from its parameters and from what its file and the model's declare.
+"""Unfit runs: what a strategy can't do, known before any job starts from its parameters, its file and the model's.
 
 A strategy's class constant `needs` maps what it needs to why: a sentence, or {parameter: {value: sentence}} where it depends
 on its parameters. The planner asks here for every run, and a training job once more, with what it sees. Never imports torch.

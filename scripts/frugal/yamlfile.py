@@ -1,4 +1,4 @@
-"""A YAML file read strictly: UTF-8, a mapping, and no key twice, of which YAML's own readers silently take the last."""
+"""YAML file read strictly: UTF-8, a mapping, and no key twice, of which YAML's own readers silently take the last."""
 
 from pathlib import Path
 from typing import Any

@@ -1,1 +1,1 @@
-"""What `make bench` measures on the machine it runs on: ratios within one run, next to the target each has to meet."""
+"""Benchmarks of `make bench`: ratios within one run on this machine, each next to the target it has to meet."""

@@ -1,4 +1,4 @@
-"""Adaptive Sparse Training: the work that is skipped is skipped in FLOPs and in seconds, and the rate is the target."""
+"""Benchmark of Adaptive Sparse Training: skipped work is skipped in FLOPs and in seconds, and the rate meets its target."""
 
 from pathlib import Path
 

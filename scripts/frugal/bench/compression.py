@@ -1,4 +1,4 @@
-"""The compression study: decoding speed, the price of adapting, bytes and FLOPs really saved."""
+"""Benchmark of the compression study: decoding speed, the price of adapting, bytes and FLOPs really saved."""
 
 from pathlib import Path
 

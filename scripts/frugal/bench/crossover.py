@@ -1,4 +1,4 @@
-"""Where sparse layers begin to pay: time of a step and bytes while training, over dense, per pattern, sparsity and shape."""
+"""Crossover of sparse layers: time of a step and bytes while training, over dense, per pattern, sparsity and shape."""
 
 import itertools
 from collections.abc import Callable, Iterator

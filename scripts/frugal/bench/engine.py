@@ -1,4 +1,4 @@
-"""The training engine against the loop a user would write, and where its time goes."""
+"""Benchmark of the training engine, against the loop a user would write, and where its time goes."""
 
 import time
 from pathlib import Path

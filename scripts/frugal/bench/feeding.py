@@ -1,4 +1,4 @@
-"""Feeding batches: rows gathered and augmented on the device, against a torchvision data set behind a DataLoader."""
+"""Benchmark of feeding batches: rows gathered and augmented on the device, against a torchvision data set behind a DataLoader."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Folders of photographs: how fast they become a cache, beside what decoding them takes, and the DCT store at 224 x 224.
+"""Benchmark of image folders: how fast they become a cache, beside what decoding them takes, and the DCT store at 224 x 224.
 
 The photographs are generated: 500 x 375 JPEGs with grain, about as large in bytes as ImageNet's. How well the DCT store keeps
 a picture depends on the picture, so that is measured on imagenette-224 where FRUGAL_DATA has it, and left out elsewhere.

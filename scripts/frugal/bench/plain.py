@@ -1,4 +1,4 @@
-"""The loop a user would write: a torchvision-style data set behind a DataLoader, one `.item()` per step."""
+"""Plain training loop to compare with: a torchvision-style data set behind a DataLoader, one `.item()` per step."""
 
 from collections.abc import Callable
 

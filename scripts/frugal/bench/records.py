@@ -1,4 +1,4 @@
-"""Invented records of runs, as many and as long as wanted: what tables are made of. Never used for a result."""
+"""Invented records of runs, in any number and of any length, to measure tables with. Never used for a result."""
 
 import json
 from pathlib import Path

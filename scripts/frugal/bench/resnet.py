@@ -1,4 +1,4 @@
-"""ResNet-18 on CIFAR-10-sized images: seconds of an epoch, and the share of the device's measured peak it reaches.
+"""Benchmark of ResNet-18 on CIFAR-10-sized images: seconds of an epoch, and its share of the device's measured peak.
 
 On a GPU 50,000 images at batch 512 in bfloat16, compiled, as the 200-epoch recipe would run; on a CPU a few batches of 128,
 for the shares alone.

@@ -1,4 +1,4 @@
-"""One line of the benchmark table, and how times are compared."""
+"""Rows of the benchmark table, and how times are compared."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Selection of samples: what it costs in an epoch, how much of the samples saved reaches the clock, and how it grows."""
+"""Benchmark of sample selection: what it costs in an epoch, what share of the saved samples is saved time, and how it grows."""
 
 import signal
 import statistics

@@ -1,4 +1,4 @@
-"""Sparse layers: where they are faster than dense ones, what they store, and that none is slower than a mask."""
+"""Benchmark of sparse layers: where they are faster than dense ones, what they store, and that none is slower than a mask."""
 
 import statistics
 import subprocess

@@ -1,4 +1,4 @@
-"""What the workflow costs beside the work: planning runs by the thousand, their tables, and starting each by itself."""
+"""Benchmark of the workflow: what it costs beside the work, in planning runs by the thousand, their tables, and starting each."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""What a source hands over, and whether it is what the configuration says."""
+"""Arrays that a source hands over, checked against what the configuration says."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Random crops and horizontal flip for a whole batch at once, without asking the device for anything."""
+"""Random crops and horizontal flip for a whole batch at once, without waiting for the device."""
 
 import torch
 from torch import Tensor

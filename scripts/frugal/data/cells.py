@@ -1,4 +1,4 @@
-"""Cells of a table's columns, from texts to numbers or names, as they come from the file; what is odd is told or refused.
+"""Cells of a table's columns: texts from the file, made into numbers or names; what is odd is noted or refused.
 
 Only an empty cell is missing, unless the user lists more: "NA" is a country and "None" a class.
 """

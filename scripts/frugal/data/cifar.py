@@ -1,4 +1,4 @@
-"""The binary version of CIFAR-10 and CIFAR-100: fixed-length records, no pickle.
+"""Binary files of CIFAR-10 and CIFAR-100: fixed-length records, no pickle.
 
 A record is one byte per label (CIFAR-100: coarse, then fine) and 3,072 bytes of pixels: the red, green and blue planes of
 a 32x32 image, row by row. A file is as long as its records and has no header, so its length and sha256 say what it is.

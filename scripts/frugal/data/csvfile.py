@@ -1,4 +1,4 @@
-"""A CSV file as columns of texts, a few thousand rows at a time; what is wrong with it as a file is told with its line."""
+"""CSV file read as columns of texts, a few thousand rows at a time; an error in it is reported with its line."""
 
 import bz2
 import codecs

@@ -1,4 +1,4 @@
-"""Stored coefficients -> normalised images on the training device: two matrix products for a whole batch."""
+"""Decoder of stored DCT coefficients to normalised images, on the training device: two matrix products for a whole batch."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""Fetch a published file: from the first mirror that delivers the right bytes, whole or not at all."""
+"""Download of a published file: from the first mirror that delivers the right bytes, whole or not at all."""
 
 import hashlib
 import sys

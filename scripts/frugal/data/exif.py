@@ -1,4 +1,4 @@
-"""How a camera was held, as its JPEG says: the EXIF orientation, and pictures turned by it.
+"""EXIF orientation of a JPEG, which says how the camera was held, and pictures turned by it.
 
 Viewers turn pictures as it says; decoders don't. It is read from the bytes, since opening a file with Pillow for it takes
 longer than decoding a small one.

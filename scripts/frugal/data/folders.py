@@ -1,4 +1,4 @@
-"""The files of a data set that lies in one folder per class; what else lies there is left out, counted, and said in notes.
+"""Folders of a data set, one per class: which files are data; what else lies there is left out, counted, and noted.
 
 Hidden files and what operating systems, file managers and notebooks leave behind (LITTER) are no data. Links are followed,
 but each folder is read once: a link to one that is read anyway, or to one above it, would bring the same samples again,

@@ -1,4 +1,4 @@
-"""What was trained before and lies in a folder or on the hub that `transformers` reads: weights and tokenizers.
+"""Pretrained weights and tokenizers, from a folder or from the hub that `transformers` reads.
 
 A name that is a folder here is read from there. Any other name is the hub's: it is taken from the local cache of
 `transformers`, else downloaded into it; with HF_HUB_OFFLINE=1 nothing is ever asked of the network. What can't be had is an

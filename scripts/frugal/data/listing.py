@@ -1,4 +1,4 @@
-"""Which file each training sample was read from: two arrays of the cache, in the order of its rows.
+"""Listing of the files that training samples were read from: two arrays of the cache, in the order of its rows.
 
 Names are stored as bytes of one length each, so that a million of them is a memory map like all else. Names and sizes are
 content, and part of the cache's checksum; the folder they lie in differs from machine to machine and is not.

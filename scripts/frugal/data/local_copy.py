@@ -1,4 +1,4 @@
-"""A copy of a cache on a disk nearer to its reader, such as that of a cluster's node, which all runs there share."""
+"""Local copy of a cache, on a disk nearer to its reader, such as that of a cluster's node, which all runs there share."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""One process at a time: a lock file that the system frees on any death, kill -9 included."""
+"""Lock file that one process holds at a time; the system frees it on any death of the process, kill -9 included."""
 
 import sys
 from collections.abc import Iterator

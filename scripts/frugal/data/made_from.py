@@ -1,4 +1,4 @@
-"""What a cache was made from: size, time and sha256 of each file that a source read, in made-from.tsv beside the arrays.
+"""Inputs of a cache: size, time and sha256 of each file that a source read, in made-from.tsv beside the arrays.
 
 Whoever plans looks at sizes and times alone, and at names where a whole folder was read; a terabyte is not read to find that
 nothing changed. Who prepares compares the content of those files that look different. Downloaded and bundled files are not

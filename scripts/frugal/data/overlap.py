@@ -1,4 +1,4 @@
-"""Samples that are in two splits: as they are stored, byte for byte, so those that a net could know by heart.
+"""Overlap of splits: samples that are in two of them, byte for byte as stored, which a net could have memorised.
 
 Each sample becomes 64 bits of SipHash, the function behind Python's `hash` of bytes, which is several times as fast as
 hashlib's: eight bytes of memory for a sample of any size. Among a million samples against a million, one pair of

@@ -1,4 +1,4 @@
-"""One image file -> a square of fixed size: the shorter side resized, the centre cut out, in RGB.
+"""Pictures decoded from image files to squares of a fixed size: the shorter side resized, the centre cut out, in RGB.
 
 Every image of a cache has the same shape because it is memory-mapped: sample i lies at i times the size of one. The centred
 square is cut out first and then resampled (bilinear, antialiased), which leaves out the work that would be cropped away;

@@ -1,4 +1,4 @@
-"""Where in the user's data folder a data set lies, and how much of it may be unusable."""
+"""Places of a data set in the user's data folder, and how much of it may be unusable."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,8 +1,9 @@
 """Random resized crop for a whole batch at once, on its device: every image gets a rectangle of its own, seen at full size.
 
-Szegedy et al., "Going Deeper with Convolutions", CVPR 2015: a share of the area and an aspect ratio are drawn. As torchvision's
-RandomResizedCrop draws them: sides in whole pixels, ten tries to find a rectangle that fits. Images are never reduced by
-it, since a crop is at most as large as the image, so bilinear sampling needs no filter against aliasing.
+Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, https://arxiv.org/abs/1409.4842: a share of the area and an
+aspect ratio are drawn. As torchvision's RandomResizedCrop draws them: sides in whole pixels, ten tries to find a rectangle
+that fits. Images are never reduced by it, since a crop is at most as large as the image, so bilinear sampling needs no
+filter against aliasing.
 """
 
 from math import log

@@ -1,4 +1,4 @@
-"""Rows that need not be in memory: of many files on disk, or made from other rows when they are asked for.
+"""Rows that need not be in memory: read from many files on disk, or computed from other rows when they are asked for.
 
 They are sliced like an array, and a slice is one. A cache of 19 GB is written from them a few megabytes at a time.
 """

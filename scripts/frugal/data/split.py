@@ -1,4 +1,4 @@
-"""Splits: a part taken off by a fixed seed, in equal shares of every class; and folders that are not in two splits."""
+"""Splits of a data set: a part taken off by a fixed seed, in equal shares of each class. Folders are in one split only."""
 
 from itertools import combinations
 from pathlib import Path

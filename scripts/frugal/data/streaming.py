@@ -1,4 +1,4 @@
-"""A split that does not fit the device: its rows stay memory-mapped, and a thread reads the coming batches ahead.
+"""Streamed data, for a split that does not fit the device: rows stay memory-mapped, and a thread reads batches ahead.
 
 The thread is told an epoch's batches when the epoch starts or resumes. It gathers each into one of two host buffers (pinned
 where there is CUDA) and copies it to the device without waiting, so that reading and copying overlap with computing. What

@@ -1,8 +1,9 @@
 """Texts as rows of tokens: a byte-level BPE tokenizer, trained on the training split alone, and rows of one length.
 
-Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", ACL 2016, on bytes as GPT-2 has it: no text
-of any language has an unknown token. By the `tokenizers` library, in parallel. Its WordPiece trainer would be BERT's own,
-but gives another vocabulary on each run of the same texts (tokenizers 0.23); BPE gives the same one.
+Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", ACL 2016, https://arxiv.org/abs/1508.07909,
+on bytes as GPT-2 has it: no text of any language has an unknown token. By the `tokenizers` library, in parallel. Its
+WordPiece trainer would be BERT's own, but gives another vocabulary on each run of the same texts (tokenizers 0.23); BPE
+gives the same one.
 
     [CLS] the film was not bad [SEP] 0 0 0 0
 """

@@ -1,4 +1,4 @@
-"""Text files in one folder per class, in a folder or inside an archive from which nothing is extracted."""
+"""Text files, in one folder per class, in a folder or inside an archive from which nothing is extracted."""
 
 import re
 import tarfile

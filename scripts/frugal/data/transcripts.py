@@ -1,4 +1,4 @@
-"""What is said in a recording, as symbols: one for each character of the training split, for CTC.
+"""Transcripts of recordings, as symbols for CTC: one for each character of the training split.
 
     0 the blank   1 any other character   2... the characters, sorted, the space among them
 

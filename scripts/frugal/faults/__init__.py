@@ -1,1 +1,1 @@
-"""The fault campaign: a small grid is disturbed in every way that we know of, and its records held against undisturbed ones."""
+"""Fault campaign: a small grid of runs is disturbed in every way that we know of, and compared with an undisturbed one."""

@@ -1,4 +1,4 @@
-"""A checkout of its own, in which things may go wrong."""
+"""Checkout for the fault campaign: a copy of the repository, in which things may go wrong."""
 
 import json
 import os

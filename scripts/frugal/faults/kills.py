@@ -1,4 +1,4 @@
-"""kill -9 of trainers, of their forks and of Snakemake, at random points of a grid that is started again each time."""
+"""Kills by kill -9 of trainers, of their forks and of Snakemake, at random points of a grid that is started again each time."""
 
 import random
 import time

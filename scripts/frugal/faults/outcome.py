@@ -1,4 +1,4 @@
-"""What became of one kind of fault."""
+"""Outcome of one kind of fault."""
 
 from dataclasses import dataclass
 from typing import Any

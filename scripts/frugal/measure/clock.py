@@ -1,4 +1,4 @@
-"""Synchronised wall time: a stage's seconds end when the device has finished its work."""
+"""Clock of synchronised wall time: a stage's seconds end when the device has finished its work."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Joules by zeus where a meter exists; otherwise nothing, and why. Never 0 for want of a meter, never a part for the whole."""
+"""Energy in joules, by zeus where a meter exists; else null, and why; never 0 for want of a meter, nor a part for the whole."""
 
 import io
 from contextlib import redirect_stdout

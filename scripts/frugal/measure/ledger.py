@@ -1,4 +1,4 @@
-"""What one run executed, counted where it happened."""
+"""Ledger of what one run executed, counted where it happened."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which energy meters count for a run, found by zeus: the GPU it trains on, the CPU, and memory (DRAM).
+"""Meters of energy that count for a run, found by zeus: the GPU it trains on, the CPU, and memory (DRAM).
 
 A meter of a GPU is NVML or AMD SMI; of CPU and DRAM it is RAPL, or on an Apple chip or a Jetson the meters of the chip. What is
 summed is the CPU with its memory, and a GPU only where the run uses it, so that the same parts are meant on every machine;

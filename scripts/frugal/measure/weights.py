@@ -1,4 +1,4 @@
-"""How many weights a model stands for, how many it holds, and the bytes they take."""
+"""Weights of a model: how many it stands for, how many it holds, and the bytes they take."""
 
 from dataclasses import dataclass
 

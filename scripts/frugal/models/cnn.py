@@ -1,4 +1,4 @@
-"""A small convolutional net with global pooling, so that it takes images of any size.
+"""Convolutional net with global pooling, small, for images of any size.
 
 Per layer: 3x3 convolution, 2x2 max-pooling, batch normalisation, ReLU. Pooling comes before normalisation, which gives the
 same kind of net for a quarter of the elementwise work.

@@ -1,4 +1,4 @@
-"""Weights to start from: torchvision's, by name, or a file of your own; all but the head has to fit exactly.
+"""Pretrained weights: torchvision's, by name, or a file of your own; all but the head has to fit exactly.
 
 No file is unpickled: a .pth is read with weights_only, which refuses everything but tensors and plain containers.
 """

@@ -1,7 +1,8 @@
 """Residual nets for images of any size: ResNet-18 and ResNet-50 with the stem for CIFAR or ImageNet, and a small one.
 
-He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. The blocks, their initialisation and the names of
-the layers are torchvision's, so that its weights fit where width is 64, channels are 3 and the stem is ImageNet's.
+He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, https://arxiv.org/abs/1512.03385. The blocks, their
+initialisation and the names of the layers are torchvision's, so that its weights fit where width is 64, channels are 3 and
+the stem is ImageNet's.
 """
 
 from collections import OrderedDict

@@ -1,8 +1,9 @@
 """Transformer encoder that classifies texts. In the sparsity study: 6 layers, 8 heads, 512 wide, 2048 in the feed-forward part.
 
-Vaswani et al., "Attention Is All You Need", NeurIPS 2017; its layers normalise after each sum (post-norm). Here a layer
-normalises what goes into it and leaves the sum alone (pre-norm, Xiong et al., "On Layer Normalization in the Transformer
-Architecture", ICML 2020), since post-norm needs a warm-up of the learning rate and the source's recipe is a plain 1e-3.
+Vaswani et al., "Attention Is All You Need", NeurIPS 2017, https://arxiv.org/abs/1706.03762; its layers normalise after each
+sum (post-norm). Here a layer normalises what goes into it and leaves the sum alone (pre-norm, Xiong et al., "On Layer
+Normalization in the Transformer Architecture", ICML 2020, https://arxiv.org/abs/2002.04745), since post-norm needs a
+warm-up of the learning rate and the source's recipe is a plain 1e-3.
 """
 
 from typing import Annotated

@@ -1,5 +1,6 @@
-"""A convolutional net on the wave itself, of any length: M5 of Dai et al., "Very Deep Convolutional Neural Networks for Raw
-Waveforms", ICASSP 2017.
+"""Convolutional net on the wave itself, of any length.
+
+M5 of Dai et al., "Very Deep Convolutional Neural Networks for Raw Waveforms", ICASSP 2017, https://arxiv.org/abs/1610.00087.
 
 Its first layer is a bank of learned filters, 80 samples long (10 ms at 8 kHz) and 4 apart, and every layer passes on a
 quarter of what it is given. Convolution, batch normalisation, ReLU, max-pooling by 4.

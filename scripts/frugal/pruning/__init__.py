@@ -1,1 +1,1 @@
-"""Removing neurons from a net while it trains: which belong together, which matter least, and how the optimizer goes along."""
+"""Removal of neurons while a net trains: which belong together, which matter least, and how the optimizer goes along."""

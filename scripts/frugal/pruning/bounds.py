@@ -1,4 +1,4 @@
-"""Keeping `torch-pruning` from giving up a whole net for one operation, and from following its indices without end.
+"""Bounds on `torch-pruning`: one operation can't make it give up a whole net, nor follow its indices without end.
 
 It takes a chunk or a reshape apart by rules that fit most nets. Where one doesn't fit, it raises, or multiplies the places of
 a channel each time it comes round, until memory is full (ShuffleNetV2, Swin).

@@ -1,4 +1,4 @@
-"""Which neurons go in an event: those under a threshold for long enough, or the least important for a target."""
+"""Choice of the neurons that an event removes: those under a threshold for long enough, or the least important for a target."""
 
 import torch
 from torch import Tensor

@@ -1,7 +1,8 @@
-"""Removing single connections: the smallest weights are held at zero. Fewer parameters that count; no work is saved.
+"""Connections, single weights, of which the smallest are held at zero. Fewer parameters count; no work is saved.
 
-Zhu and Gupta, "To prune, or not to prune", 2017: the share rises during training, and who is smallest is asked again each
-time. A masked weight keeps its place in its tensor, so this is reported as live parameters and never as FLOPs or time.
+Zhu and Gupta, "To prune, or not to prune: exploring the efficacy of pruning for model compression", 2017,
+https://arxiv.org/abs/1710.01878: the share rises during training, and who is smallest is asked again each time. A masked
+weight keeps its place in its tensor, so this is reported as live parameters and never as FLOPs or time.
 """
 
 import torch

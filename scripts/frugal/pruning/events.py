@@ -1,4 +1,4 @@
-"""When neurons may be removed: checks every so many steps, from the warm-up to a point after which the net settles."""
+"""Events at which neurons may be removed: checks every so many steps, from the warm-up to a point after which the net settles."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The groups of a model that can be cut, and the others with the reason: traced, then tried out."""
+"""Groups of a model that can be cut, and the others with the reason: traced, then tried out."""
 
 import random
 from collections.abc import Iterator

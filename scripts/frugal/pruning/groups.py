@@ -1,4 +1,4 @@
-"""What a group is: slices of tensors that are one neuron each, and how a model is called on an example."""
+"""Groups: slices of tensors that are one neuron each, and how a model is called on an example."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What may be removed: how much of a layer at once, in what steps, and how much of it at all."""
+"""Guards on removals: how much of a layer may go at once, in what steps, and how much of it at all."""
 
 import math
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
-"""How much the loss would change without a neuron, to first order: activation times gradient, summed over a batch.
+"""Importance of a neuron: how the loss would change without it, to first order: activation times gradient, over a batch.
 
-Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, https://arxiv.org/abs/1906.10771.
-No activation has to be looked at: a layer that reads neuron c as y = sum_c W_c x_c has dL/dW_c = sum x_c dL/dy, so
+Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, https://arxiv.org/abs/1906.10771. No
+activation has to be looked at: a layer that reads neuron c as y = sum_c W_c x_c has dL/dW_c = sum x_c dL/dy, so
 
     sum over batch and positions of x_c dL/dx_c = sum of W_c dL/dW_c,
 

@@ -1,4 +1,4 @@
-"""How large a model is at any widths of its groups."""
+"""Sizes of a model, FLOPs and parameters, at any widths of its groups."""
 
 import copy
 from typing import Any

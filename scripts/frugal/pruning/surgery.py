@@ -1,4 +1,4 @@
-"""Cutting a live net: smaller weights, statistics and gradients, and an optimizer that goes along.
+"""Surgery on a live net: smaller weights, statistics and gradients, and an optimizer that goes along.
 
 Every tensor keeps the entries of the neurons that stay, in their order: weights, BatchNorm's buffers, gradients, and each
 moment in the optimizer. The parameters are new objects, since autograd and compiled code hold on to the shape of old ones.

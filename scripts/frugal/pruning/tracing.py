@@ -1,7 +1,7 @@
-"""Which slices of which tensors might be one neuron: channels, hidden neurons and attention heads, with all that depends on them.
+"""Tracing of a model: which slices of tensors might be one neuron (channel, hidden neuron, attention head), with its readers.
 
-Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023, in its authors' library `torch-pruning`: it traces the
-model and says which layers have to be cut together. On top of that:
+Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023, https://arxiv.org/abs/2301.12900, in its
+authors' library `torch-pruning`: it traces the model and says which layers have to be cut together. On top of that:
 - a group that nothing reads is the model's output and is never cut;
 - a group that a LayerNorm, GroupNorm or RMSNorm reads is never cut, since a norm over fewer numbers changes all of them. So
   the residual stream of a transformer keeps its width, and its feed-forward neurons and attention heads are what can go;

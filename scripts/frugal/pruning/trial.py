@@ -1,4 +1,4 @@
-"""Which groups may be cut, tried out: a net without neurons must compute what it computed while they were zero.
+"""Trial cuts of groups: a net without neurons must compute what it computed while they were zero.
 
 That is what removal means. A trace knows layers and guesses at what happens between them; an operation that mixes channels
 (a shuffle, a softmax, a mean over channels, a flip) looks to it like an activation, and once cut, readers would take the

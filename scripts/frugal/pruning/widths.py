@@ -1,4 +1,4 @@
-"""The widths that a followed run ended with, from the columns `width_<group>` of its history.csv."""
+"""Widths that a followed run ended with, from the columns `width_<group>` of its history.csv."""
 
 from frugal.errors import FrugalError
 from frugal.pruning.groups import Group

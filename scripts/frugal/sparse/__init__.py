@@ -1,1 +1,1 @@
-"""Layers that hold, train and store only a part of their weights."""
+"""Sparse layers: they hold, train and store only a part of their weights."""

@@ -1,4 +1,4 @@
-"""Which kernel a layer computes with: the fastest one for its shape on this machine, measured once, and written down."""
+"""Choice of a sparse layer's kernel: the fastest one for its shape on this machine, measured once, and written down."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A dense net made sparse: which layers are covered, and what stays dense and why."""
+"""Conversion of a dense net to a sparse one: which layers are covered, and what stays dense and why."""
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase

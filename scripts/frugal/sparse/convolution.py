@@ -1,4 +1,4 @@
-"""A sparse convolution over images, and which paddings it can have."""
+"""Sparse convolution over images, and which paddings it can have."""
 
 import math
 from collections.abc import Iterator

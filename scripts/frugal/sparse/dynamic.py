@@ -1,4 +1,4 @@
-"""Moving the kept units of a sparse layer, with the optimizer's moments of those that stay."""
+"""Dynamic sparsity: the kept units of a layer are moved, with the optimizer's moments of those that stay."""
 
 import torch
 from torch import Tensor

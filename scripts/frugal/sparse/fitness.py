@@ -1,4 +1,4 @@
-"""Why a layer of somebody's net stays dense: because a sparse one in its place would not compute, or not learn, the same."""
+"""Fitness of a layer to be sparse: it stays dense where a sparse one in its place would not compute, or not learn, the same."""
 
 from collections import defaultdict
 from typing import Any

@@ -1,4 +1,4 @@
-"""Layers whose parameters are the kept values only, so gradients and the optimizer's moments are too.
+"""Sparse layers, whose parameters are the kept values only, so gradients and the optimizer's moments are too.
 
 Two ways to compute: from the values alone (`frugal.sparse.kernels`), or `scatter`: the dense weight is laid out for a
 product and forgotten again, once for the forward and once for the backward pass, so that never more than one layer's

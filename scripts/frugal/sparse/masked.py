@@ -1,4 +1,4 @@
-"""The reference sparse layers are tested and timed against: a dense weight times a mask in every pass, with a dense gradient."""
+"""Masked layers, the reference for tests and timings of sparse ones: a dense weight times a mask, with a dense gradient."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Which weights of a matrix are kept: single entries, square blocks, or two of every four.
+"""Patterns of sparsity: which weights of a matrix are kept, as single entries, square blocks, or two of every four.
 
 A weight is seen as a matrix (outputs, inputs), of a convolution (C_out, kh * kw * C_in), as it lies in channels-last memory:
 so a block is of output by input channels. A pattern cuts it into units, single entries or blocks, and keeps some of them.

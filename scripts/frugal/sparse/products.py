@@ -1,4 +1,4 @@
-"""The forward and backward passes of a sparse layer, for torch.autograd: through the dense weight, or from the values alone."""
+"""Products of a sparse layer, forward and backward, for torch.autograd: through the dense weight, or from the values alone."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -1,4 +1,4 @@
-"""Two of every four weights on a GPU's sparse tensor cores: the forward product is theirs, the gradients are dense products.
+"""Semi-structured sparsity, two of every four weights, on a GPU's sparse tensor cores: forward sparse, gradients dense.
 
 `torch.sparse.to_sparse_semi_structured` packs the weight anew in each pass, since it changes with each step. The transposed
 weight has no two-of-four pattern of its own, so the gradient of the input can't use them.

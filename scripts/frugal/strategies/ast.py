@@ -1,10 +1,9 @@
 """Adaptive Sparse Training: warm up on everything, then train on the significant samples of every batch only.
 
 O. Idiakhoa, "Two-Stage Adaptive Sparse Training for Efficient Deep Learning", in preparation, 2024,
-https://github.com/oluwafemidiakhoa/adaptive-sparse-training. Its public form forwards every sample and
-masks the losses of a full backward pass, which skips nothing (`scoring: masked`); the others really skip. Cost of a
-candidate relative to training on it (forward 1, backward 2), keep rate a: masked 1, fresh (1 + 3a)/3, half
-(0.25 + 3a)/3, remembered a.
+https://github.com/oluwafemidiakhoa/adaptive-sparse-training. Its public form forwards every sample and masks the losses of
+a full backward pass, which skips nothing (`scoring: masked`); the others really skip. Cost of a candidate relative to
+training on it (forward 1, backward 2), keep rate a: masked 1, fresh (1 + 3a)/3, half (0.25 + 3a)/3, remembered a.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a strategy can change in a training: a few hooks, each of which does nothing unless overridden."""
+"""Strategy: the hooks by which one changes a training, each of which does nothing unless overridden."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

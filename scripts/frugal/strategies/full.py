@@ -1,4 +1,4 @@
-"""Leave nothing out: the baseline every saving is a ratio to."""
+"""Full training, the baseline that every saving is a ratio to: nothing is left out."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The control that asks whether a shorter training would have done: all the data, in as many steps as another run took."""
+"""Control with a shorter training: all the data, in as many steps as another run took. Would that have been enough?"""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""The control that asks whether sparsity matters: a dense net of as many parameters, made narrower all through."""
+"""Control for sparsity: a dense net of as many parameters, made narrower all through. Does sparsity matter, or only the size?"""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar

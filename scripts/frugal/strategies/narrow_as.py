@@ -1,6 +1,7 @@
-"""The control that asks whether pruning found anything: a net that is as narrow from the start, trained from scratch.
+"""Control for pruning: a net that is as narrow from the start, trained from scratch. Did pruning find more than widths?
 
-Liu et al., "Rethinking the Value of Network Pruning", ICLR 2019: often the widths are all that pruning finds.
+Liu et al., "Rethinking the Value of Network Pruning", ICLR 2019, https://arxiv.org/abs/1810.05270: often the widths are all
+that pruning finds.
 """
 
 from dataclasses import dataclass

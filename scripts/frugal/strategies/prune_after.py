@@ -1,4 +1,4 @@
-"""The control that asks whether pruning has to happen during training: the same widths, but all at once at the end.
+"""Control for pruning while training: the same widths, but all at once at the end. Does the time of removal matter?
 
 The experiment report that the pruning study repeats (config/README.md, "The sources") claims that removing neurons during
 training beats removing them afterwards.

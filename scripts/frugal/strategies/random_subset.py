@@ -1,4 +1,4 @@
-"""The control of every selection of samples: as many of them in each epoch, drawn without looking at anything."""
+"""Control for every selection of samples: as many of them in each epoch, drawn at random."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

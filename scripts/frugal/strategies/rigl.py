@@ -1,7 +1,8 @@
 """RigL: a sparse net that moves its weights while it trains, from where they are small to where the gradient is large.
 
-Evci et al., "Rigging the Lottery: Making All Tickets Winners", ICML 2020, with every layer at the same sparsity. Every
-`every` steps each layer drops its smallest weights and grows as many where the dense gradient of that step is largest,
+Evci et al., "Rigging the Lottery: Making All Tickets Winners", ICML 2020, https://arxiv.org/abs/1911.11134, with every layer at
+the same sparsity. Every `every` steps each layer drops its smallest weights and grows as many where the
+dense gradient of that step is largest,
     fraction(t) = alpha / 2 * (1 + cos(pi t / T_end)),   alpha = 0.3,
 of its weights until T_end, a share `until` of the training. Grown weights start at zero.
 """

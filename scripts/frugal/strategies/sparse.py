@@ -1,8 +1,8 @@
 """Sparse layers: leave out weights from the start, in a fixed pattern, and never hold them, their gradients or their moments.
 
-"Experiment Report: Sparse Matrix Representations for Efficient Training" (author and year not named), which planned 4x4 blocks
-and random entries at 50 %. Published experience: at 50 % such a step takes as
-long as a dense one; what is saved is memory. Speed begins at 75-80 %, or with blocks of 16 and more.
+"Experiment Report: Sparse Matrix Representations for Efficient Training" (author and year not named), which planned 4x4
+blocks and random entries at 50 %. Published experience: at 50 % such a step takes as long as a dense one; what is saved is
+memory. Speed begins at 75-80 %, or with blocks of 16 and more.
 """
 
 from dataclasses import dataclass

@@ -20,7 +20,11 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def one_cycle(progress: float, warmup: float) -> float:
-    """Share of the peak rate under OneCycle (Smith 2018, as torch has it): cosine up from 1/25, cosine down to 1/250,000."""
+    """Share of the peak rate under OneCycle, as torch has it: cosine up from 1/25, cosine down to 1/250,000.
+
+    Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates", 2018,
+    https://arxiv.org/abs/1708.07120.
+    """
     start, end = 1 / 25, 1 / 25e4
     if progress < warmup:
         return _between(start, 1.0, progress / warmup)

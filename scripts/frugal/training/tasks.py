@@ -1,4 +1,4 @@
-"""What a net is asked for: the loss of each sample, and the scores of its answers.
+"""Tasks, classification and transcription: the loss of each sample, and the scores of the answers.
 
 classification  labels (n,) int64; logits (b, classes); accuracy and macro F1
 transcription   labels (n, 1 + longest), see `frugal.data.transcripts`; logits (b, frames, symbols); word and character error rate

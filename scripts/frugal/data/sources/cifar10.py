@@ -1,4 +1,7 @@
-"""CIFAR-10: 50,000 training and 10,000 test photographs of ten classes, 32x32 in colour (Krizhevsky, 2009)."""
+"""CIFAR-10: 50,000 training and 10,000 test photographs of ten classes, 32x32 in colour.
+
+Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""CIFAR-100: 50,000 training and 10,000 test photographs of 100 classes in 20 groups, 32x32 (Krizhevsky, 2009)."""
+"""CIFAR-100: 50,000 training and 10,000 test photographs of 100 classes in 20 groups, 32x32.
+
+Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
 
 from pathlib import Path
 from typing import Literal

@@ -1,4 +1,6 @@
-"""A release folder of Common Voice: what volunteers read aloud, in one language (Ardila et al., LREC 2020).
+"""Common Voice: a release folder of sentences that volunteers read aloud, in one language.
+
+Ardila et al., "Common Voice: A Massively-Multilingual Speech Corpus", LREC 2020, https://arxiv.org/abs/1912.06670.
 
     <folder>/<language>/train.tsv  dev.tsv  test.tsv ...  with columns path and sentence
     <folder>/<language>/clips/*.mp3

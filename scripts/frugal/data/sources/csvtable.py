@@ -1,4 +1,4 @@
-"""Any table in a CSV file with a header, one row per sample: yours.
+"""Table of your own, in a CSV file with a header, one row per sample.
 
 Every column has to be named, as numeric, categorical, the target, or to be dropped, so that none is used or lost unnoticed.
 The test set is split off by a fixed seed that no study changes.

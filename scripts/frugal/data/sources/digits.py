@@ -1,7 +1,8 @@
-"""scikit-learn's handwritten digits: 1,797 images of 8x8 in 17 grey levels, which come with the dependencies.
+"""Digits of scikit-learn: 1,797 handwritten images of 8x8 in 17 grey levels, which come with the dependencies.
 
-Optical Recognition of Handwritten Digits, UCI (Alpaydin and Kaynak, 1998), its test part. There is no published split
-of these, so a test set is split off by a fixed seed that no study changes.
+The test part of Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998,
+https://archive.ics.uci.edu/ml/datasets/optical+recognition+of+handwritten+digits. There is no published split of these, so
+a test set is split off by a fixed seed that no study changes.
 """
 
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Words spelt in tones, to be written down: for demos and tests of transcription without a download. A program made them.
+"""Generated speech: words spelt in tones, for demos and tests of transcription without a download.
+
+A program made them, and the records of runs on them say so.
 
 Every letter is a tone of its own pitch with one overtone, a space is a short silence, and each recording is spoken by a voice
 of its own loudness, slightly other pitch and pace, in some noise. So the letters can be learnt by ear and their number can't be

@@ -1,4 +1,6 @@
-"""Opinions written by a small grammar, for demos and tests without a download. A program made them: they say so.
+"""Generated texts: opinions written by a small grammar, for demos and tests without a download.
+
+A program made them, and the records of runs on them say so.
 
     "honestly , the waiter at the corner was not rude but the soup we had was bland ."
 

@@ -1,4 +1,6 @@
-"""Four melodies of tones, for demos and tests without a download. A program made them: they say so.
+"""Generated recordings: four melodies of tones, for demos and tests without a download.
+
+A program made them, and the records of runs on them say so.
 
 A rising tone, a falling one, a high note before a low one, a low one before a high one. All four use the same range of
 pitch, so no class is told from a moment of it: pitch, loudness, phase, onset and noise are drawn at random.

@@ -1,4 +1,4 @@
-"""Any data set published as four idx files, as MNIST and its kin are: Fashion-MNIST, KMNIST, your own."""
+"""Data set in four idx files, the format of MNIST: Fashion-MNIST, KMNIST, your own."""
 
 from pathlib import Path
 

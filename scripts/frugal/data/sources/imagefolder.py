@@ -1,4 +1,4 @@
-"""Any data set of image files in one folder per class, as torchvision's ImageFolder has it: ImageNet-100, yours.
+"""Folder of image files, one folder per class, as torchvision's ImageFolder has it: ImageNet-100, yours.
 
     train/<class>/*.jpg   val/<class>/*.jpg        classes are numbered by the sorted names of their folders
 

@@ -1,4 +1,6 @@
-"""IMDB: 25,000 training and 25,000 test reviews of films, half of them positive (Maas et al., ACL 2011).
+"""IMDB: 25,000 training and 25,000 test reviews of films, half of them positive.
+
+Maas et al., "Learning Word Vectors for Sentiment Analysis", ACL 2011, https://aclanthology.org/P11-1015.
 
 The test reviews are of other films than the training ones. Reviews rated 5 or 6 of 10 are not in it.
 """

@@ -1,4 +1,7 @@
-"""MNIST: 60,000 training and 10,000 test images of handwritten digits, 28x28 (LeCun, Cortes and Burges, 1998)."""
+"""MNIST: 60,000 training and 10,000 test images of handwritten digits, 28x28.
+
+LeCun, Cortes and Burges, "The MNIST Database of Handwritten Digits", 1998, http://yann.lecun.com/exdb/mnist.
+"""
 
 from pathlib import Path
 

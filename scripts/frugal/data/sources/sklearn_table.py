@@ -1,4 +1,4 @@
-"""The tables that come with scikit-learn, so without a download: breast_cancer, wine, iris (all from UCI).
+"""Tables that come with scikit-learn, so without a download: breast_cancer, wine, iris (all from UCI).
 
 There is no published split of these, so a test set is split off by a fixed seed that no study changes.
 """

@@ -1,4 +1,6 @@
-"""Free Spoken Digit Dataset: the digits 0 to 9 in English by six speakers, 8 kHz (Z. Jackson and others, CC BY-SA 4.0).
+"""Free Spoken Digit Dataset: the digits 0 to 9 in English by six speakers, 8 kHz (CC BY-SA 4.0).
+
+Z. Jackson and others, https://github.com/Jakobovski/free-spoken-digit-dataset.
 
     free-spoken-digits/recordings/{digit}_{speaker}_{take}.wav
 

@@ -1,4 +1,4 @@
-"""Any data set of text files in one folder per class: yours.
+"""Folder of text files of your own, one folder per class.
 
     train/<class>/*.txt   test/<class>/*.txt        classes are numbered by the sorted names of their folders
 

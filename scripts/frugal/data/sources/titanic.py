@@ -1,4 +1,4 @@
-"""Titanic: 891 of its passengers, 342 of whom survived; who did (the training table of the well-known exercise)."""
+"""Titanic: 891 passengers, of whom 342 survived, which is to be predicted (the training table of the well-known exercise)."""
 
 from pathlib import Path
 from typing import Annotated
