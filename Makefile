@@ -72,7 +72,7 @@ compare: installed  ## differences beyond seed noise: make compare A=<results/sc
 
 lock: installed  ## resolve pyproject.toml anew into requirements.lock
 	VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command "make lock" \
-	    --group dev pyproject.toml --output-file requirements.lock
+	    --all-extras --group dev pyproject.toml --output-file requirements.lock
 
 schemas: installed  ## write workflow/schemas from the code, after a change of config keys
 	$(BIN)/python scripts/write_schemas.py

@@ -49,14 +49,10 @@ def main() -> int:
     # Before torch starts its thread pools: two jobs that each take all cores are many times slower than one thread each.
     threads = max(1, options.threads // int(os.environ.get("WORLD_SIZE", "1")))
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    import torch
-
-    from frugal.measure.memory import keep_freed_memory
     from frugal.spec import RunSpec, parse
-    from frugal.training.job import Job, train_all, train_or_say
+    from frugal.training.job import Job, set_up_process, train_all, train_or_say
 
-    torch.set_num_threads(threads)
-    keep_freed_memory()
+    set_up_process(threads)
     described = json.loads(options.spec)
     specs = [parse(RunSpec, one, "--spec") for one in (described if options.seeds else [described])]
     how = {

@@ -7,9 +7,9 @@ import yaml
 
 from frugal import registry
 from frugal.data.cache import open_cache
+from frugal.data.prepare import prepare
 from frugal.plan import Plan
 from frugal.spec import RunSpec
-from prepare import prepare
 
 # Per kind: source, shape, classes, validation, options; model and its parameters.
 KINDS = {

@@ -7,8 +7,8 @@ from PIL import Image
 
 import tiny
 from frugal.data.cache import Cache, open_cache
+from frugal.data.prepare import prepare
 from frugal.spec import RunSpec
-from prepare import prepare
 
 CLASSES = ("ant", "bee", "cat")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from frugal import due
-from frugal.imports import checksums, closure, digest_of
+from frugal.imports import TRAINING, checksums, closure, digest_of
 from frugal.plan import Plan, read_yaml
-from frugal.seal import FILES, seal
+from frugal.record import SEALED, seal
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {"strategies": ["full", "ema-4-16", "random-4-16"], "seeds": 2, "recipe": {"epochs": 2}}
-CONTENTS = {name: f"{name} of a run\n".encode() for name in FILES}
+CONTENTS = {name: f"{name} of a run\n".encode() for name in SEALED}
 CELL = "compression/digits/cnn-small"
 
 
@@ -26,7 +26,7 @@ def plan_of(results, **override):
 
 @cache
 def code_of(*modules):
-    return digest_of(checksums(closure("train.py", *modules)))
+    return digest_of(checksums(closure(TRAINING, *modules)))
 
 
 def write_record(plan, dataset, model, strategy, seed, /, **about):
@@ -36,7 +36,7 @@ def write_record(plan, dataset, model, strategy, seed, /, **about):
     history = seal_of(CONTENTS["history.csv"]) if plan.follows("compression", strategy) else None
     given = {
         "spec": spec.model_dump(mode="json"),
-        "code": checksums(closure("train.py", *modules)),
+        "code": checksums(closure(TRAINING, *modules)),
         "run": spec.path,
         "plan": spec.plan(code_of(*modules)),
         "data_checksum": "as prepared",
@@ -52,7 +52,7 @@ def write_record(plan, dataset, model, strategy, seed, /, **about):
 
 def seal_of(content):
     return json.loads(
-        seal(dict.fromkeys(("run", "plan", "data_checksum", "followed", "fingerprint")), dict.fromkeys(FILES, content))
+        seal(dict.fromkeys(("run", "plan", "data_checksum", "followed", "fingerprint")), dict.fromkeys(SEALED, content))
     )["files"]["history.csv"]["sha256"]
 
 
@@ -99,7 +99,7 @@ def test_a_run_that_is_not_there_is_no_news(finished):
 
 def test_other_code_names_the_files(finished):
     shutil.rmtree(record(finished))
-    code = checksums(closure("train.py", *finished.modules("compression", "cnn-small", "full")))
+    code = checksums(closure(TRAINING, *finished.modules("compression", "cnn-small", "full")))
     old = code | {"frugal/strategies/full.py": "0" * 64}
     plan = finished.run("compression", "digits", "cnn-small", "full", 0).plan(digest_of(old))
     write_record(finished, "digits", "cnn-small", "full", 0, code=old, plan=plan)

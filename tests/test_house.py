@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from frugal import registry
-from frugal.imports import closure, module_file
+from frugal.imports import TRAINING, closure
 from write_schemas import schemas
 
 ROOT = Path(__file__).parents[1]
@@ -80,20 +80,4 @@ for strategy in registry.names("strategy"):
     assert sorted(found) == registry.names("strategy")
     for strategy, loaded in found.items():
         names = registry.module_name("strategy", strategy), registry.module_name("model", "cnn")
-        assert loaded <= set(closure("train.py", *names)), strategy
-
-
-@pytest.mark.parametrize(
-    ("step", "never"),
-    [
-        ("train.py", ["report", "plan", "bench"]),
-        ("prepare.py", ["report", "training", "strategies", "models", "measure", "bench"]),
-        ("tabulate_runs.py", ["training", "strategies", "models", "data", "measure", "bench"]),
-        ("render.py", ["training", "strategies", "models", "data", "measure", "bench"]),
-    ],
-)
-def test_rooms_keep_to_themselves(step, never):
-    scripts = module_file("frugal").parents[1]
-    ours = [file.relative_to(scripts).parts for file in closure(step)]  # the checkout may be called frugal too
-    rooms = {parts[1].removesuffix(".py") for parts in ours if parts[0] == "frugal"}
-    assert rooms.isdisjoint(never)
+        assert loaded <= set(closure(TRAINING, *names)), strategy

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from frugal.differences import of_code, of_settings, some
-from frugal.imports import checksums, closure
+from frugal.imports import TRAINING, checksums, closure
 from frugal.plan import Plan
-from frugal.seal import Unsealed, check_files, read_identity
+from frugal.record import Unsealed, check_files, read_identity
 
 KINDS = 5  # reasons told for a study; further ones are counted
 
@@ -133,7 +133,7 @@ def _what_changed(plan: Plan, folder: str, study: str, dataset: str, model: str,
     made, now = json.loads(Path(folder, "manifest.json").read_bytes()), _planned(plan, study, dataset, model, strategy)
     if settings := of_settings(made["spec"], now):
         return some(settings)
-    code = of_code(made["code"], checksums(closure("train.py", *plan.modules(study, model, strategy))))
+    code = of_code(made["code"], checksums(closure(TRAINING, *plan.modules(study, model, strategy))))
     return f"other code: {some(code)}" if code else "its settings are written in another order"
 
 

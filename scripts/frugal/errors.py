@@ -1,7 +1,8 @@
 """Errors that a user can mend, each as one line: what is wrong, where, and what to do."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class FrugalError(Exception):
@@ -20,3 +21,17 @@ def exit_with_one_line(main: Callable[[], int | None]) -> None:
         print(f"frugal: {error}", file=sys.stderr)
         status = 2
     sys.exit(status)
+
+
+@contextmanager
+def needs_extra(extra: str, what: str) -> Iterator[None]:
+    """For the block that imports a library which comes with an extra of this package: `pip install 'frugal[vision]'`.
+
+    what: needs it, in the plural, as "image folders". Raises FrugalError naming the extra where the library isn't installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "frugal":
+            raise
+        raise FrugalError(f"{what} need {error.name.split('.')[0]}: pip install 'frugal[{extra}]'") from error

@@ -6,7 +6,11 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-SCRIPTS = Path(__file__).resolve().parents[1]
+SCRIPTS = (
+    Path(__file__).resolve().parents[1]
+)  # of a checkout; of an installed library the folder that it is installed in
+TRAINING = "frugal.training.job"  # what the figures of a run depend on starts here: a script only reads a command line
+PREPARATION = "frugal.data.prepare"  # likewise of a data set
 
 
 def module_file(module: str) -> Path | None:
@@ -32,13 +36,14 @@ def _imported_modules(path: Path) -> tuple[str, ...]:
 
 
 @cache
-def closure(script: str, *modules: str) -> tuple[Path, ...]:
-    """Every file of ours that `scripts/<script>` and the named modules import, themselves included, sorted.
+def closure(*modules: str) -> tuple[Path, ...]:
+    """Every file of ours that the named modules import, themselves included, sorted.
 
-    script: file name under scripts/; modules: dotted names of what it looks up by name at run time.
+    modules: dotted names of a step, which for a script is its name ("render"), and of what it looks up by name at run time.
     Imports inside functions count; `__init__.py` of each package on the way counts, since Python runs it.
+    Raises ModuleNotFoundError for a module that isn't there.
     """
-    waiting, found = [SCRIPTS / script], set()
+    waiting, found = [], set()
 
     def add(module: str) -> None:
         parts = module.split(".")
@@ -48,6 +53,8 @@ def closure(script: str, *modules: str) -> tuple[Path, ...]:
                 waiting.append(file)
 
     for module in modules:
+        if module_file(module) is None:
+            raise ModuleNotFoundError(f"there is no {module} in {SCRIPTS}", name=module)
         add(module)
     while waiting:
         path = waiting.pop()

@@ -4,6 +4,8 @@ import os
 import shlex
 import sys
 
+from frugal.errors import needs_extra
+
 
 def put_own_tools_first() -> None:
     """Let jobs find the tools that this interpreter came with, whether or not its environment was activated.
@@ -15,7 +17,8 @@ def put_own_tools_first() -> None:
 
 def quote_interpreter() -> None:
     """Let jobs of a cluster start where the path of Python has a space, which Snakemake writes unquoted into their shell."""
-    from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+    with needs_extra("workflow", "jobs of a cluster"):
+        from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
     plain = RemoteExecutor.get_python_executable
     if not hasattr(plain, "quotes"):

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
+from frugal.errors import FrugalError, needs_extra
 
-from frugal.errors import FrugalError
+with needs_extra("workflow", "YAML files"):
+    import yaml
 
 Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same content, several times faster
 

@@ -13,9 +13,9 @@ import pytest
 
 from frugal.data import cifar
 from frugal.data.arrays import Arrays
+from frugal.data.prepare import prepare
 from frugal.data.sources import cifar10, cifar100
 from frugal.errors import FrugalError
-from prepare import prepare
 
 RECORDS = 20  # per file here
 TINY = {"name": "tiny", "shape": [3, 32, 32], "validation": 20, "split_seed": 0, "options": {}, "dct": None}

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frugal.data.cache import open_cache
+from frugal.data.prepare import prepare
 from frugal.data.sources import common_voice
 from frugal.data.transcripts import OTHER, Said, Transcripts, plain, text_of
 from frugal.errors import FrugalError
-from prepare import prepare
 
 TRAIN = ["da sagte sie", "nein", "ja", "sie sagte: „Nein!“", "da", "und"]
 TEST = ["ja", "Ja, ÿ!"]

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from frugal.data.cells import Numbers, Words
 from frugal.data.csvfile import CsvFile
+from frugal.data.prepare import prepare
 from frugal.data.sources import csvtable
 from frugal.errors import FrugalError
-from prepare import prepare
 
 OPTIONS = {"path": "t.csv", "target": "y", "numeric": ["x"], "categorical": ["c"], "test_samples": 8}
 HEADER = "x,c,y"

@@ -11,9 +11,9 @@ import soundfile
 from PIL import Image
 
 from frugal.data.folders import LITTER, Folders, shown
+from frugal.data.prepare import prepare
 from frugal.data.sources import imagefolder, spoken_digits, textfolder
 from frugal.errors import FrugalError
-from prepare import prepare
 
 SPLITS = {"train": 4, "val": 2}
 

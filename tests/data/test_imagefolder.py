@@ -21,12 +21,12 @@ from frugal.data import dct, shards
 from frugal.data.cache import open_cache
 from frugal.data.device import Coefficients, split_class
 from frugal.data.pictures import picture
+from frugal.data.prepare import prepare, statistics
 from frugal.data.rows import ComputedRows, Rows, pieces
 from frugal.data.sources import imagefolder
 from frugal.errors import FrugalError
 from frugal.spec import RunSpec
 from frugal.training.writer import metrics
-from prepare import prepare, statistics
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("ant", "bee", "cat")
@@ -232,7 +232,7 @@ def start(tmp_path, pace):
 import json, sys, time
 from pathlib import Path
 from frugal.data import shards
-import prepare
+from frugal.data import prepare
 shards.SHARD_BYTES = 3 * 3 * 16 * 16
 real = shards.picture
 shards.picture = lambda *a: (time.sleep({pace}), real(*a))[1]

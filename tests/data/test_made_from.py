@@ -6,8 +6,7 @@ import shutil
 
 import pytest
 
-import prepare
-from frugal.data import made_from
+from frugal.data import made_from, prepare
 from frugal.data.cache import open_cache
 from frugal.faults.accidents import write_letters
 

@@ -7,10 +7,10 @@ import pytest
 import soundfile
 
 from frugal.data.cache import open_cache
+from frugal.data.prepare import prepare
 from frugal.data.sound import Unusable, Waves, decoded
 from frugal.data.sources import generated_tones, spoken_digits
 from frugal.errors import FrugalError
-from prepare import prepare
 
 
 def write(folder, rate=8000, takes=8):

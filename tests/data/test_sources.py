@@ -16,9 +16,9 @@ from frugal import imports, registry
 from frugal.data import dct
 from frugal.data.arrays import Arrays
 from frugal.data.cache import open_cache
+from frugal.data.prepare import prepare
 from frugal.data.sources import digits, idx, mnist
 from frugal.errors import FrugalError
-from prepare import prepare
 
 ROOT = Path(__file__).parents[2]
 TINY = {
@@ -249,7 +249,7 @@ def test_data_sets_of_the_config_have_known_sources_and_options():
 
 
 def test_preparing_depends_on_no_training_code():
-    files = imports.closure("prepare.py", "frugal.data.sources.mnist")
+    files = imports.closure(imports.PREPARATION, "frugal.data.sources.mnist")
     library = ROOT / "scripts/frugal"
     rooms = {file.relative_to(library).parts[0] for file in files if file.is_relative_to(library)}
     assert not rooms & {"training", "strategies", "models", "measure", "report", "spec.py"}

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-import prepare as prepare_module
 from frugal.data import overlap
+from frugal.data import prepare as prepare_module
 from frugal.data.arrays import check_inputs
 from frugal.data.overlap import Split, hashes, overlaps
+from frugal.data.prepare import prepare
 from frugal.data.rows import Rows
 from frugal.data.sources import common_voice, idx, imagefolder, textfolder
 from frugal.data.split import absent, keep_apart, split_off
 from frugal.errors import FrugalError
-from prepare import prepare
 
 
 def to_idx(array):

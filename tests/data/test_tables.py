@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from frugal.data.cache import open_cache
+from frugal.data.prepare import prepare
 from frugal.data.sources import csvtable, titanic
 from frugal.errors import FrugalError
-from prepare import prepare
 
 OPTIONS = {
     "path": "t.csv",

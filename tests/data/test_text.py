@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugal.data.cache import open_cache
+from frugal.data.prepare import prepare
 from frugal.data.sources import generated_text, imdb, textfolder
 from frugal.data.text import Tokens, tokenizer_of
 from frugal.errors import FrugalError
-from prepare import prepare
 
 WORDS = ["good", "bad", "film", "soup", "warm", "cold"]
 

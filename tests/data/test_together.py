@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-import prepare
 import tiny
+from frugal.data import prepare
 from frugal.data.cache import open_cache
 from frugal.data.local_copy import local_copy
 from frugal.data.lock import exclusive

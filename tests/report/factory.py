@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from frugal.seal import FILES
-from frugal.seal import seal as seal_of
+from frugal.record import SEALED
+from frugal.record import seal as seal_of
 
 STRATEGIES = {
     "full": "every sample in full",
@@ -207,7 +207,7 @@ def seal(folder: Path, **about) -> None:
     given = json.loads((folder / "manifest.json").read_text())
     given = {key: value for key, value in given.items() if key not in ("files", "seal")}
     known = {"run": "/".join(folder.parts[-5:]), "plan": "planned", "followed": None}
-    contents = {name: (folder / name).read_bytes() for name in FILES}
+    contents = {name: (folder / name).read_bytes() for name in SEALED}
     (folder / "manifest.json").write_bytes(seal_of(known | given | about, contents))
 
 

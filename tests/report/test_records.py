@@ -4,7 +4,6 @@ import json
 import pytest
 
 from frugal.errors import FrugalError
-from frugal.report import schema
 from frugal.report.records import read_records
 from frugal.report.summary import setting
 from frugal.report.tables import tabulate
@@ -108,12 +107,6 @@ def test_what_is_no_run_of_the_study_is_named(tmp_path):
         f"{cell}/full/seed-2",
         "runs/compression/notes.txt",
     ]
-
-
-def test_the_schema_that_is_read_is_the_one_that_is_written():
-    from frugal.training import writer as record
-
-    assert record.SCHEMA == schema.SCHEMA
 
 
 def test_one_column_more_is_welcome(tmp_path):

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 import kinds
 import tiny
 from frugal.data.cache import open_cache
+from frugal.data.prepare import prepare
 from frugal.errors import FrugalError
 from frugal.spec import RunSpec
 from frugal.training.tasks import Transcription
 from frugal.training.writer import metrics
 from memory import Memory
-from prepare import prepare
 
 SPEECH = {"train_samples": 90, "test_samples": 16, "letters": 3, "longest": 4}
 DATASET = {

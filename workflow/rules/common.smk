@@ -11,11 +11,11 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from frugal import due, registry
+from frugal import due, record, registry
 from frugal.data import made_from
 from frugal.errors import FrugalError
 from frugal.failed import without_record
-from frugal.imports import closure, digest
+from frugal.imports import PREPARATION, TRAINING, closure, digest
 from frugal.plan import Plan
 from frugal.report import MODULES as NOTEBOOK
 from frugal.tools import put_own_tools_first, quote_interpreter
@@ -44,16 +44,7 @@ CACHE = f"{PLAN.caches}/{{dataset}}/manifest.json"
 PAIR = f"{RESULTS}/runs/{{study}}/{{dataset}}/{{model}}"
 RUN = f"{PAIR}/{{strategy}}/seed-{{seed}}"
 STAMP = f"{PAIR}/runs.json"  # all records of a data set and model that one job makes
-RECORD = [
-    f"{RUN}/{name}"
-    for name in (
-        "metrics.json",
-        "history.csv",
-        "iterations.csv",
-        "trace.csv",
-        "manifest.json",
-    )
-]
+RECORD = [f"{RUN}/{name}" for name in record.FILES]
 
 
 def spec_of(study):
@@ -107,16 +98,16 @@ wildcard_constraints:
 
 
 @cache
-def code_of(script, *modules, files=()):
+def code_of(*modules, files=()):
     """One checksum over the source files of ours that a step's result can depend on.
 
     As a parameter it makes Snakemake re-run a step when their content changes, and never when only their dates do. Named
     as input files they would do the same, for forty paths in each of a thousand jobs.
     """
-    return digest(closure(script, *modules), files)
+    return digest(closure(*modules), files)
 
 
-code_of_training = partial(code_of, "train.py")
+code_of_training = partial(code_of, TRAINING)
 
 
 @cache
@@ -141,7 +132,7 @@ TEMPLATES = tuple(
 
 def code_of_source(wildcards):
     source = PLAN.datasets[wildcards.dataset].source
-    return code_of("prepare.py", registry.module_name("source", source))
+    return code_of(PREPARATION, registry.module_name("source", source))
 
 
 def look_at_sources(wildcards):

@@ -15,7 +15,7 @@ rule crossover:
     resources:
         gpu=gpus_of_run,
     params:
-        code=code_of("crossover.py"),
+        code=code_of("crossover"),
         grid="small" if PLAN.scale == "demo" else "full",
         device=PLAN.config.device,
     message:

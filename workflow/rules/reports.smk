@@ -30,7 +30,7 @@ rule render:
     conda:
         "../../envs/report.yaml"
     params:
-        code=code_of("render.py", *NOTEBOOK, files=TEMPLATES),
+        code=code_of("render", *NOTEBOOK, files=TEMPLATES),
         tables=lambda wildcards, input: os.path.dirname(input.tables[0]),
         measurements=lambda wildcards, input: (
             shlex.join(["--measurements", os.path.dirname(input.measurements[0])])
@@ -84,7 +84,7 @@ rule index:
     conda:
         "../../envs/report.yaml"
     params:
-        code=code_of("index.py", *NOTEBOOK, files=TEMPLATES),
+        code=code_of("index", *NOTEBOOK, files=TEMPLATES),
         studies=list(PLAN.studies),
         results=lambda wildcards, output: os.path.dirname(output.index),
         reports=REPORTED,

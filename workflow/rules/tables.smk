@@ -26,7 +26,7 @@ rule tabulate:
     conda:
         "../../envs/report.yaml"
     params:
-        code=code_of("tabulate_runs.py"),
+        code=code_of("tabulate_runs"),
         study=planned_study,
         caches=PLAN.caches,
         failed=failed_of_study,

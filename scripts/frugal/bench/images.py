@@ -18,8 +18,8 @@ from frugal.bench.row import Row, rate, ratio, seconds_of
 from frugal.data import dct, shards
 from frugal.data.cache import Cache, open_cache, write_cache
 from frugal.data.device import Coefficients, Pixels
+from frugal.data.prepare import prepare
 from frugal.data.sources import imagefolder
-from prepare import prepare
 
 COUNT, WIDTH, HEIGHT, GRAIN, QUALITY = 120, 500, 375, 14, 85
 COPIES = 6
@@ -72,7 +72,7 @@ def decode(contents: list[bytes]) -> int:
 
 
 def _prepare(folder: Path, number: int) -> None:
-    """What scripts/prepare.py does, with the start of its one process, its checksums and its writing to the disk."""
+    """All of the preparation, with the start of its one process, its checksums and its writing to the disk."""
     described = {
         "name": f"photos-{number}",
         "source": "imagefolder",

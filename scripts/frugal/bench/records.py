@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from frugal.atomic import write_text
-from frugal.report.schema import HISTORY, ITERATIONS, SCHEMA, Metrics
+from frugal.record import SCHEMA
+from frugal.report.schema import HISTORY, ITERATIONS, Metrics
 from frugal.study import Study, study_of
 
 EPOCHS = 8

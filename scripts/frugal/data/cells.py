@@ -9,9 +9,11 @@ from collections import Counter
 from itertools import islice
 
 import numpy as np
-import pandas as pd
 
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
+
+with needs_extra("data", "tables"):
+    import pandas as pd
 
 FLOAT32 = float(np.finfo(np.float32).max)
 WHOLE = re.compile(r"([+-]?\d+)\.0*")  # "1.0", which is how a column of whole numbers with gaps is often saved

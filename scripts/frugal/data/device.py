@@ -4,7 +4,7 @@ The rows lie on the device (`Resident`), or where they don't fit, in a file (`St
 files anew (`frugal.data.files`); the samples are the same bits.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -12,11 +12,30 @@ from torch import Tensor
 
 from frugal.data.cache import Cache
 from frugal.data.decoder import Decoder
-from frugal.data.files import Files
 from frugal.data.streaming import Part, Streamed
 from frugal.errors import FrugalError
 
 Segment = tuple[int, int, int]  # level, first and last+1 position within a batch
+
+
+class Store(Protocol):
+    """Where a split's rows come from: `Resident`, `Streamed`, or `frugal.data.files.Files`.
+
+    bytes_read: counted where rows are taken; who reads it sets it back
+    """
+
+    bytes_read: int
+
+    def follow(
+        self, order: Tensor, bounds: list[tuple[int, int]], parts: list[list[Part]] | None, first: int = 0
+    ) -> None:
+        """From now on `take` is asked for these batches of `order` (n,), from number `first` on."""
+
+    def take(self, indices: Tensor, parts: list[Part] | None) -> Tensor:
+        """Rows (b, ...) on the device; parts: which prefix of which rows is read, None for whole rows."""
+
+    def close(self) -> None:
+        """End what reads ahead."""
 
 
 class Resident:
@@ -65,10 +84,10 @@ class Split:
     )
 
     def __init__(
-        self, cache: Cache, split: str, device: torch.device, streamed: bool = False, files: Files | None = None
+        self, cache: Cache, split: str, device: torch.device, streamed: bool = False, files: Store | None = None
     ):
         array = cache.array(f"{split}_{self.kind}")
-        self.store = files or (Streamed(array, device) if streamed else Resident(array, device))
+        self.store: Store = files or (Streamed(array, device) if streamed else Resident(array, device))
         self.labels = _resident(cache.array(f"{split}_labels"), device)
         self.shape = tuple(cache.manifest["shape"])
         self.raw_bytes_per_sample = int(np.prod(self.shape)) * array.itemsize
@@ -116,7 +135,7 @@ class Pixels(Split):
     kind = "images"
 
     def __init__(
-        self, cache: Cache, split: str, device: torch.device, streamed: bool = False, files: Files | None = None
+        self, cache: Cache, split: str, device: torch.device, streamed: bool = False, files: Store | None = None
     ):
         super().__init__(cache, split, device, streamed, files)
         mean, std = (torch.tensor(cache.manifest[key], device=device).view(1, -1, 1, 1) for key in ("mean", "std"))

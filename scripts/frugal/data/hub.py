@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
 
 
 def pretrained_net(kind: type, name: str, revision: str, heads: tuple[str, ...], **settings: Any) -> Any:
@@ -40,7 +40,8 @@ def pretrained_net(kind: type, name: str, revision: str, heads: tuple[str, ...],
 
 def pretrained_tokenizer(name: str) -> Any:
     """The `tokenizers.Tokenizer` in the tokenizer.json of a hub name or folder. Raises FrugalError where it can't be had."""
-    from tokenizers import Tokenizer
+    with needs_extra("text", "pretrained tokenizers"):
+        from tokenizers import Tokenizer
 
     try:
         if Path(name).is_dir():

@@ -18,12 +18,15 @@ import warnings
 from io import BytesIO
 
 import numpy as np
-import simplejpeg
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.nn import functional
 
 from frugal.data.exif import ORIENTATION, orientation_of_jpeg, turned
+from frugal.errors import needs_extra
+
+with needs_extra("vision", "image files"):
+    import simplejpeg
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
 SUFFIXES = (  # torchvision's, and other names of the same formats
     *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"),

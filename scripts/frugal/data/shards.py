@@ -21,8 +21,6 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
-import PIL
-import simplejpeg
 import torch
 from tqdm import tqdm
 
@@ -31,7 +29,11 @@ from frugal.data.folders import LEADS_NOWHERE, encodable, leads_nowhere, shown
 from frugal.data.lock import exclusive
 from frugal.data.pictures import Damaged, picture
 from frugal.data.rows import Rows
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
+
+with needs_extra("vision", "image folders"):
+    import PIL
+    import simplejpeg
 
 FORMAT = 2
 SHARD_BYTES = 32 << 20  # of pixels

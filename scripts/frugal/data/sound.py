@@ -12,11 +12,13 @@ from math import gcd
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from scipy import signal
 
 from frugal.data.folders import LEADS_NOWHERE, encodable, shown
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
+
+with needs_extra("audio", "recordings"):
+    import soundfile
 
 AUDIBLE = 0.5 / 32768  # what is less becomes 0 in 16 bits
 CUT_OFF = 0.8  # of the samples announced; an MP3 has up to a tenth less, its encoder's delay

@@ -4,9 +4,11 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
+
+with needs_extra("data", "splits of a data set"):
+    from sklearn.model_selection import train_test_split
 
 
 def split_off(labels: np.ndarray, samples: int, seed: int, where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -12,10 +12,12 @@ import os
 from typing import Any, Literal
 
 import numpy as np
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from frugal.data.hub import pretrained_tokenizer
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
+
+with needs_extra("text", "texts"):
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # their numbers are their places: padding is 0
 START, END = SPECIAL.index("[CLS]"), SPECIAL.index("[SEP]")

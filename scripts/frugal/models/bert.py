@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt
 from torch import Tensor, nn
-from transformers import BertConfig, BertForSequenceClassification
 
 from frugal.data.hub import pretrained_net
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
 from frugal.registry import Hub
+
+with needs_extra("text", "BERT models"):
+    from transformers import BertConfig, BertForSequenceClassification
 
 KIND = "text"
 PADDING = 0  # the token where a text has ended

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from frugal.data.download import download, verify
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
+
+with needs_extra("vision", "pretrained weights"):
+    from safetensors.torch import load_file
 
 MIRROR = "https://download.pytorch.org/models"
 

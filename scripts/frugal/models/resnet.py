@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
 from frugal.models.pretrained import MIRROR, TORCHVISION, load_weights, published
 from frugal.registry import File
+
+with needs_extra("vision", "ResNets"):
+    from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
 WIDTHS = {"width": 1}  # parameters that a narrower net shrinks, and what each must stay a multiple of
 

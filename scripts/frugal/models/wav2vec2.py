@@ -13,11 +13,13 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt
 from torch import Tensor, nn
-from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification
 
 from frugal.data.hub import pretrained_net
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
 from frugal.registry import Hub
+
+with needs_extra("audio", "Wav2Vec2 models"):
+    from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification
 
 KIND = "sound"
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)  # a frame every 320 samples, of 400

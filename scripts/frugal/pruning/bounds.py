@@ -9,8 +9,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from unittest import mock
 
-from torch_pruning.dependency import index_mapping
-from torch_pruning.dependency.group import Group
+from frugal.errors import needs_extra
+
+with needs_extra("pruning", "strategies that remove neurons"):
+    from torch_pruning.dependency import index_mapping
+    from torch_pruning.dependency.group import Group
+
 
 STEPS = 10_000  # from layer to layer in one group; DenseNet-121 takes some hundred
 

@@ -17,13 +17,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch_pruning
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
 from frugal.pruning.bounds import bounded
 from frugal.pruning.groups import DENSE, Group, Member, call, move
+
+with needs_extra("pruning", "strategies that remove neurons"):
+    import torch_pruning
 
 HEAD_SIZES = ("attention_head_size", "head_dim")  # how attention layers of `transformers` call it
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)

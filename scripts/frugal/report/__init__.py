@@ -5,6 +5,8 @@ Tables are made by other files of this folder, which need neither matplotlib nor
 
 from importlib import import_module
 
+from frugal.errors import needs_extra
+
 _HOME = {
     "load": ["history", "losses", "means", "notes", "panels", "read_study_of", "read_table"]
     + ["runs", "smooth", "summary", "trace"],
@@ -31,7 +33,8 @@ __all__ = sorted(_MODULE)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> object:
-    """A function for notebooks, from the file of this folder that has it."""
+    """A function for notebooks, from the file of this folder that has it. Raises FrugalError where a library is missing."""
     if name not in _MODULE:
         raise AttributeError(f"frugal.report has no {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"frugal.report.{_MODULE[name]}"), name)
+    with needs_extra("report", "reports"):
+        return getattr(import_module(f"frugal.report.{_MODULE[name]}"), name)

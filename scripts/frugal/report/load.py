@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from frugal.data.kinds import GENERATED
 from frugal.errors import FrugalError
+from frugal.record import GENERATED
 from frugal.report.costs import METRICS
 from frugal.report.statistics import intervals
 from frugal.study import Study, read_study

@@ -10,6 +10,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from frugal.errors import FrugalError
+from frugal.record import HISTORY, MANIFEST, METRICS
 from frugal.report import load
 from frugal.report.audit import FOREIGN
 from frugal.report.costs import COSTS
@@ -19,7 +20,7 @@ from frugal.report.summary import claims, read_reported, whole_percent
 from frugal.study import Cell, Study
 
 SCRIPT = Path(__file__).parent / "templates" / "sort.js"
-RECORD = {"metrics": "metrics.json", "history": "history.csv", "manifest": "manifest.json", "log": "train.log"}
+RECORD = {"metrics": METRICS, "history": HISTORY, "manifest": MANIFEST, "log": "train.log"}
 TABLES = ("summary", "runs", "history", "audit")
 SAVED = ("flops_executed", "train_seconds", "bytes_read", "peak_memory_bytes", "energy_joules")
 IN_WORDS, WORDS = ("verdict", "corrected", "study", "data, net"), ' class="words"'

@@ -18,9 +18,9 @@ from traitlets.config import Config
 
 from frugal.atomic import write_text
 from frugal.errors import FrugalError
+from frugal.imports import SCRIPTS
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = Path(__file__).parents[2]
 
 
 def render(

@@ -16,13 +16,13 @@ from frugal import failed
 from frugal.differences import of_code, of_settings, some
 from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS, checksums
-from frugal.report.schema import HISTORY, ITERATIONS, SCHEMA, TRACE, Manifest, Metrics
-from frugal.seal import Unsealed, check_files, read_identity
+from frugal.record import FILES, SCHEMA, Unsealed, check_files, read_identity
+from frugal.report.schema import HISTORY, ITERATIONS, TRACE, Manifest, Metrics
 from frugal.study import Cell, Study, one_line
 
 Checked = TypeVar("Checked", bound=BaseModel)
 OF_A_RUN = {  # what the rule `train` leaves in the folder of a run
-    *("metrics.json", "history.csv", "iterations.csv", "trace.csv", "manifest.json"),
+    *FILES,
     *("train.log", "benchmark.tsv", "checkpoints", "progress.json", failed.FILE),
 }
 OF_A_PAIR = {"train.log", "benchmark.tsv", "runs.json"}  # where one job trains all runs on a data set and model

@@ -10,7 +10,6 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1)]
 
-SCHEMA = 1  # of a record: the same number as in frugal/training/writer.py, which a test holds
 HISTORY = [
     *("epoch", "steps", "samples", "train_loss", "train_accuracy", "val_loss", "val_accuracy"),
     *("learning_rate", "train_seconds", "flops_executed", "bytes_read"),

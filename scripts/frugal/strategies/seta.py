@@ -19,12 +19,15 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le, Lt
-from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from frugal.errors import needs_extra
 from frugal.strategies.base import EpochPlan, Run, Strategy
 from frugal.strategies.selection import check_losses, draw, number, selecting_epochs
+
+with needs_extra("data", "groups of samples by k-means"):
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
 MOST_CLUSTERED = 2**16
 

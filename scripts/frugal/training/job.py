@@ -26,7 +26,8 @@ from frugal.atomic import write_json
 from frugal.data.cache import DamagedCache, open_cache, set_aside
 from frugal.data.local_copy import local_copy
 from frugal.errors import FrugalError, exit_with_one_line
-from frugal.imports import checksums, closure
+from frugal.imports import TRAINING, checksums, closure
+from frugal.measure.memory import keep_freed_memory
 from frugal.measure.meters import finders
 from frugal.registry import module_name, modules_of
 from frugal.spec import RunSpec
@@ -63,6 +64,12 @@ class Job:
     keep: bool = False
 
 
+def set_up_process(threads: int) -> None:
+    """Before the first run of a process: how many threads torch uses, and that memory freed by a step is kept for the next."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+
+
 def train(job: Job) -> int:
     """Train and write the record; returns the exit status, that of the signal where a run was asked to stop.
 
@@ -85,7 +92,7 @@ def train(job: Job) -> int:
     followed = read_followed(job.follow, spec.strategy.follows) if job.follow else None
     repeats = hashlib.sha256(job.follow.read_bytes()).hexdigest() if job.follow else None
     modules = *modules_of(spec.strategy.use, spec.strategy.parameters), module_name("model", spec.model.use)
-    code = checksums(closure("train.py", *modules))
+    code = checksums(closure(TRAINING, *modules))
     fingerprint = spec.fingerprint(cache.checksum, code, followed)
     if job.keep and is_finished(job.out, fingerprint):
         print(f"{spec.path}: its record is there", file=sys.stderr)
@@ -151,7 +158,7 @@ def train_all(job: Job, specs: list[RunSpec], seeds: list[int], stamp: Path | No
         with suppress(Exception):  # whichever run it belongs to says so in its log
             for module in modules:
                 importlib.import_module(module)
-            closure("train.py", *modules)  # read once, then remembered
+            closure(TRAINING, *modules)  # read once, then remembered
     with suppress(ImportError):  # each run says so in its record
         finders()
     statuses: dict[str, int] = {}

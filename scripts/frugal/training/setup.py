@@ -12,9 +12,9 @@ from frugal import registry
 from frugal.data.cache import Cache
 from frugal.data.device import split_class
 from frugal.data.download import verify
-from frugal.data.kinds import GENERATED
 from frugal.errors import FrugalError
 from frugal.measure.memory import free_memory
+from frugal.record import GENERATED
 from frugal.spec import Augment, RunSpec
 from frugal.strategies.base import ModelBuilder, Strategy, make
 from frugal.training.forward import Forward, choose_precision, compile_mode

@@ -17,7 +17,7 @@ from frugal.data.cache import Cache
 from frugal.data.device import Split
 from frugal.data.transcripts import BLANK, text_of
 from frugal.errors import FrugalError
-from frugal.measure.scores import macro_f1
+from frugal.measure.scores import load_error_rates, macro_f1
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,7 @@ class Transcription:
     ]
 
     def __init__(self, characters: list[str], samples: int):
-        from frugal.measure.error_rates import error_rates  # takes seconds to import, which other tasks need not wait
-
-        self.characters, self.samples, self.error_rates = characters, samples, error_rates
+        self.characters, self.samples, self.error_rates = characters, samples, load_error_rates()
 
     def frames(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(b,) int64: how many frames are each recording's own."""

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 
 from frugal.data.cache import Cache
-from frugal.data.device import Split, split_class
-from frugal.data.files import Files
+from frugal.data.device import Split, Store, split_class
 from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
@@ -72,7 +71,11 @@ class Trainer(Loop):
         self.strategy, self.task = make_strategy(spec, cache), make_task(cache)
         check_fit(spec, cache, self.team.size, device, residency)
         self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device, workers)
-        self.files = Files(cache, device, workers) if residency == "files" else None
+        self.files: Store | None = None
+        if residency == "files":
+            from frugal.data.files import Files  # which decodes images, and no other run needs the libraries for that
+
+            self.files = Files(cache, device, workers)
         self.read_from = {"files" if self.files else "cache"}  # grows where a run is resumed in the other way
         self.notes = [note, *notes_on_data(spec, cache), *self.task.notes]
         self.train_data, self.validation_data = self.open("train"), self.open("validation")

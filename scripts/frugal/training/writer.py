@@ -12,18 +12,27 @@ from typing import Any
 
 import torch
 
+from frugal import __version__
 from frugal.atomic import write_bytes
 from frugal.errors import FrugalError
-from frugal.imports import digest_of
+from frugal.imports import SCRIPTS, digest_of
 from frugal.measure.memory import peak_memory
 from frugal.measure.weights import optimizer_bytes, weights_of
-from frugal.seal import FILES as SEALED
-from frugal.seal import Unsealed, check_files, read_identity, seal
+from frugal.record import (
+    HISTORY,
+    ITERATIONS,
+    MANIFEST,
+    METRICS,
+    SCHEMA,
+    TRACE,
+    Unsealed,
+    check_files,
+    read_identity,
+    seal,
+)
 from frugal.training.device import describe_hardware
 from frugal.training.trainer import Trainer
 
-SCHEMA = 1
-FILES = (*SEALED, "manifest.json")
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "snakemake", "zeus")
 
 
@@ -126,12 +135,12 @@ def write_record(folder: Path, figures: dict[str, Any], about: dict[str, Any], t
         {"step": i, "epoch": e, "loss": f"{loss:.6g}"} for i, (e, loss) in enumerate(zip(epochs, curve, strict=True), 1)
     ]
     contents = {
-        "history.csv": _csv(trainer.history.rows).encode(),
-        "iterations.csv": _csv(iterations).encode(),
-        "trace.csv": _trace(trainer.history.traces).encode(),
-        "metrics.json": (json.dumps(figures, indent=2, allow_nan=False) + "\n").encode(),
+        HISTORY: _csv(trainer.history.rows).encode(),
+        ITERATIONS: _csv(iterations).encode(),
+        TRACE: _trace(trainer.history.traces).encode(),
+        METRICS: (json.dumps(figures, indent=2, allow_nan=False) + "\n").encode(),
     }
-    for name, content in {"manifest.json": seal(about, contents), **contents}.items():
+    for name, content in {MANIFEST: seal(about, contents), **contents}.items():
         write_bytes(folder / name, content)
 
 
@@ -187,8 +196,8 @@ def _csv(rows: list[dict[str, Any]]) -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Of Python and of the packages a figure can depend on."""
-    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+    """Of Python, of Frugal itself, and of the packages a figure can depend on."""
+    return {"python": platform.python_version(), "frugal": __version__, **{name: _version(name) for name in PACKAGES}}
 
 
 def _version(package: str) -> str | None:
@@ -199,8 +208,11 @@ def _version(package: str) -> str | None:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and whether the working tree differs from it; both None outside a repository."""
-    top = Path(__file__).resolve().parents[3]
+    """Commit of our source and whether the working tree differs from it; None for what isn't known.
+
+    A library that was installed from a git address knows its commit; the repository that its folder may lie in is not ours.
+    """
+    top = SCRIPTS.parent
 
     def ask(*words: str) -> str | None:
         try:
@@ -208,8 +220,19 @@ def git_state() -> dict[str, Any]:
         except (OSError, subprocess.CalledProcessError):
             return None
 
+    if ask("rev-parse", "--show-toplevel") != str(top):
+        return {"commit": _installed_commit(), "dirty": None}
     status = ask("status", "--porcelain", "--", "scripts", "config", "workflow")
     return {"commit": ask("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+
+
+def _installed_commit() -> str | None:
+    """As pip has noted it, in the form that PEP 610 says."""
+    try:
+        noted = importlib.metadata.distribution("frugal").read_text("direct_url.json")
+        return json.loads(noted or "{}").get("vcs_info", {}).get("commit_id")
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return None
 
 
 def describe(figures: dict[str, Any]) -> str:

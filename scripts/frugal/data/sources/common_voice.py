@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 from annotated_types import Ge, Gt, Le
 
 from frugal.data.arrays import Arrays
@@ -29,7 +28,10 @@ from frugal.data.places import home_of, limited
 from frugal.data.sound import Unusable, as_stored, decoded, notes_on
 from frugal.data.split import keep_apart
 from frugal.data.transcripts import Said, plain
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
+
+with needs_extra("data", "lists of recordings"):
+    import pandas as pd
 
 KIND = "sound"
 TASK = "transcription"

@@ -8,10 +8,13 @@ a test set is split off by a fixed seed that no study changes.
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from frugal.data.arrays import Arrays
 from frugal.data.split import split_off
+from frugal.errors import needs_extra
+
+with needs_extra("data", "the data sets of scikit-learn"):
+    from sklearn.datasets import load_digits
 
 
 def read(folder: Path | None, downloads: Path, *, test_samples: int = 360, test_seed: int = 0) -> Arrays:

@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge
-from sklearn import datasets
 
 from frugal.data.arrays import Arrays
 from frugal.data.sources.csvtable import table_arrays
 from frugal.data.table import Columns
+from frugal.errors import needs_extra
+
+with needs_extra("data", "the data sets of scikit-learn"):
+    from sklearn import datasets
 
 KIND = "table"
 
