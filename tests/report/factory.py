@@ -137,6 +137,12 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
             "best_val_accuracy": float(curve.max()),
         },
         **{"train_seconds": seconds, "evaluation_seconds": 1.0, "checkpoint_seconds": 0.1, "inference_seconds": 0.5},
+        **{"counting_seconds": 0.2, "other_seconds": 3.0, "uncounted_steps": 0},
+        **{
+            "train_cpu_seconds": 0.98 * seconds,
+            "train_queued_seconds": 0.01 * seconds,
+            "train_idle_seconds": 0.02 * seconds,
+        },
         **{
             "peak_memory_bytes": 300_000_000,
             "peak_memory_source": "maximum resident set",
@@ -146,6 +152,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
         **{
             "parameters": 100_000,
             "live_parameters": int(100_000 * held),
+            "nonzero_parameters": int(100_000 * held),
             "flops_forward_per_sample": 1e6,
             "flops_executed": flops,
         },
@@ -165,7 +172,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
     }
     (folder / "metrics.json").write_text(json.dumps(metrics))
     evidence = ",".join(f"share_k{level}" for level in levels) + ",flip_rate,threshold"
-    own = "pruned_share," if strategy != "full" else ""  # the baseline has nothing to say
+    own = "" if strategy == of["baseline"] else "sparsity," if strategy in HALF else "pruned_share,"
     evidence = f"{own}test_loss,test_accuracy" if whole else evidence
     lines = [
         "epoch,steps,samples,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate,train_seconds,flops_executed,"
@@ -175,7 +182,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
         done = (epoch + 1) / epochs
         share = ",".join(f"{share[epoch]:.3f}" for share in shares)
         flip = "" if epoch == 0 or len(levels) == 1 else f"{0.2 / epoch:.3f}"
-        left_out = f"{1 - kept}," if own else ""
+        left_out = f"{1 - (held if strategy in HALF else kept)}," if own else ""  # the baseline has nothing to say
         told = f"{left_out}0.1,{accuracy + 0.003 * (epoch == 1)}" if whole else f"{share},{flip},"
         lines.append(
             f"{epoch + 1},{(epoch + 1) * steps_per_epoch},{samples},{loss[(epoch + 1) * steps_per_epoch - 1]:.5f},0.9,0.1,"
@@ -196,6 +203,8 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
         "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
         "versions": {"python": "3.11.2", "torch": "2.15.0"},
         "hardware": {"cpu": "An Invented CPU", "cores": 2, "threads": 1, "memory_bytes": 8 * 2**30, "gpu": None},
+        "opened": {"train": 1, "validation": 1} | ({"test": 1} if of["recipe"].get("test_curve") else {}),
+        "samples": {"train": 54_000, "validation": 6_000, "test": 10_000},
         **{"started": "2026-11-21T01:00:00+00:00", "ended": "2026-11-21T01:01:00+00:00", "resumes": 0},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))

@@ -8,9 +8,10 @@ import hashlib
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,10 +30,14 @@ NOT_CONTENT = ("checksum", "notes", "folder", "request", "made_from")  # what th
 
 @dataclass(frozen=True)
 class Cache:
-    """A verified cache. manifest: its manifest.json; arrays: by name, memory-mapped read-only."""
+    """A verified cache. manifest: its manifest.json; arrays: by name, memory-mapped read-only.
+
+    opened: how often the labels of each split were asked for, which whoever uses a split has to
+    """
 
     manifest: dict[str, Any]
     arrays: dict[str, np.ndarray]
+    opened: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
 
     @property
     def kind(self) -> str:
@@ -58,6 +63,8 @@ class Cache:
             raise FrugalError(
                 f"the cache of {self.manifest['dataset']} has no {name}, it has {', '.join(self.arrays)}{hint}"
             )
+        split, _, kind = name.rpartition("_")
+        self.opened[split] += kind == "labels"
         return self.arrays[name]
 
 

@@ -10,7 +10,7 @@ class Ledger:
 
     flops_*: executed in training, None once a part of them couldn't be counted; samples_*: sample visits; bytes_read: of
     training samples, as stored; bytes_raw: what the same visits would have read as uncompressed images; resumes: how often
-    the run was continued from a checkpoint
+    the run was continued from a checkpoint; uncounted_steps: of any optimizer, taken by other code than the loop's
     """
 
     steps: int = 0
@@ -23,6 +23,7 @@ class Ledger:
     bytes_read: int = 0
     bytes_raw: int = 0
     resumes: int = 0
+    uncounted_steps: int = 0
 
     def add_flops(self, kind: str, samples: int, each: int | None) -> None:
         """Count a pass of so many samples. kind: "forward", "backward" or "scoring"; each: FLOPs of one, None if unknown."""

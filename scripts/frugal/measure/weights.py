@@ -24,6 +24,11 @@ def weights_of(model: nn.Module) -> Weights:
     return Weights(live + left_out, live, stored)
 
 
+def nonzero_weights(model: nn.Module) -> int:
+    """How many of a model's weights are no zeros: what a strategy holds at zero can't be more than the rest."""
+    return sum(int(parameter.detach().count_nonzero()) for parameter in model.parameters())
+
+
 def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
     """Bytes of what an optimizer keeps between steps: momentum, or Adam's two moments and its step counts."""
     kept = (value for state in optimizer.state.values() for value in state.values())

@@ -1,26 +1,31 @@
 """Doubts about a comparison, before anyone believes it.
 
 Two strategies with one training-loss curve did the same work under two names: that is how five published runs came to
-share one accuracy. Seconds are only comparable between runs of the same machine and the same code. And a saving is believed
-where the run says what it left out (`evidence`), a mean where no seed is missing (`records`).
+share one accuracy (`copies`). Runs are only comparable on the same terms (`terms`), seconds only where they are all that a
+run needed (`timing`), accuracy only on samples that were kept from the training (`heldout`). A saving is believed where the
+run says what it left out (`evidence`), a mean where no seed is missing (`records`).
 """
 
-import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from pathlib import PurePosixPath
 
 import pandas as pd
 
+from frugal.report.copies import Finding, alike, copied, identical, trained_before
 from frugal.report.evidence import contradicted, unproven
+from frugal.report.heldout import held_out
 from frugal.report.records import LeftOut, Record
+from frugal.report.terms import unlike
+from frugal.report.timing import timing
 from frugal.study import Study
 
 COLUMNS = ["finding", "dataset", "model", "runs", "detail"]
-IDENTICAL = "identical loss curves"
 LEFT_OUT = "record left out"
 FAILED = "run failed"
 MISSING = "missing seeds"
+CHOSEN_SEEDS = "seeds beyond the study's"
 FOREIGN = "not of this study"
 NOT_RUN = "not run"
 
@@ -36,25 +41,35 @@ def audit(
     for dataset, model in study.pairs:
         compared = [record for record in records if record.cell[:2] == (dataset, model)]
         out = [run for run in left_out if run.cell[:2] == (dataset, model)]
-        doubts = [_identical(compared), _hardware(compared), _meters(compared), _code(compared), _data(compared)]
         own = study.only(dataset, model)
-        doubts += [unproven(own, compared), contradicted(compared), _left_out(out), _missing(own, compared)]
+        doubts = [identical(compared), alike(compared), copied(compared), trained_before(study.baseline, compared)]
+        doubts += [unlike(own, compared), timing(own, compared), held_out(study.baseline, compared)]
+        doubts += [unproven(own, compared), contradicted(own, compared), _left_out(out), _missing(own, compared)]
         for finding, runs, detail in chain.from_iterable(doubts):
             rows.append((finding, dataset, model, runs, detail))
     rows += [
         (NOT_RUN, one.dataset, one.model, one.strategy, f"left out, since it can't be trained there: {one.why}")
         for one in study.skipped
     ]
-    rows += [(FOREIGN, None, None, "", f"{path} is no run of this study, and left out") for path in foreign]
+    rows += [_stranger(study, path) for path in foreign]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _left_out(out: list[LeftOut]) -> Iterable[tuple[str, str, str]]:
+def _stranger(study: Study, path: str) -> tuple[str, str | None, str | None, str, str]:
+    """A path that belongs to no run; one of a strategy of the study is of a seed that was trained and is not counted."""
+    parts = PurePosixPath(path).parts[2:]
+    if len(parts) == 4 and parts[2] in study.strategies and parts[:2] in study.pairs and parts[3].startswith("seed-"):
+        told = f"{path} is there too: seeds may have been chosen by their results; list that seed in the study, or say why not"
+        return CHOSEN_SEEDS, parts[0], parts[1], "/".join(parts[2:]), told
+    return FOREIGN, None, None, "", f"{path} is no run of this study, and left out"
+
+
+def _left_out(out: list[LeftOut]) -> Iterable[Finding]:
     for run in out:
         yield FAILED if run.failed else LEFT_OUT, f"{run.cell.strategy}/seed-{run.seed}", run.why
 
 
-def _missing(study: Study, compared: list[Record]) -> Iterable[tuple[str, str, str]]:
+def _missing(study: Study, compared: list[Record]) -> Iterable[Finding]:
     """Cells whose mean is one over fewer seeds than the study asks for."""
     there = Counter(record.cell.strategy for record in compared)
     for strategy in study.strategies:
@@ -66,74 +81,3 @@ def _missing(study: Study, compared: list[Record]) -> Iterable[tuple[str, str, s
                 names,
                 f"{there[strategy]} of {len(study.seeds)} seeds: other runs are compared with other seeds",
             )
-
-
-def _names(records: Iterable[Record]) -> str:
-    return ", ".join(f"{record.cell.strategy}/seed-{record.seed}" for record in records)
-
-
-def _some(records: list[Record], most: int = 6) -> str:
-    more = f" and {len(records) - most} more" if len(records) > most else ""
-    return _names(records[:most]) + more
-
-
-def _identical(compared: list[Record]) -> Iterable[tuple[str, str, str]]:
-    curves = defaultdict(list)
-    for record in compared:
-        # A net that was cut after its last step trained as the whole one did, and is another net all the same.
-        curves[record.loss_curve, record.metrics.live_parameters].append(record)
-    for same in curves.values():
-        if len(same) > 1:
-            strategies = {record.cell.strategy for record in same}
-            what = (
-                "what sets these strategies apart never took effect"
-                if len(strategies) > 1
-                else "the seed had no effect"
-            )
-            yield IDENTICAL, _names(same), f"every training loss is the same to the last digit: {what}"
-
-
-def _differing(
-    compared: list[Record], finding: str, key: str, value_of: dict[str, str]
-) -> Iterable[tuple[str, str, str]]:
-    """A finding where the runs don't share one value; names the runs outside the most common one."""
-    groups = defaultdict(list)
-    for record in compared:
-        groups[value_of[_names([record])]].append(record)
-    if len(groups) > 1:
-        common, *others = sorted(groups, key=lambda value: -len(groups[value]))
-        for other in others:
-            yield finding, _some(groups[other]), f"{key} {other}, where {len(groups[common])} other runs have {common}"
-
-
-def _hardware(compared: list[Record]) -> Iterable[tuple[str, str, str]]:
-    machines = {}
-    for record in compared:
-        hardware = record.manifest.hardware
-        gpu = f"{hardware.gpu}, " if hardware.gpu else ""
-        machine = f"{gpu}{hardware.cpu}, {hardware.cores} cores, {hardware.threads} threads, {record.metrics.device}"
-        machines[_names([record])] = machine
-    yield from _differing(compared, "different hardware", "machine:", machines)
-
-
-def _meters(compared: list[Record]) -> Iterable[tuple[str, str, str]]:
-    """Joules of the CPU alone and joules of CPU, memory and GPU are not the same quantity."""
-    metered = [record for record in compared if record.metrics.energy_joules is not None]
-    sources = {_names([record]): record.metrics.energy_source for record in metered}
-    yield from _differing(metered, "different meters", "energy_joules by", sources)
-
-
-def _code(compared: list[Record]) -> Iterable[tuple[str, str, str]]:
-    """A module that two runs share but in different versions; that strategies import different modules is no finding."""
-    modules = sorted({path for record in compared for path in record.manifest.code})
-    for module in modules:
-        using = [record for record in compared if module in record.manifest.code]
-        versions = {_names([record]): record.manifest.code[module][:12] for record in using}
-        yield from _differing(using, "different code", f"{module} has checksum", versions)
-    packages = {_names([record]): json.dumps(record.manifest.versions, sort_keys=True) for record in compared}
-    yield from _differing(compared, "different packages", "versions", packages)
-
-
-def _data(compared: list[Record]) -> Iterable[tuple[str, str, str]]:
-    checksums = {_names([record]): record.manifest.data_checksum[:12] for record in compared}
-    yield from _differing(compared, "different data", "data checksum", checksums)

@@ -91,7 +91,7 @@ class Overview:
             baseline = row["strategy"] == one.study.baseline
             difference = row["test_accuracy_difference_mean"]
             cells = [
-                _cell(_named(one.study, row["strategy"]), row["strategy"]),
+                _cell(_named(one.study, row["strategy"]) + _own_recipe(row), row["strategy"]),
                 _cell(_with_interval(row), row["test_accuracy_mean"]),
                 _cell("" if baseline else "–" if pd.isna(difference) else points(difference), difference),
                 _cell(_pill(row["verdict"], row["verdict_reason"]), RANK[row["verdict"]], WORDS),
@@ -220,6 +220,12 @@ def _named(study: Study, strategy: str) -> str:
     """A strategy's name as code; its label shows on hovering."""
     label = html.escape(study.labels.get(strategy, ""), quote=True)
     return f'<code title="{label}">{html.escape(strategy)}</code>'
+
+
+def _own_recipe(row: pd.Series) -> str:
+    """What a strategy's recipe has that the baseline's has not, in small letters; empty for most."""
+    told = row.get("own_recipe")
+    return f"<br><small>own recipe: {html.escape(told)}</small>" if isinstance(told, str) else ""
 
 
 def _pill(verdict: str, reason: str) -> str:

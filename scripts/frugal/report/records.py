@@ -119,6 +119,10 @@ def read_record(study: Study, cell: Cell, seed: int, results: Path) -> Record:
     manifest = _checked(Manifest, folder / "manifest.json")
     if manifest.fingerprint != metrics.fingerprint:
         raise _broken(folder / "manifest.json", "its fingerprint is not that of metrics.json")
+    if manifest.run is not None and manifest.run != "/".join(map(str, (*told[:4], f"seed-{seed}"))):
+        raise _broken(folder / "manifest.json", f"it describes the run {manifest.run}")
+    if manifest.spec.get("seed", seed) != seed:
+        raise _broken(folder / "manifest.json", f"it describes seed {manifest.spec['seed']}")
     history = _history(folder / "history.csv", metrics)
     iterations = _iterations(folder / "iterations.csv", metrics)
     trace = _table(folder / "trace.csv", TRACE)

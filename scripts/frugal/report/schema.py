@@ -31,6 +31,7 @@ class Metrics(BaseModel):
     seed: int
     epochs: Count
     steps: Count
+    uncounted_steps: Count | None = None  # records of before it was counted lack it
     test_accuracy: Fraction
     test_accuracy_full_fidelity: Fraction
     test_f1: Fraction | None
@@ -43,12 +44,18 @@ class Metrics(BaseModel):
     evaluation_seconds: Amount
     checkpoint_seconds: Amount
     inference_seconds: Amount | None
+    counting_seconds: Amount | None = None  # records of before they were written lack this and the next four
+    other_seconds: Amount | None = None
+    train_cpu_seconds: Amount | None = None
+    train_queued_seconds: float | None = None
+    train_idle_seconds: float | None = None
     peak_memory_bytes: Count | None
     peak_memory_source: Name
     model_bytes: Count
     optimizer_bytes: Count | None = None  # records of before it was counted lack it
     parameters: Count
     live_parameters: Count
+    nonzero_parameters: Count | None = None
     flops_forward_per_sample: Amount | None
     flops_executed: Amount | None
     flops_forward: Amount | None
@@ -107,6 +114,8 @@ class Manifest(BaseModel):
     started: datetime
     ended: datetime
     resumes: Count
+    opened: dict[str, int] | None = None  # how often each split was, before the test set was due
+    samples: dict[str, int] | None = None  # of each split
     notes: list[str]
     run: Name | None = None  # records of before they were sealed lack this and the next three
     plan: Name | None = None

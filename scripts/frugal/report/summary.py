@@ -23,11 +23,13 @@ REPORTED = ["run", "strategy", "dataset", "metric", "value", "source"]
 
 
 def savings(tables: str | Path) -> pd.DataFrame:
-    """A row per strategy: accuracy, difference to the baseline, verdicts, and the share of each cost saved."""
+    """A row per strategy: accuracy, difference to the baseline, a recipe of its own, verdicts, the share of each cost saved."""
     table = load.summary(tables)
     study, others = load.read_study_of(tables), table["kind"] != "baseline"
     fidelity = (table["test_accuracy_mean"] != table["test_accuracy_full_fidelity_mean"]).any()
     found = {"accuracy, %": spread(table, "test_accuracy"), "points": _points(table), "verdict": table["verdict"]}
+    if "own_recipe" in table and table["own_recipe"].notna().any():  # tables of before it was written lack it
+        found["own recipe"] = table["own_recipe"].fillna("")
     if others.sum() > table["where"].nunique():
         found["corrected"] = table["verdict_corrected"]
     if fidelity:

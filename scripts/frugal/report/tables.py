@@ -24,6 +24,7 @@ from frugal.report.statistics import (
     paired,
     verdict,
 )
+from frugal.report.terms import own_recipe, recipe_of
 from frugal.study import Study
 
 CELL = ["dataset", "model", "strategy"]
@@ -71,7 +72,9 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
     """A row per run: metrics.json, provenance, and what it took to first reach the target accuracy (null if it never did).
 
     epochs_to_target, seconds_to_target, and cost_to_target in the unit of the study's cost, null too where no history has it.
+    own_recipe: what the run's recipe has that its baseline's has not, null where they are the same
     """
+    base = {r.cell[:2]: recipe_of(r) for r in reversed(records) if r.cell.strategy == study.baseline}
     doubted = {name for runs in doubts["runs"] for name in runs.split(", ")} if len(doubts) else set()
     rows = []
     for record in records:
@@ -89,7 +92,8 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
             "git_commit": manifest.git.commit,
             "git_dirty": manifest.git.dirty,
             "data_checksum": manifest.data_checksum,
-            "recipe": json.dumps(manifest.spec.get("recipe", {})),
+            "recipe": json.dumps(recipe_of(record)),
+            "own_recipe": own_recipe(base.get(record.cell[:2], recipe_of(record)), recipe_of(record)) or None,
         }
         row |= {
             "started": manifest.started.isoformat(),
@@ -105,8 +109,9 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
 def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """A row per cell that has a run, in the order of the runs.
 
-    seeds_compared: how many the baseline has too. verdict_corrected: after Holm's correction over the strategies of a data
-    set and model, with the adjusted one-sided p-values p_better, p_equal (not worse by more than the margin) and p_worse.
+    seeds_compared: how many the baseline has too. own_recipe: what its recipe has that the baseline's has not, null where
+    they are the same. verdict_corrected: after Holm's correction over the strategies of a data set and model, with the
+    adjusted one-sided p-values p_better, p_equal (not worse by more than the margin) and p_worse.
     <metric>_mean, _low, _high: over seeds. <accuracy>_difference_*: to the baseline, paired by seed.
     <cost>_saved_*: share of the baseline's cost that was not spent, paired by seed. All null for what one seed can't tell.
     """
@@ -127,7 +132,10 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     )[compared]
     groups = runs.groupby(CELL, sort=False)
     counts = groups.agg(
-        seeds=("seed", "size"), seeds_at_target=("epochs_to_target", "count"), doubted=("doubted", "sum")
+        seeds=("seed", "size"),
+        seeds_at_target=("epochs_to_target", "count"),
+        doubted=("doubted", "sum"),
+        own_recipe=("own_recipe", lambda told: "; ".join(told.dropna().unique()) or None),
     )
     counts["seeds_compared"] = comparison.groupby(CELL).size().reindex(counts.index, fill_value=0)
     controls = against_controls(study, runs, CELL)

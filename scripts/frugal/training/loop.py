@@ -30,7 +30,8 @@ class Loop:
     """The steps of a `Trainer`, which makes and owns what is named here.
 
     epoch: epochs done; step: steps done in the epoch under way; batches: of that epoch, those of all ranks, and share: this
-    rank's part of them, both None between epochs; losses: (n,) last training loss of each sample, inf where never seen
+    rank's part of them, both None between epochs; losses: (n,) last training loss of each sample, inf where never seen;
+    stepping: whether the optimizer takes a step of the loop right now
     """
 
     spec: RunSpec
@@ -49,6 +50,7 @@ class Loop:
     energy: Energy
     epoch: int
     step: int
+    stepping: bool
     batches: Epoch | None
     share: Epoch | None
     sums: EpochSums | None
@@ -136,7 +138,9 @@ class Loop:
         strategy.before_step(self)
         if self.recipe.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
+        self.stepping = True
         self.optimizer.step()
+        self.stepping = False
 
         self.losses.index_copy_(0, batch.indices, seen)
         self.sums.add(seen, correct)

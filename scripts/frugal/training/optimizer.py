@@ -3,10 +3,13 @@
 The rate is a function of progress, the share of the training done: leaving samples out never makes it jump.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import cos, pi
 
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from frugal.spec import Recipe
 
@@ -17,6 +20,16 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, nesterov=recipe.momentum > 0, **common)
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer](model.parameters(), **common)
+
+
+@contextmanager
+def every_step(tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` after each step that any optimizer of this process takes within the block."""
+    hook = register_optimizer_step_post_hook(lambda *_: tell())
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def one_cycle(progress: float, warmup: float) -> float:

@@ -5,6 +5,7 @@ The steps of an epoch are in `loop`; what the parts are made with is in `setup`;
 """
 
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +29,7 @@ from frugal.training.device import set_determinism
 from frugal.training.distributed import Team
 from frugal.training.history import EpochSums, History, Row
 from frugal.training.loop import Loop
-from frugal.training.optimizer import make_optimizer
+from frugal.training.optimizer import every_step, make_optimizer
 from frugal.training.progress import Progress
 from frugal.training.setup import (
     check_batch,
@@ -66,6 +67,8 @@ class Trainer(Loop):
         self.spec, self.recipe, self.device, self.cache = spec, spec.recipe, device, cache
         self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
         self.team = team or Team()
+        self.clock = Clock(device)  # first of all: preparation is work too
+        self._opened_before = Counter(cache.opened)
         set_determinism(self.recipe.deterministic)
         torch.manual_seed(spec.seed)
         self.strategy, self.task = make_strategy(spec, cache), make_task(cache)
@@ -97,12 +100,13 @@ class Trainer(Loop):
         self.precision: dict[str, str] | None = None  # the one in force and why, chosen before the first step
         self.forward = None
         self.losses = torch.full((len(self.train_data),), float("inf"), device=device)
-        self.ledger, self.clock = Ledger(), Clock(device)
+        self.ledger = Ledger()
         self.energy = Energy(device, host=self.team.is_main)
-        self.epoch, self.step = 0, 0
+        self.epoch, self.step, self.stepping = 0, 0, False
         self.batches, self.share, self.sums = None, None, None
         self.history, self.gathering = History(), Gathering()
         self.joules: float | None = None  # of all ranks, once the run is done
+        self.opened: dict[str, int] = {}  # how often each split was opened before the test set was due, likewise
         self.flops_of_size = {}
         self.flops_sources = {}  # how they were counted, each once
         self._saved_at = time.monotonic()
@@ -128,6 +132,7 @@ class Trainer(Loop):
             Interrupt() as interrupt,
             Progress(self.recipe.epochs, self.epoch, shown, folder) as progress,
             closing(self),
+            every_step(self._count_uncounted),
         ):
             self.get_ready()
             while not self.done:
@@ -139,6 +144,7 @@ class Trainer(Loop):
                 if self.done or due:
                     self.save()
             self._finish()
+        self.opened = dict(self.cache.opened - self._opened_before)
         self.joules = self.energy.together(self.team.gather(self.energy.state()))
 
     @property
@@ -211,6 +217,9 @@ class Trainer(Loop):
             **self.strategy.evidence(),
         }
 
+    def _count_uncounted(self) -> None:
+        self.ledger.uncounted_steps += not self.stepping
+
     def _finish(self) -> None:
         """Let the strategy change the trained net once more; the last row then tells of the net that came out."""
         if self.strategy.finish(self):
@@ -268,7 +277,7 @@ class Trainer(Loop):
             "waiting": self.gathering.waiting,
             "history": self.history.state_dict(),
             "ledger": asdict(self.ledger),
-            "seconds": self.clock.seconds,
+            "clock": self.clock.state_dict(),
             "precision": self.precision,
             "flops_sources": list(self.flops_sources),
             "read_from": sorted(self.read_from),
@@ -291,7 +300,7 @@ class Trainer(Loop):
         self.gathering.waiting = [[part.to(self.device) for part in parts] for parts in state["waiting"]]
         self.history = History(**state["history"])
         self.ledger = Ledger(**state["ledger"])
-        self.clock.seconds = dict(state["seconds"])
+        self.clock.load_state_dict(state["clock"])
         self.precision = state["precision"]
         self.flops_sources = dict.fromkeys(state["flops_sources"]) | self.flops_sources
         self.read_from |= set(state["read_from"])

@@ -16,8 +16,9 @@ from frugal import __version__
 from frugal.atomic import write_bytes
 from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS, digest_of
+from frugal.measure.clock import OTHER, SCHEDULED
 from frugal.measure.memory import peak_memory
-from frugal.measure.weights import optimizer_bytes, weights_of
+from frugal.measure.weights import nonzero_weights, optimizer_bytes, weights_of
 from frugal.record import (
     HISTORY,
     ITERATIONS,
@@ -43,7 +44,8 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
     with trainer.clock.stage("inference"):
         test = trainer.evaluate(test_data)
     sharp = test if trainer.strategy.test_level() is None else trainer.evaluate(trainer.open("test", "pixels"), True)
-    seconds, weights = trainer.clock.seconds, weights_of(trainer.model)
+    clock, weights = trainer.clock, weights_of(trainer.model)
+    seconds = clock.seconds
     memory, memory_source = peak_memory(trainer.device)
     removed, masked = trainer.strategy.left_out()
     values = [row["val_accuracy"] for row in trainer.history.rows]
@@ -58,6 +60,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "seed": spec.seed,
         "epochs": trainer.epoch,
         "steps": ledger.steps,
+        "uncounted_steps": ledger.uncounted_steps,
         "test_accuracy": test.accuracy,
         "test_accuracy_full_fidelity": sharp.accuracy,
         "test_f1": test.scores.f1,
@@ -71,12 +74,18 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "checkpoint_seconds": seconds.get("checkpoint", 0.0),
         "compile_seconds": seconds.get("compile", 0.0),
         "inference_seconds": seconds["inference"],
+        "counting_seconds": seconds.get("count", 0.0),
+        "other_seconds": seconds.get(OTHER, 0.0),
+        "train_cpu_seconds": clock.cpu["train"],
+        "train_queued_seconds": clock.queued["train"],
+        "train_idle_seconds": clock.idle["train"],
         "peak_memory_bytes": memory,
         "peak_memory_source": memory_source + (f", of the first of {spec.devices} ranks" if spec.devices > 1 else ""),
         "model_bytes": weights.bytes,
         "optimizer_bytes": optimizer_bytes(trainer.optimizer),
         "parameters": weights.parameters + removed,
         "live_parameters": weights.live - masked,
+        "nonzero_parameters": nonzero_weights(trainer.model),
         "flops_forward_per_sample": trainer.flops_at(pixels).forward,
         "flops_useful_per_sample": trainer.flops_at(pixels, useful=True).forward,
         "flops_executed": ledger.flops_executed,
@@ -118,13 +127,20 @@ def manifest(
         "hardware": describe_hardware(trainer.device),
         **times,
         "resumes": trainer.ledger.resumes,
-        "notes": [*notes, *trainer.notes, *trainer.strategy.notes],
+        "opened": trainer.opened,
+        "samples": trainer.cache.manifest["splits"],
+        "notes": [*notes, *trainer.notes, *trainer.strategy.notes, *_unscheduled(trainer)],
         "run": trainer.spec.path,
         "plan": trainer.spec.plan(digest_of(code)),
         "data_checksum": trainer.cache.checksum,
         "followed": followed,
         "fingerprint": fingerprint,
     }
+
+
+def _unscheduled(trainer: Trainer) -> list[str]:
+    told = trainer.clock.idle.get("train") is not None
+    return [] if told else [f"train_queued_seconds, train_idle_seconds: null, {SCHEDULED} can't be read"]
 
 
 def write_record(folder: Path, figures: dict[str, Any], about: dict[str, Any], trainer: Trainer) -> None:

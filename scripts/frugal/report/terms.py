@@ -1,0 +1,153 @@
+"""Whether all runs of a comparison had the same terms: machine, meters, code, data, recipe, counting, a whole baseline."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from frugal.report.copies import Finding, names_of
+from frugal.report.records import Record
+from frugal.study import Study
+
+RECIPE = "another recipe than the baseline"
+NOT_COUNTED = "FLOPs not counted alike"
+LESS = "baseline left out samples"
+UNLIKE = "control of another cost"
+
+NEARLY = 0.02  # a control may differ by this much from the run that it repeats
+
+
+def unlike(study: Study, compared: list[Record]) -> Iterable[Finding]:
+    """Runs whose terms are not those of the others."""
+    yield from _hardware(compared)
+    yield from _meters(compared)
+    yield from _code(compared)
+    yield from _data(compared)
+    yield from _recipes(study.baseline, compared)
+    yield from _flops(study.baseline, compared)
+    yield from _whole(study.baseline, compared)
+    yield from _controls(study, compared)
+
+
+def own_recipe(baseline: dict[str, Any], recipe: dict[str, Any]) -> str:
+    """What a recipe has that the baseline's has not, "epochs 32 (baseline 16), ..."; empty where they are the same."""
+    unset = "not set"
+    return ", ".join(
+        f"{key} {recipe.get(key, unset)} (baseline {baseline.get(key, unset)})"
+        for key in {**baseline, **recipe}
+        if recipe.get(key, unset) != baseline.get(key, unset)
+    )
+
+
+def recipe_of(run: Record) -> dict[str, Any]:
+    """The recipe that a run's record says."""
+    return run.manifest.spec.get("recipe", {})
+
+
+def _recipes(baseline: str, compared: Sequence[Record]) -> Iterable[Finding]:
+    base = next((run for run in compared if run.cell.strategy == baseline), None)
+    differing = defaultdict(list)
+    for run in compared:
+        if base is not None and (told := own_recipe(recipe_of(base), recipe_of(run))):
+            differing[told].append(run)
+    for told, runs in differing.items():
+        yield RECIPE, names_of(runs), f"{told}: add a baseline with that recipe, or its gain may be the recipe's"
+
+
+def _flops(baseline: str, compared: Sequence[Record]) -> Iterable[Finding]:
+    """FLOPs that one run has and another hasn't, or that leave out other operators."""
+    base = [run for run in compared if run.cell.strategy == baseline]
+    if not base:
+        return
+    known, partly = base[0].metrics.flops_executed is not None, _uncounted(base[0])
+    for run in compared:
+        source = run.metrics.flops_source or "no reason given"
+        if (run.metrics.flops_executed is not None) != known:
+            told = f"null where the baseline's are known ({source})" if known else "known where the baseline's are null"
+            yield NOT_COUNTED, names_of([run]), f"flops_executed: {told}; compare no FLOPs with this run"
+        elif _uncounted(run) - partly:
+            told = f"counted without {', '.join(sorted(_uncounted(run) - partly))}, of which the baseline has none"
+            yield NOT_COUNTED, names_of([run]), f"{told}: it did more than its FLOPs say; register a formula for them"
+
+
+def _uncounted(run: Record) -> set[str]:
+    """Names of operators that the counter had no formula for."""
+    parts = [
+        part.split("without ", 1)[1] for part in (run.metrics.flops_source or "").split("; ") if "without " in part
+    ]
+    return {word.split(" (")[0] for part in parts for word in part.split(", ") if "::" in word}
+
+
+def _whole(baseline: str, compared: Sequence[Record]) -> Iterable[Finding]:
+    """A baseline that doesn't see every training sample in every epoch; one that is a strategy of its own is another's matter."""
+    for run in compared:
+        if run.cell.strategy != baseline or run.manifest.samples is None:
+            continue
+        whole, least = run.manifest.samples["train"], int(run.history["samples"].min())
+        size = recipe_of(run).get("batch_size", 0)
+        if least < whole - size:  # the last batch of an epoch may be left out where it isn't full
+            told = f"an epoch of it has {least:,} of {whole:,} training samples"
+            yield LESS, names_of([run]), f"{told}: what the others save is measured against less than all"
+
+
+def _controls(study: Study, compared: Sequence[Record]) -> Iterable[Finding]:
+    """A control that repeats the counts of another run has as many samples."""
+    found = {(run.cell.strategy, run.seed): run for run in compared}
+    for control, leader in study.follows.items():
+        for seed in study.seeds:
+            mine, theirs = found.get((control, seed)), found.get((leader, seed))
+            if mine is None or theirs is None:
+                continue
+            ours, wanted = (run.metrics.samples_backpropagated for run in (mine, theirs))
+            if abs(ours - wanted) > NEARLY * wanted:
+                told = f"{ours:,} samples back-propagated, {leader}, which it repeats, has {wanted:,}"
+                yield UNLIKE, names_of([mine]), f"{told}: it is no control of equal cost"
+
+
+def _some(records: list[Record], most: int = 6) -> str:
+    more = f" and {len(records) - most} more" if len(records) > most else ""
+    return names_of(records[:most]) + more
+
+
+def _differing(compared: list[Record], finding: str, key: str, value_of: dict[str, str]) -> Iterable[Finding]:
+    """A finding where the runs don't share one value; names the runs outside the most common one."""
+    groups = defaultdict(list)
+    for record in compared:
+        groups[value_of[names_of([record])]].append(record)
+    if len(groups) > 1:
+        common, *others = sorted(groups, key=lambda value: -len(groups[value]))
+        for other in others:
+            yield finding, _some(groups[other]), f"{key} {other}, where {len(groups[common])} other runs have {common}"
+
+
+def _hardware(compared: list[Record]) -> Iterable[Finding]:
+    machines = {}
+    for record in compared:
+        hardware = record.manifest.hardware
+        gpu = f"{hardware.gpu}, " if hardware.gpu else ""
+        machine = f"{gpu}{hardware.cpu}, {hardware.cores} cores, {hardware.threads} threads, {record.metrics.device}"
+        machines[names_of([record])] = machine
+    yield from _differing(compared, "different hardware", "machine:", machines)
+
+
+def _meters(compared: list[Record]) -> Iterable[Finding]:
+    """Joules of the CPU alone and joules of CPU, memory and GPU are not the same quantity."""
+    metered = [record for record in compared if record.metrics.energy_joules is not None]
+    sources = {names_of([record]): record.metrics.energy_source for record in metered}
+    yield from _differing(metered, "different meters", "energy_joules by", sources)
+
+
+def _code(compared: list[Record]) -> Iterable[Finding]:
+    """A module that two runs share but in different versions; that strategies import different modules is no finding."""
+    modules = sorted({path for record in compared for path in record.manifest.code})
+    for module in modules:
+        using = [record for record in compared if module in record.manifest.code]
+        versions = {names_of([record]): record.manifest.code[module][:12] for record in using}
+        yield from _differing(using, "different code", f"{module} has checksum", versions)
+    packages = {names_of([record]): json.dumps(record.manifest.versions, sort_keys=True) for record in compared}
+    yield from _differing(compared, "different packages", "versions", packages)
+
+
+def _data(compared: list[Record]) -> Iterable[Finding]:
+    checksums = {names_of([record]): record.manifest.data_checksum[:12] for record in compared}
+    yield from _differing(compared, "different data", "data checksum", checksums)
