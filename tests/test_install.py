@@ -111,6 +111,10 @@ def test_an_installed_library_trains_with_its_core_dependencies_alone(python, tm
     assert Path("frugal/strategies/seta.py") not in code
 
 
+def test_who_cites_the_library_names_its_version():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
 def test_the_wheel_holds_the_library_and_nothing_else(python, tmp_path):
     program = """
 import importlib.metadata

@@ -11,11 +11,8 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 
 from frugal import registry
+from frugal.config_checks import check_batch, check_followed, check_listed, meant, prepared_samples, seeds_in
 from frugal.errors import FrugalError
-from frugal.followed import check_followed
-from frugal.listed import check_listed, seeds_in
-from frugal.paths import meant
-from frugal.prepared import check_batch, prepared_samples
 from frugal.registry import did_you_mean
 from frugal.spec import (
     Dataset,

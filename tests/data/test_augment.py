@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from torchvision.transforms import RandomResizedCrop
 
-from frugal.data.augment import augment
-from frugal.data.resized_crop import draw_crops, resize_crops
+from frugal.data.augment import augment, draw_crops, resize_crops
 from frugal.errors import FrugalError
 from frugal.spec import Augment, parse
 

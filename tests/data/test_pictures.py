@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import photos
-from frugal.data.exif import orientation_of_jpeg
 from frugal.data.files import Files
-from frugal.data.pictures import DARK, DEEP, FLOAT, MOST_PIXELS, SEVERAL, TURNED, Damaged, picture
+from frugal.data.pictures import DARK, DEEP, FLOAT, MOST_PIXELS, SEVERAL, TURNED, Damaged, orientation_of_jpeg, picture
 from frugal.data.shards import Image as File
 from frugal.data.shards import read
 

@@ -10,8 +10,7 @@ import pytest
 
 import tiny
 from frugal.data import prepare
-from frugal.data.cache import open_cache
-from frugal.data.local_copy import local_copy
+from frugal.data.cache import local_copy, open_cache
 from frugal.data.lock import exclusive
 from frugal.errors import FrugalError
 

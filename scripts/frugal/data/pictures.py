@@ -5,7 +5,8 @@ square is cut out first and then resampled (bilinear, antialiased), which leaves
 it is what torchvision's Resize and CenterCrop show, to within a pixel at the border.
 
 JPEGs are decoded by libjpeg-turbo through simplejpeg, which leaves out Pillow's copies and takes two thirds of its time; all
-other files, and JPEGs for print (CMYK), by Pillow. Pictures are turned as their EXIF orientation says. As torchvision's
+other files, and JPEGs for print (CMYK), by Pillow. Pictures are turned as their EXIF orientation says, as viewers do; of a JPEG
+it is read from the bytes, since opening a file with Pillow for it takes longer than decoding a small one. As torchvision's
 ImageFolder does, this ignores colour profiles and drops transparency.
 
 Of 16 bits per colour the higher 8 are kept, as Pillow does for colours. Floating-point pixels are 0 to 1; others have no
@@ -13,20 +14,25 @@ range that is known, and guessed from each picture it would differ between pictu
 """
 
 import re
+import struct
 import threading
 import warnings
 from io import BytesIO
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
-from frugal.data.exif import ORIENTATION, orientation_of_jpeg, turned
 from frugal.errors import needs_extra
 
 with needs_extra("vision", "image files"):
     import simplejpeg
     from PIL import Image, ImageOps, UnidentifiedImageError
+
+ORIENTATION, SHORT, LONG = 0x0112, 3, 4
+START_OF_SCAN = 0xDA
+WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
 
 SUFFIXES = (  # torchvision's, and other names of the same formats
     *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"),
@@ -156,3 +162,45 @@ def _square(pixels: np.ndarray, resize: int, size: int) -> np.ndarray:
     # torch resamples bytes about four times faster than Pillow, to the same result.
     batch = square.permute(2, 0, 1)[None]
     return functional.interpolate(batch, size=(size, size), mode="bilinear", antialias=True)[0].numpy()
+
+
+def orientation_of_jpeg(content: bytes) -> int:
+    """1 to 8, 1 for the right way up; also where a JPEG file does not say, or its EXIF can't be read."""
+    at = 2
+    while at + 4 <= len(content) and content[at] == 0xFF:
+        marker = content[at + 1]
+        if marker == 0xFF or marker in WITHOUT_LENGTH:  # a filling byte, or a segment of two bytes
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker == START_OF_SCAN:
+            break
+        length = int.from_bytes(content[at + 2 : at + 4], "big")
+        if marker == 0xE1 and content[at + 4 : at + 10] == b"Exif\0\0":
+            return _orientation(content[at + 10 : at + 2 + length])
+        at += 2 + length
+    return 1
+
+
+def _orientation(tiff: bytes) -> int:
+    """The entry of the first directory of what is a TIFF file without a picture."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    try:
+        (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
+        for at in range(directory + 2, directory + 2 + 12 * entries, 12):
+            tag, kind, _ = struct.unpack_from(f"{order}HHI", tiff, at)
+            if tag == ORIENTATION and kind in (SHORT, LONG):
+                (value,) = struct.unpack_from(f"{order}{'H' if kind == SHORT else 'I'}", tiff, at + 8)
+                return value if 1 <= value <= 8 else 1
+    except struct.error:  # cut off, or of no known order
+        pass
+    return 1
+
+
+def turned(pixels: Tensor, orientation: int) -> Tensor:
+    """A picture (h, w, 3) the right way up: (h, w, 3), or (w, h, 3) for orientations 5 to 8."""
+    if orientation >= 5:
+        pixels = pixels.transpose(0, 1)
+    # Rows, columns or both run backwards, after rows and columns were exchanged.
+    axes = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}.get(orientation)
+    return torch.flip(pixels, axes) if axes else pixels

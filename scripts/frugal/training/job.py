@@ -23,8 +23,7 @@ import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as l
 
 from frugal import failed, registry
 from frugal.atomic import write_json
-from frugal.data.cache import DamagedCache, open_cache, set_aside
-from frugal.data.local_copy import local_copy
+from frugal.data.cache import DamagedCache, local_copy, open_cache, set_aside
 from frugal.errors import FrugalError, exit_with_one_line
 from frugal.imports import TRAINING, checksums, closure
 from frugal.measure.memory import keep_freed_memory

@@ -22,9 +22,8 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from frugal.data.arrays import Arrays
-from frugal.data.folders import encodable
+from frugal.data.folders import encodable, home_of, limited
 from frugal.data.made_from import read_file
-from frugal.data.places import home_of, limited
 from frugal.data.sound import Unusable, as_stored, decoded, notes_on
 from frugal.data.split import keep_apart
 from frugal.data.transcripts import Said, plain

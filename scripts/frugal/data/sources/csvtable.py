@@ -14,9 +14,9 @@ from annotated_types import Ge
 from frugal.data.arrays import Arrays
 from frugal.data.cells import Numbers, Unused, Words
 from frugal.data.csvfile import CsvFile
+from frugal.data.folders import home_of
 from frugal.data.made_from import read_file
 from frugal.data.overlap import mixed
-from frugal.data.places import home_of
 from frugal.data.split import split_off
 from frugal.data.table import Columns
 from frugal.errors import FrugalError

@@ -16,8 +16,7 @@ from typing import Annotated
 from annotated_types import Ge, Le
 
 from frugal.data.arrays import Arrays
-from frugal.data.folders import Folders, shown
-from frugal.data.places import home_of, limited
+from frugal.data.folders import Folders, home_of, limited, shown
 from frugal.data.sound import Waves, notes_on
 from frugal.errors import FrugalError
 

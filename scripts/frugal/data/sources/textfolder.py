@@ -12,8 +12,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from frugal.data.arrays import Arrays
-from frugal.data.folders import shown
-from frugal.data.places import home_of, limited
+from frugal.data.folders import home_of, limited, shown
 from frugal.data.split import keep_apart
 from frugal.data.text import Tokens
 from frugal.data.textfiles import TextFiles, from_folder, text_folders

@@ -1,0 +1,90 @@
+"""Checks of a config that its schema can't make: lists, folders, followed strategies, batches that the data can't fill."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+
+from frugal.errors import FrugalError
+from frugal.spec import DatasetSpec, StudyConfig
+
+MOST = 2**63 - 1  # torch takes no larger seed
+
+
+def check_listed(names: Sequence[Hashable], key: str, what: str, where: str) -> None:
+    """Raise FrugalError for an empty list, or one with an item twice. key: the list's, what: "study"; where: its place."""
+    if not names:
+        raise FrugalError(f"{where}: {key} is []; name at least one {what}, or leave the key out")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        told = " with ".join(name) if isinstance(name, tuple) else name
+        raise FrugalError(f"{where}: {key} lists the {what} {told} {count} times; name it once")
+
+
+def seeds_in(wanted: int | list[int], where: str) -> list[int]:
+    """A number of seeds as a list of them. Raises FrugalError for none, one twice, or one that can't be."""
+    seeds = list(range(wanted)) if isinstance(wanted, int) else wanted
+    if not seeds:
+        raise FrugalError(f"{where}: seeds is {wanted!r}; give a number of at least 1 or a list")
+    check_listed(seeds, "seeds", "seed", where)
+    if wrong := [seed for seed in seeds if not 0 <= seed <= MOST]:
+        raise FrugalError(f"{where}: seeds lists {wrong[0]}; a seed is a whole number from 0 to {MOST}")
+    return seeds
+
+
+def meant(path: str) -> str:
+    """A path with its ~ replaced by the home folder, and without slashes that change nothing; raises ValueError for none.
+
+    A path that begins with a variable, as $TMPDIR, stays as it is: each node has its own.
+    """
+    if not path.strip():
+        raise ValueError("give the name of a folder")
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise ValueError(
+            f"there is no user {Path(expanded).parts[0].removeprefix('~')!r} whose home folder it could be"
+        )
+    return str(Path(expanded))
+
+
+def check_followed(study: StudyConfig, strategies: list[str], one_job: bool, where: str) -> None:
+    """Raise FrugalError for a control that follows itself, or a strategy that isn't there.
+
+    strategies: those of the scale; one_job: whether all of them are trained by one job, which makes no others; where: in the
+    config, for the message. A followed strategy that the study doesn't know is told elsewhere.
+    """
+    for name in strategies:
+        followed, path = study.strategies[name].follows, [name]
+        if one_job and followed in study.strategies and followed not in strategies:
+            raise FrugalError(
+                f"{where}: {name} follows {followed}, which is not among the strategies; add it, or set grouped: false"
+            )
+        while followed in study.strategies:
+            path.append(followed)
+            if followed in path[:-1]:
+                raise FrugalError(
+                    f"{where}: {' follows '.join(path)}; a control follows a strategy that doesn't follow it"
+                )
+            followed = study.strategies[followed].follows
+
+
+def prepared_samples(folder: Path, dataset: DatasetSpec) -> int | None:
+    """Training samples of the cache in a folder; None where there is none, or it was made from another description."""
+    try:
+        made = json.loads((folder / "manifest.json").read_bytes())
+        described = {"source": dataset.source, "shape": list(dataset.shape), "classes": dataset.classes}
+        same = all(made[key] == value for key, value in described.items())
+        splits = made["splits"]
+        return int(splits["train"]) if same and splits["validation"] == dataset.validation else None
+    except (OSError, ValueError, KeyError, TypeError):  # whoever opens it says what is wrong with it
+        return None
+
+
+def check_batch(size: int, samples: int | None, folder: Path, where: str) -> None:
+    """Raise FrugalError for a batch larger than the training set. folder: of the cache; where: in the config."""
+    if samples is not None and size > samples:
+        raise FrugalError(
+            f"{where} has recipe.batch_size {size}, and the training set of {folder.name} holds {samples} samples; "
+            f"lower it to that or less, or delete {folder} if the data has grown"
+        )
