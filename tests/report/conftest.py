@@ -32,7 +32,7 @@ def selection(tmp_path_factory) -> Comparison:
     factory.write_runs(folder, given)
     of = study_of(given)
     tabulate(of, read_records(of, folder)).write(folder / "tables")
-    return comparisons(of, folder / "tables")[0]
+    return comparisons(folder / "tables", of)[0]
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 import pytest
 
 from frugal.errors import FrugalError
+from frugal.report import reported
 from frugal.report.records import read_records
-from frugal.report.summary import setting
 from frugal.report.tables import tabulate
 from frugal.study import study_of
 from report import factory
@@ -215,7 +215,7 @@ def test_a_report_prints_the_settings_of_the_records(tmp_path):
     factory.seal(folder, spec={"recipe": GIVEN["recipe"] | {"epochs": 16}})
     study = study_of(GIVEN | {"recipe": {"epochs": 500}})
     tabulate(study, read_records(study, tmp_path)).write(tmp_path / "tables")
-    shown = setting(tmp_path / "tables").to_string()
+    shown = " ".join(reported.setting(tmp_path / "tables")["value"])
     assert "epochs 3, batch size 128" in shown
     assert "digits/cnn-small ema-4-16: epochs 16" in shown, "what one strategy has of its own stands beside it"
     assert "500" not in shown

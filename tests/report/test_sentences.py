@@ -4,20 +4,17 @@ from pathlib import Path
 import pytest
 
 from frugal.errors import FrugalError
-from frugal.report import compression_findings, infobatch_findings
-from frugal.report import headline as overview
+from frugal.report import load, reported
 from frugal.report import sentences as findings
 from frugal.report.load import comparisons
 from frugal.report.statistics import against_control
 from frugal.study import study_of
 from report import factory
 
-REPORTED = "config/reported/compression.csv"
-
 
 @pytest.fixture
 def compared(study, results):
-    return comparisons(study, results / "tables/compression")[0]
+    return comparisons(results / "tables/compression", study)[0]
 
 
 def test_headline_names_only_what_keeps_the_accuracy(compared):
@@ -29,14 +26,14 @@ def test_headline_names_only_what_keeps_the_accuracy(compared):
 
 def test_headline_admits_that_nothing_is_free(make_tables):
     study, _, folder = make_tables(strategies=["full", "fixed-4"])
-    said = findings.headline(comparisons(study, folder)[0])
+    said = findings.headline(comparisons(folder, study)[0])
     assert "no strategy saves anything" in said
     assert "Every one that saves something loses more than the margin" in said
 
 
 def test_headline_admits_that_one_seed_says_nothing(make_tables):
     study, _, folder = make_tables(seeds=[0])
-    assert "one seed was run" in findings.headline(comparisons(study, folder)[0])
+    assert "one seed was run" in findings.headline(comparisons(folder, study)[0])
 
 
 @pytest.mark.parametrize(
@@ -44,16 +41,6 @@ def test_headline_admits_that_one_seed_says_nothing(make_tables):
 )
 def test_percent_never_rounds_up_to_all_or_down_to_nothing(share, said):
     assert findings.percent(share) == f"{said}\N{NO-BREAK SPACE}%"
-
-
-def test_reported_figures_stand_as_the_source_gives_them(compared):
-    table = compression_findings.reported_and_measured(compared, overview.read_reported(REPORTED)).set_index("run")
-    assert set(table.loc[["0", "1", "2", "3", "4"], "reported (mnist): accuracy %"]) == {"95.58"}
-    seconds = ["827.24", "1207.59", "873.32", "816.29", "808.59", "never run"]
-    assert table["reported: seconds"].tolist() == seconds
-    why = compression_findings.why_they_differ(compared, overview.read_reported(REPORTED))
-    assert "808.6 s slower than 816.3 s" in why
-    assert "on digits rather than mnist" in why
 
 
 def test_headline_speaks_of_the_cost_that_the_study_is_about(selection):
@@ -77,7 +64,7 @@ def as_far_from_its_control(folder):
 def test_seeds_that_all_differ_from_a_control_by_the_same_decide_nothing_in_any_sentence(make_tables):
     study, tables, folder = make_tables(as_far_from_its_control, of=factory.selection)
     assert tables.summary.set_index("strategy")["control_verdict"]["infobatch"] == "undecided"
-    compared = comparisons(study, folder)[0]
+    compared = comparisons(folder, study)[0]
     line = next(line for line in findings.against_controls(compared).splitlines() if "against `random-subset`" in line)
     assert line.endswith(": undecided")
     assert "`infobatch` cannot be told from its control `random-subset`" in findings.headline(compared)
@@ -99,7 +86,7 @@ def test_what_an_interval_says_of_a_control(interval, verdict):
 
 def test_headline_does_not_hide_that_only_a_control_is_free_of_a_loss(make_tables):
     study, _, folder = make_tables(of=factory.selection, strategies=["full", "random-subset", "full-short"])
-    assert "the control `full-short` back-propagates" in findings.headline(comparisons(study, folder)[0])
+    assert "the control `full-short` back-propagates" in findings.headline(comparisons(folder, study)[0])
 
 
 def test_every_control_of_equal_cost_is_compared(selection):
@@ -114,33 +101,33 @@ def test_fewer_than_five_seeds_are_warned_of(seeds, warned):
     assert bool(said) == warned
 
 
-def test_fidelity_is_spoken_of_only_where_it_differs(compared, selection):
-    assert "accuracy, own fidelity" in overview.headline_table(compared)
-    table = overview.headline_table(selection)
-    assert [column for column in table if "fidelity" in column or "compress" in column] == []
-    assert list(table.columns[5:]) == ["samples saved", "FLOPs saved", "seconds saved"]
-
-
-def test_reported_and_measured_stand_in_one_row_only_for_one_data_set_and_net(make_tables):
-    reported = overview.read_reported("config/reported/infobatch.csv")
-    pairs = {"datasets": ["digits", "cifar-10"], "models": ["resnet-18"]}
-    study, _, folder = make_tables(of=factory.selection, **pairs)
-    table = infobatch_findings.reported_and_measured(comparisons(study, folder), reported)
-    told = table.set_index(["data set, model", "strategy"])
-    source, ours = "reported: best epoch %", "measured: last epoch %"
-    assert told[source].str.contains(r"\d").sum() == 8, "the four tables of the source, two rows each"
-    both = told[told[source].str.contains(r"\d") & told[ours].str.contains(r"\d")]
-    assert set(both.index.get_level_values(0)) == {"cifar-10, resnet-18"}
-    other = told[(told[source] == "–") & told[ours].str.contains(r"\d")]
-    assert set(other.index.get_level_values(0)) == {"digits, resnet-18<br><small>not the source's</small>"}
-    assert both[source].str.replace("<small>", "").str.replace("</small>", "").tolist() == ["95.58", "95.37 (−0.21)"]
-
-
-def test_best_epoch_is_no_better_than_it_was(selection):
-    best = infobatch_findings.best_and_last(selection).set_index("strategy")
-    assert (best["best_mean"] - best["last_mean"]).tolist() == pytest.approx([0.003] * 4)
-
-
 def test_missing_table_is_named(study, tmp_path):
     with pytest.raises(FrugalError, match=r"runs\.csv is missing"):
-        comparisons(study, tmp_path)
+        comparisons(tmp_path, study)
+
+
+def test_fidelity_is_spoken_of_only_where_it_differs(results, make_tables):
+    assert "accuracy, uncompressed, %" in reported.savings(results / "tables/compression")
+    _, _, folder = make_tables(of=factory.selection)
+    table = reported.savings(folder)
+    assert [column for column in table if "uncompressed" in column or "compression" in column] == []
+    assert list(table.columns[6:]) == ["samples saved", "FLOPs saved", "seconds saved"]
+
+
+def test_a_claim_stands_beside_what_was_measured_on_the_data_that_it_is_of(make_tables):
+    said = reported.read_reported("config/reported/infobatch.csv")
+    study, _, folder = make_tables(of=factory.selection, datasets=["digits", "cifar-10"], models=["resnet-18"])
+    table = reported.claims(comparisons(folder, study), {"infobatch": said}).set_index(["strategy", "measured: on"])
+    row = table.loc["infobatch", "cifar-10, resnet-18"]
+    assert row["reported: on"] == "cifar-10, resnet-18"
+    assert row["reported: accuracy, %"] == "95.37 (best epoch on test)"
+    assert row["reported: saving"] == "36.4\N{NO-BREAK SPACE}% time"
+    assert row["measured: joules saved"] == "no meter"
+
+
+def test_what_a_program_made_is_said_to_be_generated(make_tables):
+    study, _, folder = make_tables(of=factory.sparsity)
+    (one,) = comparisons(folder, study)
+    assert one.generated
+    assert findings.headline(one).startswith("On generated data, `digits`")
+    assert set(load.runs(folder)["where"]) == {"digits (generated), cnn-small"}

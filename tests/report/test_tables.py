@@ -233,5 +233,5 @@ def test_a_run_left_out_is_named_and_the_rest_compared(make_tables):
     assert rows.loc["fixed-16", ["seeds", "seeds_compared"]].tolist() == [3, 2]
     assert rows.loc["fixed-16", "test_accuracy_difference_low"] < 0.02
     assert rows.loc["fixed-4", "verdict_reason"].startswith("fewer than two seeds that the baseline has too")
-    (compared,) = comparisons(study, folder)
+    (compared,) = comparisons(folder, study)
     assert compared.summary["strategy"].tolist() == ["full", "fixed-16", "fixed-4", "ema-4-16"]

@@ -42,7 +42,7 @@ def differences(tables: str | Path) -> Figure:
     study, summary = load.read_study_of(tables), load.summary(tables)
     shown = summary[summary["kind"] != "baseline"]
     margin, places = 100 * study.margin, list(shown["where"].cat.remove_unused_categories().cat.categories)
-    count = shown.groupby("where", observed=True).size().max()
+    count = max(shown.groupby("where", observed=True).size(), default=1)  # with the baseline alone there is no panel
     figure, every = _panels(len(places), 0.24 * count + 0.7, columns=1)
     colours, marks = palette(summary), markers(summary)
     both = (summary["test_accuracy_mean"] != summary["test_accuracy_full_fidelity_mean"]).any()
@@ -67,7 +67,8 @@ def differences(tables: str | Path) -> Figure:
         axes.xaxis.set_minor_locator(ticker.NullLocator())
         axes.grid(False, axis="y")
         axes.set_title(where)
-    every[-1].set_xlabel(f"points of test accuracy against {study.baseline} (axis stretched around 0)")
+    for axes in every[-1:]:
+        axes.set_xlabel(f"points of test accuracy against {study.baseline} (axis stretched around 0)")
     figure.tight_layout()
     return figure
 
@@ -124,7 +125,7 @@ def clock(tables: str | Path) -> Figure:
     for axes, panel in zip(panels, names, strict=True):
         rows = summary[(summary["panel"] == panel)].dropna(subset=[f"{cost}_saved_mean", "train_seconds_saved_mean"])
         x, y = (100 * rows[f"{name}_saved_mean"].to_numpy() for name in (cost, "train_seconds"))
-        far = 1.15 * max((10, *x, *y))
+        far = 1.15 * max([10, *x, *y])
         axes.plot([-far, far], [-far, far], color=FAINT, linewidth=1)
         axes.fill_between([0, far], [0, 0.95 * far], [0, far], color=GOOD, alpha=0.2, linewidth=0)
         axes.axhline(0, color=FAINT, linewidth=0.8)
@@ -133,7 +134,7 @@ def clock(tables: str | Path) -> Figure:
             if pd.notna(ends[0]):
                 axes.plot([at, at], [100 * end for end in ends], color=colour, alpha=0.55, linewidth=1.2)
             axes.scatter(at, mean, s=38, color=colour, marker=marks[row.strategy], zorder=3, linewidths=0)
-        axes.set_xlim(min(-1, 1.15 * min(x, default=0)), 1.15 * max((10, *x)))
+        axes.set_xlim(min(-1, 1.15 * min(x, default=0)), 1.15 * max([10, *x]))
         axes.set_ylim(min(-2, 1.15 * min(y, default=0)), far)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(ticker.MaxNLocator(5))
@@ -184,8 +185,8 @@ def curves(tables: str | Path, measures: Sequence[str] = ()) -> sns.FacetGrid:
 
 def _panels(count: int, height: float, columns: int) -> tuple[Figure, list[Axes]]:
     """A figure of `count` panels in at most `columns` columns; height in inches per row."""
-    columns = min(columns, count)
-    rows = -(-count // columns)
+    columns = max(1, min(columns, count))
+    rows = max(1, -(-count // columns))
     size = (5.8 if columns == 1 else 7.4, height * rows)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout=None)
     axes = list(grid.flat)

@@ -22,6 +22,18 @@ TABLES = ("runs", "summary", "history", "audit", "trace", "notes")
 STUDY = "study.json"  # beside the tables: what they are of
 KINDS = ["baseline", "proposal", "control"]
 SERIES = 8  # in one panel of a figure, at most
+EVIDENCE = {  # columns that only some strategies add; null where none of a study's did
+    "history": [
+        "test_accuracy",
+        "flip_rate",
+        "pruned_share",
+        "sparse",
+        "activation_rate",
+        "removals",
+        "layers_at_floor",
+    ],
+    "trace": ["activation_rate", "threshold"],
+}
 POINTS = 80  # of a curve per iteration: more cannot be seen
 
 
@@ -61,8 +73,6 @@ def summary(tables: str | Path) -> pd.DataFrame:
 def history(tables: str | Path) -> pd.DataFrame:
     """A row per run and epoch; epoch_seconds and epoch_flops are those of that epoch alone, `spent` the study's cost so far."""
     frame, cost = _frame(tables, "history"), METRICS[read_study_of(tables).cost]
-    if "test_accuracy" not in frame:
-        frame["test_accuracy"] = np.nan  # the recipe asks for no curve on the test set
     by = frame.groupby(["where", "strategy", "seed"], observed=True)
     for name, column in (("epoch_seconds", "train_seconds"), ("epoch_flops", "flops_executed")):
         frame[name] = by[column].diff().fillna(frame[column])
@@ -96,8 +106,8 @@ def smooth(frame: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
         mean = rows[y].rolling(window, center=True, min_periods=window // 2 + 1).mean()
         return rows.assign(**{y: mean}).iloc[evenly(len(rows), POINTS)]
 
-    by = frame.sort_values(x).groupby(["where", "strategy", "seed"], observed=True)
-    return pd.concat([run_of(rows) for _, rows in by], ignore_index=True)
+    by = frame.dropna(subset=y).sort_values(x).groupby(["where", "strategy", "seed"], observed=True)
+    return pd.concat([frame[:0], *(run_of(rows) for _, rows in by)], ignore_index=True)
 
 
 def evenly(count: int, most: int) -> np.ndarray:
@@ -111,7 +121,7 @@ def panels(frame: pd.DataFrame) -> pd.DataFrame:
     Where a data set has more strategies than that, each group of the study is a panel and the baseline's rows stand in
     every one of them.
     """
-    parts, several = [], frame["where"].nunique() > 1
+    parts, several = [frame[:0].assign(panel="")], frame["where"].nunique() > 1
     for where, rows in frame.groupby("where", observed=True, sort=False):
         for title, mine in _split(rows):
             name = " · ".join(filter(None, [where if several or not title else "", title]))
@@ -160,7 +170,9 @@ def spread(found: pd.DataFrame, name: str) -> pd.Series:
 
 def _frame(tables: str | Path, name: str) -> pd.DataFrame:
     read_study_of(tables)  # without tables that says what to do
-    return _told(read_table(tables, name), tables)
+    frame = read_table(tables, name)
+    lacking = [column for column in EVIDENCE.get(name, []) if column not in frame]
+    return _told(frame.assign(**dict.fromkeys(lacking, np.nan)), tables)
 
 
 def _told(frame: pd.DataFrame, tables: str | Path) -> pd.DataFrame:

@@ -15,8 +15,8 @@ from frugal.report import load
 from frugal.report.audit import FOREIGN
 from frugal.report.costs import COSTS
 from frugal.report.load import Comparison
+from frugal.report.reported import claims, read_reported, whole_percent
 from frugal.report.sentences import few_seeds, headline, listed, points, tell
-from frugal.report.summary import claims, read_reported, whole_percent
 from frugal.study import Cell, Study
 
 SCRIPT = Path(__file__).parent / "templates" / "sort.js"
@@ -137,7 +137,7 @@ class Overview:
                     "runs": f"{len(runs)} of {len(list(study.runs()))}",
                     "doubts": str(doubts or "none"),
                     "interrupted and resumed": str(int((runs["resumes"] > 0).sum()) or "none"),
-                    "trained on": ", ".join(runs["gpu"].fillna(runs["cpu"]).unique()),
+                    "trained on": ", ".join(runs["gpu"].astype(object).fillna(runs["cpu"]).unique()),
                     "from": runs["started"].min()[:16].replace("T", " "),
                     "to (UTC)": runs["ended"].max()[:16].replace("T", " "),
                     "minutes of training": f"{runs['train_seconds'].sum() / 60:,.1f}",

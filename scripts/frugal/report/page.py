@@ -1,6 +1,7 @@
 """Run a report notebook and make one self-contained web page of it: all outputs appear together, or none does."""
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -131,5 +132,22 @@ def to_html(executed: Path, title: str, home: str | None, notebook: str) -> str:
         "notebook": notebook,
         "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
     }
-    html, _ = exporter.from_notebook_node(nbformat.read(executed, as_version=4), resources={"frugal": about})
-    return html
+    book = nbformat.read(executed, as_version=4)
+    figures = _take_figures(book)
+    html, _ = exporter.from_notebook_node(book, resources={"frugal": about})
+    return re.sub("<!--figure ([0-9]+)-->", lambda place: figures[int(place[1])], html)
+
+
+def _take_figures(book: nbformat.NotebookNode) -> list[str]:
+    """The SVGs of all outputs; a comment stands in the place of each, since nbconvert parses a page for seconds that holds them.
+
+    What a cell ends with becomes an output like any other: the template knows one kind.
+    """
+    figures = []
+    for output in (output for cell in book.cells for output in cell.get("outputs", [])):
+        if output.output_type == "execute_result":
+            output.output_type = "display_data"
+        if "image/svg+xml" in output.get("data", {}):
+            figures.append(output.data["image/svg+xml"])
+            output.data["image/svg+xml"] = f"<!--figure {len(figures) - 1}-->"
+    return figures

@@ -53,7 +53,7 @@ class Tables:
             getattr(self, name).to_csv(text, index=False, lineterminator="\n")
             write_text(folder / f"{name}.csv", text.getvalue())
         write_text(folder / "iterations.csv", "".join(self.iterations))
-        write_text(folder / "study.json", self.study.model_dump_json(indent=1) + "\n")
+        write_text(folder / "study.json", self.study.model_dump_json(indent=1, exclude={"plans"}) + "\n")
 
 
 def tabulate(study: Study, found: Found) -> Tables:

@@ -72,7 +72,7 @@ def set_theme(figures: str | Path) -> None:
         **{"axes.labelcolor": FAINT, "xtick.color": FAINT, "ytick.color": FAINT, "text.color": INK},
         **{"axes.edgecolor": HAIR, "grid.color": HAIR, "axes.titlecolor": INK, "grid.linewidth": 0.8},
         **{"figure.facecolor": PAPER, "axes.facecolor": PAPER, "lines.linewidth": 1.5},
-        **{"figure.figsize": (5.8, 3.4), "svg.fonttype": "none", "pdf.fonttype": 42, "savefig.dpi": 160},
+        **{"figure.figsize": (5.8, 3.4), "svg.fonttype": "none", "savefig.dpi": 160},
     }
     sns.set_theme(style="whitegrid", palette=HUES, rc=settings)
 
@@ -131,7 +131,6 @@ def save(drawn: Axes | Figure | sns.FacetGrid, name: str, caption: str) -> None:
         grid.tight_layout()
     _legends(figure, grid, entries)
     figure.set_layout_engine(None)  # from here on nothing moves, and a file is one rendering
-    figure.draw_without_rendering()
     image, options = io.BytesIO(), {"bbox_inches": figure.get_tightbbox().padded(0.04)}
     with mpl.rc_context({"svg.hashsalt": name}):  # ids that are the same each time, and no other figure's
         figure.savefig(image, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")), **options)

@@ -95,9 +95,10 @@ def _recipes(runs: pd.DataFrame) -> str:
     """The recipe of most runs, as their records say, and what others have of their own; empty where no record says."""
     if "recipe" not in runs:  # tables of before it was written into them
         return ""
+    said = {text: json.loads(text) for text in runs["recipe"].value_counts().index}
     shown = {
-        text: {k: v for k, v in json.loads(text).items() if v is not None and not isinstance(v, (dict, list))}
-        for text in runs["recipe"].value_counts().index
+        text: {k: v for k, v in recipe.items() if v is not None and not isinstance(v, (dict, list))}
+        for text, recipe in said.items()
     }
     most = next(iter(shown.values()))
     parts = [_listed(most)]
@@ -157,7 +158,7 @@ def claims(compared: list[Comparison], reported: dict[str, pd.DataFrame]) -> pd.
                     "measured: joules saved": _share(row, "energy_joules", "no meter"),
                 }
             )
-    return pd.DataFrame(rows).fillna("–")
+    return pd.DataFrame(rows, dtype=object).fillna("–")
 
 
 def _only_reported(compared: Comparison, reported: pd.DataFrame) -> dict[str, str]:
