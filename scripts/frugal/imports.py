@@ -2,7 +2,7 @@
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def module_file(module: str) -> Path | None:
 @cache
 def _imported_modules(path: Path) -> tuple[str, ...]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _statements(ast.parse(path.read_bytes()).body):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -33,6 +33,14 @@ def _imported_modules(path: Path) -> tuple[str, ...]:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     return tuple(sorted(name for name in names if name and name.split(".")[0] == "frugal"))
+
+
+def _statements(body: list[ast.AST]) -> Iterator[ast.AST]:
+    """All of them, however deep. As ast.walk, which also visits every expression: ten times as many nodes."""
+    for node in body:
+        yield node
+        for inner in ("body", "orelse", "finalbody", "handlers", "cases"):
+            yield from _statements(getattr(node, inner, []))
 
 
 @cache

@@ -42,7 +42,11 @@ def changed(**lines):
 
 
 def cells(arrays):
-    return np.concatenate([arrays.train_inputs, arrays.test_inputs])
+    """Those of all rows, numbers and names, as objects."""
+    found, encoder = np.concatenate([arrays.train_inputs, arrays.test_inputs]).astype(object), arrays.encoder
+    for column, names in enumerate(encoder.categorical.values(), len(encoder.numeric)):
+        found[:, column] = [np.nan if np.isnan(place) else names[int(place)] for place in found[:, column]]
+    return found
 
 
 def labels(arrays):

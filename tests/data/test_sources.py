@@ -255,3 +255,15 @@ def test_preparing_depends_on_no_training_code():
     assert not rooms & {"training", "strategies", "models", "measure", "report", "spec.py"}
     assert ROOT / "scripts/frugal/data/sources/idx.py" in files
     assert ROOT / "scripts/frugal/data/sources/digits.py" not in files
+
+
+def test_an_import_is_found_wherever_a_statement_can_stand(tmp_path):
+    file = tmp_path / "nested.py"
+    file.write_text(
+        "import frugal.a\nclass C:\n  def f(self):\n    for x in y:\n      from frugal.b import g\n"
+        "    else:\n      import frugal.c\n"
+        "try:\n  import frugal.d\nexcept ValueError:\n  import frugal.e\nfinally:\n  import frugal.f\n"
+        "match x:\n  case 1:\n    with y:\n      import frugal.g\nif x:\n  pass\nelif y:\n  import frugal.h\n"
+    )
+    found = imports._imported_modules(file)
+    assert found == tuple(sorted([*(f"frugal.{letter}" for letter in "abcdefgh"), "frugal.b.g"]))

@@ -5,11 +5,17 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from frugal.data.cache import open_cache
 from frugal.data.prepare import prepare
 from frugal.data.sources import csvtable, titanic
+from frugal.data.table import Columns
 from frugal.errors import FrugalError
 
 OPTIONS = {
@@ -66,6 +72,42 @@ def test_features_are_learnt_from_the_training_split_alone(tmp_path):
     notes = wild.manifest["notes"]
     assert "test: 1 rows have a colour the training split has not: purple" in notes
     assert "test: missing and filled in from the training split: age 1" in notes
+
+
+@pytest.mark.parametrize(("numeric", "categorical"), [(3, 0), (0, 2), (3, 2)])
+def test_features_are_bit_for_bit_those_of_scikit_learns_column_transformer(numeric, categorical):
+    draw = np.random.default_rng(0)
+    numbers, places = draw.normal(1e3, 1, (400, numeric)), draw.integers(0, 4, (400, categorical)).astype(float)
+    numbers[draw.random(numbers.shape) < 0.1] = np.nan
+    places[draw.random(places.shape) < 0.1] = np.nan
+    places[:300][places[:300] == 1] = 0  # in training never seen
+    columns = {f"x{n}": numbers[:, n] for n in range(numeric)}
+    columns |= {
+        f"c{n}": np.array([*"pqrs", np.nan], object)[np.nan_to_num(places[:, n], nan=4).astype(int)]
+        for n in range(categorical)
+    }
+    frame = pd.DataFrame(columns)
+    known = ColumnTransformer(
+        [
+            ("x", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), list(frame)[:numeric]),
+            (
+                "c",
+                make_pipeline(
+                    SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+                ),
+                list(frame)[numeric:],
+            ),
+        ],
+        verbose_feature_names_out=False,
+    ).fit(frame[:300])
+    ours = Columns(list(frame)[:numeric], {name: list("pqrs") for name in list(frame)[numeric:]})
+    cells = np.concatenate([numbers, places], axis=1)
+    ours.fit(cells[:300])
+    for part in (slice(300), slice(300, 400)):
+        expected = known.transform(frame[part]).astype(np.float32)
+        np.testing.assert_array_equal(ours.encode(cells[part], "test"), expected)
+    assert ours.facts["features"] == known.get_feature_names_out().tolist()
+    assert sum("the training split has not: q" in note for note in ours.notes) == categorical
 
 
 @pytest.mark.parametrize(

@@ -31,14 +31,14 @@ class Encoder(Protocol):
         """Learn from the training split (n, ...), from which validation has been taken off."""
 
     def encode(self, inputs: np.ndarray, split: str) -> np.ndarray:
-        """(n, ...) objects -> (n, ...) numbers. split: "train", "validation" or "test", for the notes."""
+        """(n, ...) as the source read them -> (n, ...) numbers. split: "train", "validation" or "test", for the notes."""
 
 
 @dataclass(frozen=True)
 class Arrays:
     """A data set as its publisher splits it.
 
-    inputs: (n, ...) numbers as `kind` has them, see `frugal.data.kinds`, or objects for the encoder; labels: (n,) int64,
+    inputs: (n, ...) numbers as `kind` has them, see `frugal.data.kinds`, or what its encoder takes; labels: (n,) int64,
     counted from 0, or for the task "transcription" (n,) objects `Said`, see `frugal.data.transcripts`; generated: made by a
     program, not collected; notes: what a reader of the manifest should know, e.g. that a file's checksum is not known; skipped:
     (file, reason) of files that could not be used; leftovers: a folder that may go once the cache is written; facts: further

@@ -1,6 +1,6 @@
 """Rows of a table as numbers: numeric columns filled in by their median and standardised, categorical ones one-hot.
 
-By scikit-learn's ColumnTransformer, fitted on the training split alone. A category that split never saw becomes zeros in all
+By scikit-learn's encoders, fitted on the training split alone. A category that split never saw becomes zeros in all
 of its column's places; how many there were stands in the manifest.
 """
 
@@ -12,19 +12,19 @@ from frugal.errors import FrugalError, needs_extra
 
 with needs_extra("data", "tables"):
     import pandas as pd
-    from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 
 class Columns:
-    """An encoder (see `frugal.data.arrays`) from cells to features. numeric, categorical: names of the columns, in order.
+    """An encoder (see `frugal.data.arrays`) from cells to features. numeric: names of those columns, in order; categorical:
+    the names that occur in each of the others, sorted.
 
-    Cells come as objects (n, numeric + categorical): floats or texts, and NaN for none.
+    Cells come as (n, numeric + categorical) float64: numbers, and places in those names; NaN for none.
     """
 
-    def __init__(self, numeric: list[str], categorical: list[str]):
+    def __init__(self, numeric: list[str], categorical: dict[str, list[str]]):
         self.numeric, self.categorical = numeric, categorical
         self.facts: dict[str, Any] = {}
         self.documents: dict[str, bytes] = {}
@@ -35,13 +35,6 @@ class Columns:
 
         Raises FrugalError for a column without a value among them, of which scikit-learn would keep no feature.
         """
-        one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-        self.transformer = ColumnTransformer(
-            [
-                ("numeric", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), self.numeric),
-                ("categorical", make_pipeline(SimpleImputer(strategy="most_frequent"), one_hot), self.categorical),
-            ]
-        )
         frame = self._frame(inputs)
         if empty := [name for name in frame if frame[name].isna().all()]:
             raise FrugalError(
@@ -49,10 +42,16 @@ class Columns:
                 "test, so nothing can be learnt of it; name it in `drop` and take its features off `shape`, or choose another "
                 "`test_seed` or `split_seed`"
             )
-        self.transformer.fit(frame)
-        self.seen = {name: set(frame[name].dropna()) for name in self.categorical}
-        names = [name.partition("__")[2] for name in self.transformer.get_feature_names_out()]
-        self.facts = {"features": names}
+        # No ColumnTransformer: its `fit` transforms too, and holds all features twice in 64 bits on the way.
+        one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
+        pipelines = (
+            (self.numeric, make_pipeline(SimpleImputer(strategy="median"), StandardScaler())),
+            (list(self.categorical), make_pipeline(SimpleImputer(strategy="most_frequent"), one_hot)),
+        )
+        self.pipelines = [(columns, pipeline.fit(frame[columns])) for columns, pipeline in pipelines if columns]
+        self.seen = dict(zip(self.categorical, one_hot.categories_ if self.categorical else (), strict=True))
+        one_each = [f"{name}_{self.categorical[name][int(place)]}" for name in self.seen for place in self.seen[name]]
+        self.facts = {"features": [*self.numeric, *one_each]}
 
     def encode(self, inputs: np.ndarray, split: str) -> np.ndarray:
         """(n, columns) cells -> (n, features) float32; says in notes what was missing or never seen before.
@@ -64,13 +63,17 @@ class Columns:
         if missing:
             told = ", ".join(f"{name} {count}" for name, count in missing.items())
             self.notes.append(f"{split}: missing and filled in from the training split: {told}")
-        for name in self.categorical:
+        for name, names in self.categorical.items():
             unseen = frame[name].dropna()[lambda cells, name=name: ~cells.isin(self.seen[name])]
             if len(unseen):
-                told = ", ".join(sorted(set(unseen))[:5])
+                told = ", ".join(names[int(place)] for place in np.unique(unseen)[:5])
                 self.notes.append(f"{split}: {len(unseen)} rows have a {name} the training split has not: {told}")
+        features, filled = np.empty((len(frame), len(self.facts["features"])), np.float32), 0
         with np.errstate(over="ignore"):
-            features = self.transformer.transform(frame).astype(np.float32)
+            for columns, pipeline in self.pipelines:
+                part = pipeline.transform(frame[columns])
+                features[:, filled : filled + part.shape[1]] = part
+                filled += part.shape[1]
         self._check_finite(features, inputs, split)
         return features
 
@@ -85,5 +88,4 @@ class Columns:
             )
 
     def _frame(self, inputs: np.ndarray) -> pd.DataFrame:
-        frame = pd.DataFrame(inputs, columns=[*self.numeric, *self.categorical])
-        return frame.astype(dict.fromkeys(self.numeric, float) | dict.fromkeys(self.categorical, object))
+        return pd.DataFrame(inputs, columns=[*self.numeric, *self.categorical])

@@ -69,13 +69,13 @@ def read(
             readers[name].add(cells, lines)
     if not rows:
         raise FrugalError(f"{where} has a header and no row; put the samples there")
-    cells, hashed, notes = _cells(numbers, words, where)
+    cells, categories, hashed, notes = _cells(numbers, words, where)
     labels, names, more = classes.named()
     _refuse_quantities(names, rows, target, where)
     hashed += [labels.astype(np.int64), *(column.hashes() for column in unused.values())]
     whole = reduce(mixed, (column for column in hashed if column is not None))
     return table_arrays(
-        (cells, Columns(list(numeric), list(categorical))),
+        (cells, Columns(list(numeric), categories)),
         (labels.astype(np.int64), tuple(names)),
         test_samples,
         test_seed,
@@ -105,25 +105,25 @@ def _check_columns(table: CsvFile, numeric: list[str], categorical: list[str], d
 
 def _cells(
     numbers: dict[str, Numbers], words: dict[str, Words], where: str
-) -> tuple[np.ndarray, list[np.ndarray], list[str]]:
-    """(n, columns) cells as objects, NaN for none; of each column (n,) numbers that tell its cells apart; and notes.
+) -> tuple[np.ndarray, dict[str, list[str]], list[np.ndarray], list[str]]:
+    """Cells (n, columns) and names of categories, as `Columns` has them; (n,) hashes of each column's cells; and notes.
 
     Raises FrugalError for a column without any.
     """
-    columns, hashed, notes = [], [], []
+    columns, categories, hashed, notes = [], {}, [], []
     for name, column in numbers.items():
         values, told = column.values, column.notes()
         _refuse_empty(np.isnan(values), name, where)
-        columns.append(values.astype(object))
+        columns.append(values)
         hashed.append(column.hashes())
         notes += told
     for name, column in words.items():
-        codes, names, told = column.named()
+        codes, categories[name], told = column.named()
         _refuse_empty(codes < 0, name, where)
-        columns.append(np.array([*names, np.nan], object)[codes])  # -1, none, is the last
+        columns.append(np.where(codes < 0, np.nan, codes))
         hashed.append(codes.astype(np.int64))
         notes += told
-    return np.stack(columns, axis=1), hashed, notes
+    return np.stack(columns, axis=1), categories, hashed, notes
 
 
 def _refuse_empty(none: np.ndarray, name: str, where: str) -> None:

@@ -33,6 +33,6 @@ def read(
     name: of the table; test_samples: size of the test set, in equal shares of every class; test_seed: chooses which
     """
     bunch = getattr(datasets, f"load_{name}")()
-    cells = bunch.data.astype(object), Columns(list(map(str, bunch.feature_names)), [])
+    cells = bunch.data.astype(float), Columns(list(map(str, bunch.feature_names)), {})
     labels = bunch.target.astype(np.int64), tuple(map(str, bunch.target_names))
     return table_arrays(cells, labels, test_samples, test_seed)
