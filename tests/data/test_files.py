@@ -89,7 +89,7 @@ def test_a_run_stopped_on_the_way_ends_like_one_from_the_cache(cache, run):
     continued = trainer(cache, run, checkpoints=stopped.checkpoints, checkpoint_seconds=1e9)
     continued.run()
     assert gone(workers())
-    assert torch.equal(torch.cat(continued.history.curve), torch.cat(resident.curve))
+    assert torch.equal(torch.cat(continued.history.curve), torch.cat(resident.history.curve))
     assert torch.equal(continued.losses, resident.losses)
     assert outcome(continued) == outcome(resident)
     assert any("training images decoded from files by 2 workers" in note for note in continued.notes)
@@ -199,7 +199,7 @@ def test_a_run_that_ends_in_any_way_leaves_no_process(cache, tmp_path, number):
 @pytest.mark.parametrize(
     ("use", "changes", "said"),
     [
-        ("compression", {}, "not to DCT coefficients, and the strategy reads them"),
+        ("compression", {}, "reads DCT coefficients, and residency: files decodes pixels"),
         ("full", {"images": False}, "the cache holds nothing else"),
     ],
 )

@@ -38,6 +38,7 @@ TEXTS = {
         "dct": None,
     },
     "options": {"length": 8, "vocabulary": 270},
+    "allow_overlap": True,  # a few short texts
 }
 
 

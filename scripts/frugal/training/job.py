@@ -25,9 +25,10 @@ from frugal import failed, registry
 from frugal.atomic import write_json
 from frugal.data.cache import DamagedCache, local_copy, open_cache, set_aside
 from frugal.errors import FrugalError, exit_with_one_line
-from frugal.imports import TRAINING, checksums, closure
+from frugal.imports import TRAINING, checksums, closure, digest_of
 from frugal.measure.memory import keep_freed_memory
 from frugal.measure.meters import finders
+from frugal.record import METRICS, Unsealed, check_files, read_identity
 from frugal.registry import module_name, modules_of
 from frugal.spec import RunSpec
 from frugal.training.checkpoint import Checkpoints
@@ -90,14 +91,13 @@ def train(job: Job) -> int:
         raise FrugalError(f"{what}; run again, and the data set is prepared anew") from error
     followed = read_followed(job.follow, spec.strategy.follows) if job.follow else None
     repeats = hashlib.sha256(job.follow.read_bytes()).hexdigest() if job.follow else None
-    modules = *modules_of(spec.strategy.use, spec.strategy.parameters), module_name("model", spec.model.use)
-    code = checksums(closure(TRAINING, *modules))
+    code = _code_of(spec)
     fingerprint = spec.fingerprint(cache.checksum, code, followed)
     if job.keep and is_finished(job.out, fingerprint):
         print(f"{spec.path}: its record is there", file=sys.stderr)
         return 0
     if job.keep:
-        (job.out / "metrics.json").unlink(missing_ok=True)  # of other code, data or settings
+        (job.out / METRICS).unlink(missing_ok=True)  # of other code, data or settings
     checkpoints = Checkpoints((job.checkpoints or job.out) / "checkpoints", fingerprint)
     try:
         where = job.residency, job.workers
@@ -128,14 +128,33 @@ def train(job: Job) -> int:
 def train_or_say(job: Job) -> int:
     """Train, as `train` does. A run that fails leaves failed.json, and no record of earlier code or settings."""
     folder = job.checkpoints or job.out
-    failed.forget(folder)
+    with suppress(NotADirectoryError):  # `train` says what is in the way
+        failed.forget(folder)
     try:
         return train(job)
     except Exception as error:
-        (job.out / "metrics.json").unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            if not _is_of_this_plan(job):
+                (job.out / METRICS).unlink(missing_ok=True)
         with suppress(FrugalError, OSError):  # on a full disk, say, whose line is the one that matters
             failed.leave(folder, job.spec.model_dump(mode="json"), error)
         raise
+
+
+def _is_of_this_plan(job: Job) -> bool:
+    """Whether the record that is there was made by these settings and this code, and is whole."""
+    try:
+        identity = read_identity(job.out)
+        check_files(job.out, identity["files"], thoroughly=True)
+    except Unsealed:
+        return False
+    return identity["plan"] == job.spec.plan(digest_of(_code_of(job.spec)))
+
+
+def _code_of(spec: RunSpec) -> dict[str, str]:
+    """sha256 of every file of ours that a run's result can depend on."""
+    modules = *modules_of(spec.strategy.use, spec.strategy.parameters), module_name("model", spec.model.use)
+    return checksums(closure(TRAINING, *modules))
 
 
 NOT_RUN = 2  # exit status of a run that wasn't begun
@@ -174,7 +193,7 @@ def train_all(job: Job, specs: list[RunSpec], seeds: list[int], stamp: Path | No
             break
     status = next((status for status in statuses.values() if status), 0)
     if stamp and not status:
-        records = {name: json.loads((job.out / name / "metrics.json").read_text())["fingerprint"] for name in statuses}
+        records = {name: json.loads((job.out / name / METRICS).read_text())["fingerprint"] for name in statuses}
         write_json(stamp, {"schema": 1, "runs": records})
     return status
 
@@ -238,5 +257,5 @@ def _run(job: Job, parent: int) -> None:
 
 def _log_to(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "a" if (file.parent / "metrics.json").exists() else "w") as log:
+    with open(file, "a" if (file.parent / METRICS).exists() else "w") as log:
         os.dup2(log.fileno(), sys.stderr.fileno())
