@@ -22,6 +22,8 @@ import tiny
 from frugal.measure.clock import SCHEDULED
 from frugal.report import audit, copies, evidence, heldout, terms, timing
 from frugal.report.records import read_records
+from frugal.report.summary import savings
+from frugal.report.tables import tabulate
 from frugal.strategies.base import EpochPlan, Strategy
 from frugal.study import study_of
 from frugal.training import trainer as training
@@ -640,3 +642,18 @@ def test_an_honest_training_raises_nothing(digits, tmp_path, monkeypatch):
     trained(tmp_path, digits, monkeypatch, "cheat", Half)
     table = without_crowds(found(tmp_path, factory.study(**TINY)))
     assert table.empty, table.to_string()
+
+
+def test_a_recipe_of_its_own_stands_in_every_table(honest, tmp_path):
+    root = shutil.copytree(honest(factory.selection), tmp_path / "results")
+    told("infobatch", SEEDS, about={"spec": {"recipe": SHORT | {"epochs": 30}}})(root)
+    study = study_of(factory.selection())
+    tables = tabulate(study, read_records(study, root))
+    own = "epochs 30 (baseline 3)"
+    for table in (tables.runs, tables.summary):
+        of_it = table["strategy"] == "infobatch"
+        assert set(table.loc[of_it, "own_recipe"]) == {own}
+        assert table.loc[~of_it, "own_recipe"].isna().all()
+    tables.write(tmp_path / "tables")
+    shown = savings(tmp_path / "tables").set_index("strategy")["own recipe"]
+    assert shown[shown != ""].to_dict() == {"infobatch": own}
