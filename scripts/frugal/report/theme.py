@@ -51,6 +51,7 @@ WORDS = {  # axis labels of columns that are not those of runs.csv
 }
 SHARES = re.compile(r".*accuracy|.*_share|.*_rate|share")  # fractions, shown in per cent
 WIDE = 620  # CSS pixels from which on a phone scrolls a figure rather than shrinking it
+LONG = 30  # letters from which on a cell is broken into lines
 VERDICTS = ("better", "equal within the margin", "worse", "undecided", "no difference shown", "baseline")
 
 _folder = Path("figures")
@@ -243,13 +244,16 @@ def table(frame: pd.DataFrame, digits: int = 2) -> None:
     for name in {"strategy", "control", "against"} & set(cells):
         cells[name] = [f"<code>{text}</code>" for text in cells[name]]
     shown = cells.rename(columns=str).to_html(index=False, escape=False, border=0, justify="unset")
-    display(HTML(f'<div class="scroll">{shown}</div>'))
+    display(HTML(f'<div class="scroll{" facts" * ("fact" in cells)}">{shown}</div>'))
 
 
 def _cell(value: object, digits: int) -> str:
     if isinstance(value, str):
-        known = value in VERDICTS
-        return f'<span class="verdict {value.split()[0]}">{value}</span>' if known else html.escape(value)
+        shown, word = html.escape(value), value.split()[:1]
+        if value in VERDICTS:
+            short = "equal" if value.startswith("equal") else value
+            return f'<span class="verdict {word[0]}" title="{shown}">{short}</span>'
+        return f'<div class="long">{shown}</div>' if len(value) > LONG else shown
     if pd.isna(value):
         return "–"
     told = f"{value:,.{digits}f}" if isinstance(value, float) else html.escape(str(value))
