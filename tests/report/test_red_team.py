@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from frugal.report.summary import savings
 
 import tiny
 from frugal.measure.clock import SCHEDULED
 from frugal.report import audit, copies, evidence, heldout, terms, timing
 from frugal.report.records import read_records
+from frugal.report.reported import savings
 from frugal.report.tables import tabulate
 from frugal.strategies.base import EpochPlan, Strategy
 from frugal.study import study_of
