@@ -1,6 +1,7 @@
 """How far the runs are: done, running, failed, stopped and waiting, per study, while a run goes on or after it."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from rich.table import Table
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
+from frugal.due import find, told
 from frugal.errors import FrugalError, exit_with_one_line
+from frugal.imports import TRAINING, closure, digest
 from frugal.plan import Plan
 from frugal.status import STATES, RunStatus, status_of
 from frugal.yamlfile import read_yaml
@@ -43,9 +46,13 @@ def main() -> int:
     except ValueError as error:
         raise FrugalError(f"{' '.join(str(error).split())} Give key=value, as in scale=standard") from error
     plan = Plan(config)
-    found = {name: status_of(study, Path(plan.results)) for name, study in plan.studies.items()}
+    again = find(plan, lambda *modules: digest(closure(TRAINING, *modules)))
+    due = {os.path.relpath(one.folder, plan.results) for one in again}
+    found = {name: status_of(study, Path(plan.results), due) for name, study in plan.studies.items()}
     console = Console(soft_wrap=not sys.stdout.isatty())
     console.print(overview(found, plan.results))
+    for text in told(again):
+        console.print(text, style="yellow")
     for state in ("running", "failed", "stopped"):
         runs = [run for study in found.values() for run in study if run.state == state]
         if runs:

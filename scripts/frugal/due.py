@@ -52,6 +52,26 @@ def find(plan: Plan, code_of: CodeOf, asked: Iterable[str] = ()) -> list[Due]:
     return found
 
 
+def tables(plan: Plan) -> dict[str, list[str]]:
+    """Studies whose tables are there and are of another study than is planned now, each with the keys that differ.
+
+    A margin, a target or a list of strategies changes no record, but what tables and pages say of them.
+    """
+    found = {}
+    for name, study in plan.studies.items():
+        try:
+            told = json.loads(Path(plan.results, "tables", name, "study.json").read_bytes())
+        except FileNotFoundError:
+            continue  # Snakemake sees that
+        except (OSError, ValueError):
+            found[name] = ["study.json can't be read"]
+            continue
+        now = json.loads(study.model_dump_json(exclude={"plans"}))
+        if keys := [key for key in now if told.get(key) != now[key]]:
+            found[name] = keys
+    return found
+
+
 def told(found: list[Due]) -> list[str]:
     """One line for each study and reason."""
     lines = []

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +33,11 @@ class RunStatus:
     why: str = ""
 
 
-def status_of(study: Study, results: Path) -> list[RunStatus]:
-    """Every run of a study, in its order. results: results/<scale>."""
+def status_of(study: Study, results: Path, due: Container[str] = ()) -> list[RunStatus]:
+    """Every run of a study, in its order. results: results/<scale>; due: runs whose record there is not of this plan."""
     now = file_system_time(results)
-    return [status_of_run(results / folder, results, now) for folder in (study.folder(*run) for run in study.runs())]
+    runs = [status_of_run(results / folder, results, now) for folder in (study.folder(*run) for run in study.runs())]
+    return [RunStatus(run.path, "waiting") if run.state == "done" and run.path in due else run for run in runs]
 
 
 def status_of_run(folder: Path, results: Path, now: float) -> RunStatus:

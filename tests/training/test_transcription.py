@@ -74,7 +74,7 @@ def test_a_pruned_transcription_is_counted_scored_and_ends_the_same_from_its_che
 
 
 def test_what_transcription_cannot_do_is_refused(speech, tmp_path):
-    with pytest.raises(FrugalError, match="ast needs classes .it judges logits of classes. and speech asks for"):
+    with pytest.raises(FrugalError, match="ast needs classes .it judges logits of classes. and the data set asks for"):
         tiny.trainer(speech, spec("ast", target=0.5))
     deaf = spec().model.model_copy(update={"use": "wave_cnn", "parameters": {}})
     with pytest.raises(FrugalError, match="model w can only classify and speech asks for transcription"):

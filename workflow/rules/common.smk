@@ -125,6 +125,17 @@ def force_due():
             logger.info(line)
 
 
+@cache
+def force_tables():
+    """Have Snakemake make tables again that are of another study than is planned: a copied folder brings no metadata."""
+    if workflow.is_main_process:
+        for study, keys in due.tables(PLAN).items():
+            workflow.dag.forcefiles.add(f"{RESULTS}/tables/{study}/runs.csv")
+            logger.info(
+                f"tables of study {study} are due again: other {', '.join(keys)}"
+            )
+
+
 TEMPLATES = tuple(
     sorted(glob("scripts/frugal/report/templates/**/*.*", recursive=True))
 )
@@ -275,6 +286,7 @@ def failed_of_study(wildcards):
 
 
 def records_of_study(wildcards):
+    force_tables()
     return records(wildcards.study)
 
 

@@ -66,11 +66,17 @@ def keep_apart(places: list[tuple[str, Path]], advice: str) -> None:
     real = [(option, path, path.resolve()) for option, path in places]
     for (one, path, first), (other, _, second) in combinations(real, 2):
         if first == second:
+            if one == other:
+                raise FrugalError(f"{path} is named twice for {one}, so its samples would count twice; name it once")
             raise FrugalError(
                 f"{path} is named for {one} and for {other}, so the same samples would be in both; {advice}"
             )
         if first in second.parents or second in first.parents:
             outer, inner = (first, second) if first in second.parents else (second, first)
+            if one == other:
+                raise FrugalError(
+                    f"{inner} lies in {outer}, and both are named for {one}, so its samples would count twice; name one of them"
+                )
             raise FrugalError(
                 f"{inner}, named for {one if inner == first else other}, lies in {outer}, named for "
                 f"{other if inner == first else one}, so the same samples would be in both; {advice}"

@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import Bbox
 
 from frugal.report import load
@@ -214,7 +215,7 @@ def _accuracy_ticks(axes: Axes, low: float, high: float) -> None:
     inside = [tick for tick in candidates if bottom <= tick <= axes.get_ylim()[1] + 1e-9]
     heights = axes.transAxes.inverted().transform(axes.transData.transform([(0, tick) for tick in inside]))[:, 1]
     points = axes.get_window_extent().height * 72 / axes.figure.dpi
-    least = 1.25 * float(plt.rcParams["ytick.labelsize"]) / points  # height of a label, as a share of the axis
+    least = 1.25 * _label_size() / points  # height of a label, as a share of the axis
     shown: list[int] = []
     for place in reversed(range(len(inside))):  # near 0 % the axis is narrow
         if not shown or heights[shown[-1]] - heights[place] > least:
@@ -245,15 +246,22 @@ def _cost_scale(axes: Axes, cost: np.ndarray, formatter: ticker.Formatter, most:
     axes.xaxis.set_major_formatter(formatter)
 
 
+def _label_size() -> float:
+    """Of tick labels, in points."""
+    return FontProperties(size=plt.rcParams["xtick.labelsize"]).get_size_in_points()
+
+
 def _name_points(axes: Axes, x: Sequence, y: Sequence, names: Sequence[str], colours: Sequence[str]) -> None:
     """Write each name beside its point (data units), at the nearest place that covers no point and no other name.
 
     A name that had to go further away is tied to its point by a line of its colour.
     """
+    if not len(names):
+        return
     figure, renderer = axes.figure, axes.figure.canvas.get_renderer()
     frame = axes.get_window_extent(renderer)
     points = axes.transData.transform(np.column_stack([x, y]))
-    size = float(plt.rcParams["xtick.labelsize"])
+    size = _label_size()
     unit = size * figure.dpi / 72
     taken = [Bbox.from_extents(px - 0.4 * unit, py - 0.4 * unit, px + 0.4 * unit, py + 0.4 * unit) for px, py in points]
     for (px, py), name, colour in sorted(zip(points, names, colours, strict=True), key=lambda item: -item[0][1]):

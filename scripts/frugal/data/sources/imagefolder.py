@@ -64,10 +64,9 @@ def read(
     folders = Folders(home, SUFFIXES, f"image ({', '.join(SUFFIXES)})", "images")
     classes, test_classes = folders.classes(parts), folders.classes(tests)
     if different := set(classes) ^ set(test_classes):
-        where = "training" if different & set(classes) else "test"
-        raise FrugalError(
-            f"{home}: only the {where} images have a class {shown(min(different))}; both sets need every class"
-        )
+        name = min(different)
+        where = "training" if name in classes else "test"
+        raise FrugalError(f"{home}: only the {where} images have a class {shown(name)}; both sets need every class")
     images, labels = [], []
     for found, resize in ((classes, resizes["train"]), (test_classes, resizes["test"])):
         files, start = folders.files(found), len(str(home / "_")) - 1
