@@ -1,0 +1,115 @@
+"""Exchange rates: 1 for the baseline against itself, below 1 for waste, bounds where the curve ends."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import isotonic_regression
+
+from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES, Curve, exchange_rate, monotone
+
+BUDGETS = np.array([0.125, 0.25, 0.5, 1.0])
+TRUE = np.array([0.900, 0.925, 0.936, 0.941])
+FULL = 3e14  # FLOPs at budget 1
+SPREAD = 0.0015
+
+
+def baseline(generator, seeds=5, budgets=BUDGETS, accuracies=TRUE):
+    rows = [
+        (budget, seed, accuracy + generator.normal(0, SPREAD), FULL * budget)
+        for budget, accuracy in zip(budgets, accuracies, strict=True)
+        for seed in range(seeds)
+    ]
+    return pd.DataFrame(rows, columns=["budget", "seed", "test_accuracy", "flops_executed"])
+
+
+def strategy(accuracy, share, seeds=5):
+    return pd.DataFrame({"test_accuracy": np.full(seeds, accuracy), "flops_executed": np.full(seeds, FULL * share)})
+
+
+@pytest.fixture
+def curve():
+    return Curve(baseline(np.random.default_rng(0), seeds=8), SPREAD, 60)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=7), st.integers(0, 2**31))
+@settings(deadline=None)
+def test_the_monotone_curve_is_scipys_isotonic_regression(values, draw):
+    weights = np.random.default_rng(draw).integers(1, 9, len(values))
+    expected = isotonic_regression(values, weights=weights).x
+    assert monotone(np.array(values), weights) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_baseline_against_itself_is_one_within_its_interval():
+    generator, held, studies = np.random.default_rng(7), 0, 200
+    for _ in range(studies):
+        spread = SPREAD * np.sqrt(generator.chisquare(48) / 48)
+        own = Curve(baseline(generator), spread, 48, draws=1000)
+        again = pd.DataFrame(
+            {"test_accuracy": 0.941 + generator.normal(0, SPREAD, 5), "flops_executed": np.full(5, FULL)}
+        )
+        rate = exchange_rate(own, again, "flops_executed")
+        held += rate.low <= 1 <= rate.high
+    assert held / studies >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "share", "verdict", "bound"),
+    [
+        (0.945, 0.7, SAVES, ">"),  # more accurate than the full budget, for less
+        (0.936, 0.3, SAVES, ""),  # the plain net needs half of the budget for it
+        (0.925, 0.5, WASTES, ""),  # ... and a quarter here
+        (0.936, 0.5, UNDECIDED, ""),
+        (0.850, 0.3, WASTES, "<"),
+    ],
+)
+def test_verdicts_on_both_sides_of_the_curve(curve, accuracy, share, verdict, bound):
+    rate = exchange_rate(curve, strategy(accuracy, share), "flops_executed")
+    assert (rate.verdict, rate.bound) == (verdict, bound)
+    assert rate.low <= rate.value <= rate.high
+    assert bool(rate.reason) == bool(bound)
+
+
+@given(st.floats(0.91, 0.939), st.floats(0.05, 2.0), st.floats(1.1, 3.0))
+@settings(max_examples=25, deadline=None)
+def test_spending_more_for_the_same_accuracy_lowers_the_rate_by_as_much(accuracy, share, factor):
+    curve = Curve(baseline(np.random.default_rng(0)), SPREAD, 60, draws=200)
+    cheap = exchange_rate(curve, strategy(accuracy, share), "flops_executed")
+    dear = exchange_rate(curve, strategy(accuracy, share * factor), "flops_executed")
+    assert cheap.value / dear.value == pytest.approx(factor)
+    assert cheap.honest_saving == pytest.approx(1 - 1 / cheap.value)
+
+
+def test_no_curve_gives_null_and_the_reason():
+    rate = exchange_rate(None, strategy(0.9, 0.5), "flops_executed")
+    assert np.isnan(rate.value)
+    assert "set `budgets`" in rate.reason
+
+
+def test_a_cost_that_was_not_measured_gives_null_and_the_reason(curve):
+    rate = exchange_rate(curve, strategy(0.9, 0.5).assign(flops_executed=np.nan), "flops_executed")
+    assert np.isnan(rate.value)
+    assert "not measured" in rate.reason
+
+
+def test_a_curve_of_one_budget_gives_bounds_only():
+    one = Curve(baseline(np.random.default_rng(0), budgets=[1.0], accuracies=[0.94]), SPREAD, 20)
+    above = exchange_rate(one, strategy(0.95, 0.5), "flops_executed")
+    below = exchange_rate(one, strategy(0.90, 0.5), "flops_executed")
+    assert (above.bound, above.verdict) == (">", SAVES)
+    assert below.bound == "<"
+    assert "one budget" in above.reason
+
+
+def test_a_baseline_that_falls_with_its_budget_is_levelled_and_said_to_be():
+    falling = Curve(baseline(np.random.default_rng(0), accuracies=TRUE[::-1]), SPREAD, 60)
+    rate = exchange_rate(falling, strategy(0.95, 0.5), "flops_executed")
+    assert falling.falls
+    assert "falls with its budget" in rate.reason
+
+
+def test_two_runs_give_the_same_numbers(curve):
+    assert exchange_rate(curve, strategy(0.93, 0.5), "flops_executed") == exchange_rate(
+        Curve(curve.runs, SPREAD, 60), strategy(0.93, 0.5), "flops_executed"
+    )

@@ -1,0 +1,113 @@
+"""Simultaneous intervals: they hold, they are scipy's where the layouts agree, and what scatters otherwise is not pooled."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from frugal.report.pooled import compare, critical_value
+
+# Dunnett 1955, table 1: blood counts (millions of cells per cubic millimetre) after no drug, drug A and drug B.
+BLOOD = {
+    "control": [7.40, 8.50, 7.20, 8.24, 9.84, 8.32],
+    "A": [9.76, 8.80, 7.68, 9.36],
+    "B": [12.80, 9.68, 12.16, 9.20, 10.55],
+}
+
+
+def study(values):
+    """A row per strategy, a column per seed -> runs."""
+    frame = pd.DataFrame(values, index=[f"s{i}" for i in range(len(values))])
+    return (
+        frame.rename_axis("strategy")
+        .melt(ignore_index=False, var_name="seed", value_name="value")
+        .reset_index()
+        .dropna()
+    )
+
+
+def drawn(generator, strategies, seeds, spread=0.0015):
+    return 0.9 + generator.normal(0, 0.002, (1, seeds)) + generator.normal(0, spread, (strategies, seeds))
+
+
+@pytest.mark.parametrize(("comparisons", "freedom"), [(1, 4), (2, 16), (5, 20), (9, 60)])
+def test_critical_values_are_the_points_of_the_multivariate_t(comparisons, freedom):
+    bound = np.full(comparisons, critical_value(comparisons, freedom))
+    correlated = stats.multivariate_t(shape=0.5 * np.eye(comparisons) + 0.5, df=freedom)
+    assert correlated.cdf(bound, lower_limit=-bound, random_state=0) == pytest.approx(0.95, abs=0.001)
+
+
+def test_unequal_groups_have_the_intervals_of_scipys_dunnett():
+    numbers = iter(range(100))
+    runs = pd.DataFrame(
+        [(name, next(numbers), value) for name, group in BLOOD.items() for value in group],
+        columns=["strategy", "seed", "value"],
+    )
+    table, _ = compare(runs, "control", share=False)
+    theirs = stats.dunnett(BLOOD["A"], BLOOD["B"], control=BLOOD["control"]).confidence_interval(0.95)
+    assert table["difference_low"][["A", "B"]].to_numpy() == pytest.approx(theirs.low, abs=0.01)  # theirs is drawn
+    assert table["difference_high"][["A", "B"]].to_numpy() == pytest.approx(theirs.high, abs=0.01)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_all_intervals_of_a_study_hold_together_in_about_95_of_100_studies(seeds):
+    generator, held, means, studies = np.random.default_rng(seeds), 0, [], 300
+    for _ in range(studies):
+        table, _ = compare(study(drawn(generator, 8, seeds)), "s0")
+        others = table.drop(index="s0")
+        held += ((others["difference_low"] <= 0) & (others["difference_high"] >= 0)).all()
+        means.append(((table["low"] <= 0.9) & (table["high"] >= 0.9)).mean())
+    assert 0.92 <= held / studies <= 0.98  # two standard errors of 300 studies around 0.95
+    assert 0.92 <= np.mean(means) <= 0.98
+
+
+def test_a_strategy_that_collapsed_is_named_and_widens_nobody_elses_interval():
+    generator = np.random.default_rng(0)
+    values = drawn(generator, 8, 5)
+    sound, _ = compare(study(values), "s0")
+    values[3] = [0.1, 0.85, 0.4, 0.1, 0.7]
+    table, pool = compare(study(values), "s0")
+    assert list(pool.apart) == ["s3"]
+    assert "times as far" in table["reason"]["s3"]
+    width = lambda t: t["difference_high"]["s1"] - t["difference_low"]["s1"]  # noqa: E731
+    assert width(table) == pytest.approx(width(sound), rel=0.3)
+    assert 0 <= table["low"]["s3"] <= table["high"]["s3"] <= 1
+
+
+def test_a_strategy_whose_seeds_all_agree_is_not_pooled():
+    values = drawn(np.random.default_rng(1), 6, 4)
+    values[2] = 0.1
+    table, pool = compare(study(values), "s0")
+    assert "no spread" in pool.apart["s2"]
+    assert table["difference_low"].notna()[["s1", "s3", "s4", "s5"]].all()
+
+
+@given(
+    st.integers(2, 6),
+    st.integers(1, 5),
+    st.integers(0, 2**31),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4))),
+)
+@settings(max_examples=60, deadline=None)
+def test_missing_runs_never_stop_a_comparison_and_every_interval_holds_its_mean(strategies, seeds, draw, missing):
+    values = drawn(np.random.default_rng(draw), strategies, seeds)
+    for strategy, seed in missing:
+        if strategy < strategies and seed < seeds:
+            values[strategy, seed] = np.nan
+    runs = study(values)
+    table, _ = compare(runs, "s0")
+    assert list(table.index) == list(dict.fromkeys(runs["strategy"]))
+    known = table.dropna(subset=["difference_low"])
+    assert (known["difference_low"] <= known["difference"]).all()
+    assert (known["difference"] <= known["difference_high"]).all()
+    bounds = table[["low", "high"]].dropna()
+    assert ((bounds >= 0) & (bounds <= 1)).all().all()
+
+
+def test_one_seed_gives_differences_and_no_interval():
+    table, _ = compare(study([[0.9], [0.8]]), "s0")
+    assert table["difference"]["s1"] == pytest.approx(-0.1)
+    assert np.isnan(table["difference_low"]["s1"])
+    assert table["reason"]["s1"] == "one seed gives no interval"
