@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.interpolate import PchipInterpolator
+from scipy.optimize import isotonic_regression
 
 DRAWS = 4000
 POINTS = 257  # of a curve, evenly in the logarithm of the budget
@@ -53,20 +54,9 @@ class Rate:
 
 def monotone(accuracies: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """Isotonic regression along the last axis: the closest curve that never falls. accuracies: (..., budgets)."""
-    count = accuracies.shape[-1]
     weights = np.asarray(weights, float)
-    sums = np.concatenate([np.zeros((*accuracies.shape[:-1], 1)), np.cumsum(accuracies * weights, -1)], -1)
-    total = np.concatenate([[0.0], np.cumsum(weights)])
-    fitted = np.empty_like(accuracies)
-    for place in range(count):  # max over starts of the min over ends of the means between
-        highest = np.full(accuracies.shape[:-1], -np.inf)
-        for start in range(place + 1):
-            means = [
-                (sums[..., end] - sums[..., start]) / (total[end] - total[start]) for end in range(place + 1, count + 1)
-            ]
-            highest = np.maximum(highest, np.min(means, axis=0))
-        fitted[..., place] = highest
-    return fitted
+    flat = accuracies.reshape(-1, accuracies.shape[-1])
+    return np.array([isotonic_regression(row, weights=weights).x for row in flat]).reshape(accuracies.shape)
 
 
 class Curve:
