@@ -97,7 +97,7 @@ class Curve:
     def matched(self, accuracies: np.ndarray) -> np.ndarray:
         """Logarithm of the budget at which each curve reaches an accuracy; -inf below its bottom, inf above its top.
 
-        accuracies: (1 + draws,), for the measured curve and each drawn one
+        accuracies: (curves,), of the measured curve and each drawn one; returns (curves,)
         """
         curves, wanted = self.curves, accuracies[:, None]
         found = np.where(accuracies > curves[:, -1], np.inf, -np.inf)
@@ -113,7 +113,7 @@ class Curve:
         return np.where(inside, np.where(after == 0, self.grid[0], within), found)
 
     def cost(self, name: str, budgets: np.ndarray) -> np.ndarray:
-        """Logarithm of what the baseline spends at logarithms of budgets, clipped to those it was trained at."""
+        """Logarithm of what the baseline spends at logarithms of budgets (n,), clipped to those it was trained at: (n,)."""
         spent = self.runs.groupby("budget", sort=True)[name].mean().to_numpy(float)
         ends = np.clip(budgets, self.grid[0], self.grid[-1])
         return np.interp(ends, np.log(self.budgets), np.log(spent))
