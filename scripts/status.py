@@ -13,7 +13,7 @@ from snakemake.utils import update_config
 
 from frugal.due import find, told
 from frugal.errors import FrugalError, exit_with_one_line
-from frugal.imports import TRAINING, closure, digest
+from frugal.imports import digest_of_training
 from frugal.plan import Plan
 from frugal.status import STATES, RunStatus, status_of
 from frugal.yamlfile import read_yaml
@@ -46,7 +46,7 @@ def main() -> int:
     except ValueError as error:
         raise FrugalError(f"{' '.join(str(error).split())} Give key=value, as in scale=standard") from error
     plan = Plan(config)
-    again = find(plan, lambda *modules: digest(closure(TRAINING, *modules)))
+    again = find(plan, digest_of_training)
     due = {os.path.relpath(one.folder, plan.results) for one in again}
     found = {name: status_of(study, Path(plan.results), due) for name, study in plan.studies.items()}
     console = Console(soft_wrap=not sys.stdout.isatty())

@@ -86,6 +86,12 @@ def digest(code: Iterable[Path], others: Iterable[str | Path] = ()) -> str:
     )
 
 
+@cache
+def digest_of_training(*modules: str) -> str:
+    """That of all source files that a run can depend on. modules: those it looks up by name."""
+    return digest(closure(TRAINING, *modules))
+
+
 def digest_of(checksums: dict[str, str]) -> str:
     """One sha256 over checksums of files by name."""
     return hashlib.sha256(repr(sorted(checksums.items())).encode()).hexdigest()

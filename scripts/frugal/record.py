@@ -55,6 +55,16 @@ def read_identity(folder: str | Path) -> dict[str, Any]:
         raise Unsealed(name, f"it says not what it is of ({error})") from error
 
 
+def whole(folder: str | Path) -> dict[str, Any] | None:
+    """The identity of the record in a folder, every file of which is as it was sealed; None where there is none such."""
+    try:
+        identity = read_identity(folder)
+        check_files(folder, identity["files"], thoroughly=True)
+    except Unsealed:
+        return None
+    return identity
+
+
 def check_files(folder: str | Path, files: dict[str, dict[str, Any]], thoroughly: bool) -> None:
     """Raise Unsealed for the first file that is not what was sealed. thoroughly: else of larger ones the size alone."""
     if tuple(files) != SEALED:

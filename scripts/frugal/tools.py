@@ -16,16 +16,18 @@ def put_own_tools_first() -> None:
 
 
 def quote_interpreter() -> None:
-    """Let jobs of a cluster start where the path of Python has a space, which Snakemake writes unquoted into their shell."""
+    """Let jobs start where the path of Python has a space, which executors of Snakemake write unquoted into their shells."""
     with needs_extra("workflow", "jobs of a cluster"):
-        from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+        from snakemake_interface_executor_plugins.executors.real import RealExecutor
 
-    plain = RemoteExecutor.get_python_executable
+    plain = RealExecutor.format_job_exec
     if not hasattr(plain, "quotes"):
 
-        def quoted(executor: RemoteExecutor) -> str:
-            path = plain(executor)
-            return shlex.quote(path) if os.path.exists(path) else path  # a later Snakemake may quote it itself
+        def quoted(executor: RealExecutor, job: object) -> str:
+            path = executor.get_python_executable()
+            if os.path.exists(path):  # a later Snakemake may quote it itself
+                executor.get_python_executable = lambda: shlex.quote(path)
+            return plain(executor, job)
 
         quoted.quotes = True
-        RemoteExecutor.get_python_executable = quoted
+        RealExecutor.format_job_exec = quoted

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from frugal.bench import records as invented
 from frugal.errors import FrugalError
 from frugal.report import reported
 from frugal.report.records import read_records
@@ -219,3 +220,11 @@ def test_a_report_prints_the_settings_of_the_records(tmp_path):
     assert "epochs 3, batch size 128" in shown
     assert "digits/cnn-small ema-4-16: epochs 16" in shown, "what one strategy has of its own stands beside it"
     assert "500" not in shown
+
+
+def test_the_records_that_the_benchmark_invents_are_tabulated_without_a_doubt(tmp_path):
+    study = invented.study(strategies=3, seeds=2)
+    invented.write(study, tmp_path, steps=20)
+    tables = tabulate(study, read_records(study, tmp_path))
+    assert len(tables.runs) == 6
+    assert tables.audit.empty

@@ -217,6 +217,20 @@ def test_seconds_saved_while_all_the_work_was_done_are_flagged(make_tables):
     assert "train_seconds: every seed saves at least 6" in finding.detail
 
 
+def test_seconds_in_which_the_baseline_waited_for_a_core_are_nobodys_saving(make_tables):
+    def spoil(root):
+        for seed in range(3):
+            times = {"full": (30.0, 5.0), "fixed-16": (25.0, 0.1)}
+            for strategy, (seconds, queued) in times.items():
+                own = {"train_seconds": seconds, "train_queued_seconds": queued, "train_cpu_seconds": 24.5}
+                edit(seed_folder(root, strategy, seed) / "metrics.json", lambda m, own=own: m.update(own))
+            edit(seed_folder(root, "fixed-16", seed) / "metrics.json", lambda m: m.update(bytes_read=54_000 * 784 * 3))
+            column("bytes_read", lambda values: 54_000 * 784)(seed_folder(root, "fixed-16", seed) / "history.csv")
+
+    _, tables, _ = make_tables(spoil)
+    assert tables.audit.empty
+
+
 def test_a_run_left_out_is_named_and_the_rest_compared(make_tables):
     def spoil(root):
         (seed_folder(root, "full", 0) / "metrics.json").write_text("{")

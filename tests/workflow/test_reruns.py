@@ -150,6 +150,9 @@ def test_copied_results_are_done_and_due_again_under_other_settings(finished, co
         assert "1 record of study compression is due again: other code: frugal/strategies/full.py" in finished.said
     grouped = under(copied, f"{TINY}, recipe: {{epochs: 2}}, grouped: true")
     assert finished.planned(config=grouped) == {"train_compression": 1, **AFTER_TRAINING}, "its stamp is not there yet"
+    margin = under(copied, f"{TINY}, margin: 0.3, recipe: {{epochs: 2}}, grouped: false")
+    assert finished.planned(config=margin) == AFTER_TRAINING, "no record is due, but what tables say of them"
+    assert "tables of study compression are due again: other margin" in finished.said
 
 
 def test_damaged_records_are_planned_again_and_nothing_else_is(finished, copied):

@@ -4,7 +4,7 @@ import gc
 import os
 import re
 import shlex
-from functools import cache, partial
+from functools import cache
 from glob import glob
 from itertools import chain
 from pathlib import Path
@@ -15,7 +15,7 @@ from frugal import due, record, registry
 from frugal.data import made_from
 from frugal.errors import FrugalError
 from frugal.failed import without_record
-from frugal.imports import PREPARATION, TRAINING, closure, digest
+from frugal.imports import PREPARATION, closure, digest, digest_of_training
 from frugal.plan import Plan
 from frugal.report import MODULES as NOTEBOOK
 from frugal.tools import put_own_tools_first, quote_interpreter
@@ -107,16 +107,13 @@ def code_of(*modules, files=()):
     return digest(closure(*modules), files)
 
 
-code_of_training = partial(code_of, TRAINING)
-
-
 @cache
 def force_due():
     """Have Snakemake make again what doesn't fit the plan, and say why. For input functions: before the first of them there
     is no graph of jobs to tell. Unlike `--forcerun` this asks for no file that wouldn't be asked for anyway.
     """
     if workflow.is_main_process:  # it plans; the process of a job is told what to do
-        found = due.find(PLAN, code_of_training, workflow.dag_settings.targets)
+        found = due.find(PLAN, digest_of_training, workflow.dag_settings.targets)
         workflow.dag.forcefiles.update(f"{one.folder}/metrics.json" for one in found)
         workflow.dag.forcefiles.update(
             f"{Path(one.folder).parents[1]}/runs.json" for one in found
@@ -167,7 +164,7 @@ def threads_of_source(wildcards):
 
 
 def code_of_run(wildcards):
-    return code_of_training(
+    return digest_of_training(
         *PLAN.modules(wildcards.study, wildcards.model, wildcards.strategy)
     )
 
@@ -177,7 +174,7 @@ def code_of_pair(wildcards):
     study, model = wildcards.study, wildcards.model
     strategies = PLAN.studies[study].strategies
     modules = [name for one in strategies for name in PLAN.modules(study, model, one)]
-    return code_of_training(*dict.fromkeys(modules))
+    return digest_of_training(*dict.fromkeys(modules))
 
 
 def spec_of_dataset(wildcards):
@@ -227,7 +224,7 @@ def spec_of_study(wildcards):
 def planned_study(wildcards):
     """With what tells a record of this plan from another one, by cell."""
     study = PLAN.studies[wildcards.study]
-    plans = due.plans(PLAN, study.name, code_of_training)
+    plans = due.plans(PLAN, study.name, digest_of_training)
     return study.model_copy(update={"plans": plans}).model_dump_json()
 
 

@@ -12,7 +12,8 @@ from frugal.study import Study, study_of
 
 EPOCHS = 8
 CODE = {f"frugal/module_{place}.py": "a" * 64 for place in range(60)}  # about as many as a run imports
-TEXT = {"peak_memory_source", "energy_source", "fingerprint"}
+TEXT = {"peak_memory_source", "energy_source", "flops_source"}
+NOTHING = {"uncounted_steps", "train_queued_seconds", "train_idle_seconds"}
 
 
 def study(strategies: int, seeds: int) -> Study:
@@ -34,10 +35,10 @@ def write(of: Study, results: Path, steps: int) -> None:
     for cell, seed in of.runs():
         folder, mark = results / of.folder(cell, seed), f"{cell.strategy}-{seed}"
         accuracy, samples = float(draw.uniform(0.9, 0.95)), 1000
-        figures = dict.fromkeys(Metrics.model_fields, 1) | dict.fromkeys(TEXT, mark)
+        figures = dict.fromkeys(Metrics.model_fields, 1) | dict.fromkeys(TEXT, "none") | dict.fromkeys(NOTHING, 0)
         figures |= {"schema": SCHEMA, "study": of.name, "scale": of.scale, **cell._asdict(), "seed": seed}
         figures |= {name: accuracy for name in Metrics.model_fields if "accuracy" in name or name == "test_f1"}
-        figures |= {"device": "cpu", "epochs": EPOCHS, "steps": EPOCHS * steps}
+        figures |= {"device": "cpu", "fingerprint": mark, "epochs": EPOCHS, "steps": EPOCHS * steps}
         figures |= {"samples_backpropagated": EPOCHS * samples, "bytes_read": EPOCHS * samples, "flops_executed": 1.0}
         about = {"schema": SCHEMA, "spec": {}, "fingerprint": mark, "data_checksum": "none", "code": CODE}
         about |= {"git": {"commit": None, "dirty": None}, "versions": versions, "hardware": hardware}
@@ -47,7 +48,7 @@ def write(of: Study, results: Path, steps: int) -> None:
         row |= {"train_seconds": figures["train_seconds"], "flops_executed": figures["flops_executed"]}
         by_epoch = (row | {"epoch": epoch, "steps": epoch * steps} for epoch in range(1, EPOCHS + 1))
         history = [",".join(map(str, values.values())) for values in by_epoch]
-        losses = draw.uniform(0, 2, EPOCHS * steps)
+        losses = draw.uniform(0.5, 1.5, EPOCHS * steps)
         curve = [f"{i + 1},{i // steps + 1},{loss:.6g}" for i, loss in enumerate(losses)]
         write_text(folder / "history.csv", "\n".join([",".join(HISTORY), *history, ""]))
         write_text(folder / "iterations.csv", "\n".join([",".join(ITERATIONS), *curve, ""]))

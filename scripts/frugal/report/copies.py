@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import combinations
 
 import numpy as np
 
@@ -55,9 +54,9 @@ def alike(compared: Sequence[Record]) -> Iterable[Finding]:
         changes = np.diff(curves, axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             correlated = np.corrcoef(changes)
-        for one, other in combinations(range(len(runs)), 2):
+        for one, other in np.argwhere(np.triu(correlated > ALIKE_FROM, k=1)).tolist():  # few of all pairs
             apart = float(np.median(np.abs(curves[one] - curves[other])))
-            if correlated[one, other] > ALIKE_FROM and apart < CLOSE and not _one_training(runs[one], runs[other]):
+            if apart < CLOSE and not _one_training(runs[one], runs[other]):
                 told = (
                     f"the losses differ by {apart:.1%} and rise and fall together to the last step (correlation "
                     f"{correlated[one, other]:.3f}): one looks like the other with noise; train both again"

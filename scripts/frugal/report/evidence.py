@@ -26,7 +26,8 @@ def unproven(study: Study, compared: list[Record]) -> Iterable[Finding]:
 
     A counted saving (samples, bytes, FLOPs, weights) needs a column of history.csv, which the baseline has not, in which the
     strategy says what it left out; a saving of weights needs one that tells of the net. Seconds or joules that every seed
-    saves, by more than the baseline's own seeds differ, need a counted saving.
+    saves, by more than the baseline's own seeds differ, need a counted saving; seconds in which a run waited for a core that
+    others had, where its record tells them, are not its own.
     """
     base = {record.seed: record for record in compared if record.cell.strategy == study.baseline}
     for strategy in study.strategies:
@@ -47,15 +48,20 @@ def unproven(study: Study, compared: list[Record]) -> Iterable[Finding]:
                 )
         if len(runs) > 1 and not (saved[[*COUNTED]] > ENOUGH).any(axis=None):
             for cost in TIMED:
-                theirs = pd.Series([getattr(base[run.seed].metrics, cost) for run in runs], dtype=float)
+                theirs = pd.Series([_spent(base[run.seed], cost) for run in runs], dtype=float)
                 if saved[cost].min() > max(CLEARLY, (theirs.max() - theirs.min()) / theirs.mean()):
                     told = f"{cost}: every seed saves at least {saved[cost].min():.0%}, though no work was left out"
                     yield UNPROVEN, names_of(runs), told
 
 
 def _saved(run: Record, base: Record) -> list[float | None]:
-    pairs = [(getattr(run.metrics, cost), getattr(base.metrics, cost)) for cost in (*COUNTED, *TIMED)]
+    pairs = [(_spent(run, cost), _spent(base, cost)) for cost in (*COUNTED, *TIMED)]
     return [1 - mine / theirs if mine is not None and theirs else None for mine, theirs in pairs]
+
+
+def _spent(run: Record, cost: str) -> float | None:
+    spent = getattr(run.metrics, cost)
+    return spent - (run.metrics.train_queued_seconds or 0.0) if cost == "train_seconds" else spent
 
 
 def _own_columns(run: Record, base: Record) -> list[str]:

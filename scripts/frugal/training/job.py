@@ -21,14 +21,14 @@ from pathlib import Path
 
 import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as long as torch itself
 
-from frugal import failed, registry
+from frugal import failed
 from frugal.atomic import write_json
 from frugal.data.cache import DamagedCache, local_copy, open_cache, set_aside
 from frugal.errors import FrugalError, exit_with_one_line
-from frugal.imports import TRAINING, checksums, closure, digest_of
+from frugal.imports import TRAINING, checksums, closure, digest_of_training
 from frugal.measure.memory import keep_freed_memory
 from frugal.measure.meters import finders
-from frugal.record import METRICS, Unsealed, check_files, read_identity
+from frugal.record import METRICS, whole
 from frugal.registry import module_name, modules_of
 from frugal.spec import RunSpec
 from frugal.training.checkpoint import Checkpoints
@@ -38,7 +38,7 @@ from frugal.training.locks import claim
 from frugal.training.progress import PROGRESS_FILE
 from frugal.training.signals import Interrupt, Interrupted, die_with_parent
 from frugal.training.trainer import Trainer
-from frugal.training.writer import describe, is_finished, manifest, metrics, read_followed, write_record
+from frugal.training.writer import describe, manifest, metrics, read_followed, write_record
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ def train(job: Job) -> int:
         raise FrugalError(f"{what}; run again, and the data set is prepared anew") from error
     followed = read_followed(job.follow, spec.strategy.follows) if job.follow else None
     repeats = hashlib.sha256(job.follow.read_bytes()).hexdigest() if job.follow else None
-    code = _code_of(spec)
+    code = checksums(closure(TRAINING, *_modules_of(spec)))
     fingerprint = spec.fingerprint(cache.checksum, code, followed)
-    if job.keep and is_finished(job.out, fingerprint):
+    if job.keep and (record := whole(job.out)) and record["fingerprint"] == fingerprint:
         print(f"{spec.path}: its record is there", file=sys.stderr)
         return 0
     if job.keep:
@@ -134,27 +134,17 @@ def train_or_say(job: Job) -> int:
         return train(job)
     except Exception as error:
         with suppress(NotADirectoryError):
-            if not _is_of_this_plan(job):
+            record = whole(job.out)
+            if record is None or record["plan"] != job.spec.plan(digest_of_training(*_modules_of(job.spec))):
                 (job.out / METRICS).unlink(missing_ok=True)
         with suppress(FrugalError, OSError):  # on a full disk, say, whose line is the one that matters
             failed.leave(folder, job.spec.model_dump(mode="json"), error)
         raise
 
 
-def _is_of_this_plan(job: Job) -> bool:
-    """Whether the record that is there was made by these settings and this code, and is whole."""
-    try:
-        identity = read_identity(job.out)
-        check_files(job.out, identity["files"], thoroughly=True)
-    except Unsealed:
-        return False
-    return identity["plan"] == job.spec.plan(digest_of(_code_of(job.spec)))
-
-
-def _code_of(spec: RunSpec) -> dict[str, str]:
-    """sha256 of every file of ours that a run's result can depend on."""
-    modules = *modules_of(spec.strategy.use, spec.strategy.parameters), module_name("model", spec.model.use)
-    return checksums(closure(TRAINING, *modules))
+def _modules_of(spec: RunSpec) -> tuple[str, ...]:
+    """The modules that a run looks up by name."""
+    return *modules_of(spec.strategy.use, spec.strategy.parameters), module_name("model", spec.model.use)
 
 
 NOT_RUN = 2  # exit status of a run that wasn't begun
@@ -169,10 +159,7 @@ def train_all(job: Job, specs: list[RunSpec], seeds: list[int], stamp: Path | No
     stamp: JSON file to write once all records are there, with the fingerprint of each
     """
     for spec in specs:
-        modules = (
-            *registry.modules_of(spec.strategy.use, spec.strategy.parameters),
-            module_name("model", spec.model.use),
-        )
+        modules = _modules_of(spec)
         with suppress(Exception):  # whichever run it belongs to says so in its log
             for module in modules:
                 importlib.import_module(module)

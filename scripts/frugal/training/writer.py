@@ -26,9 +26,6 @@ from frugal.record import (
     METRICS,
     SCHEMA,
     TRACE,
-    Unsealed,
-    check_files,
-    read_identity,
     seal,
 )
 from frugal.training.device import describe_hardware
@@ -168,16 +165,6 @@ def _trace(epochs: list[dict[str, torch.Tensor]]) -> str:
         for batch, values in enumerate(zip(*(column.tolist() for column in logged.values()), strict=True), 1)
     ]
     return _csv(rows) if rows else "epoch,batch\n"
-
-
-def is_finished(folder: Path, fingerprint: str) -> bool:
-    """Whether the folder holds the whole record of the run of this fingerprint, its seal unbroken."""
-    try:
-        identity = read_identity(folder)
-        check_files(folder, identity["files"], thoroughly=True)
-    except Unsealed:
-        return False
-    return identity["fingerprint"] == fingerprint
 
 
 def read_followed(history: Path, name: str) -> list[dict[str, float]]:
