@@ -40,7 +40,7 @@ demo: setup  ## every study in small, on data that comes with the packages; ends
 	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=demo $(CONFIG)
 	$(if $(strip $(CONFIG)),,@echo "open results/demo/index.html")
 
-run: setup  ## every study at SCALE=cpu, standard or published
+run: setup  ## every study at SCALE=mnist, cpu, standard or published
 	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE) $(CONFIG)
 
 status: installed  ## how far the runs of SCALE are: done, running (epoch, seconds left), failed (why, log), waiting

@@ -102,7 +102,7 @@ def _starts(plan: Plan, asked: Iterable[str]) -> tuple[str, ...] | None:
         study = inside[1].split(".")[0]
         if study not in plan.studies:
             return None
-        if inside[0] == "runs" and len(inside) == 7 and inside[4] in plan.studies[study].strategies:
+        if inside[0] == "runs" and len(inside) == 7 and inside[4] in plan.studies[study].trained:
             followed = plan.follows(study, inside[4])
             starts += ["/".join((*inside[1:4], strategy, inside[5])) for strategy in (inside[4], followed) if strategy]
         else:

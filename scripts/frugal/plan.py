@@ -15,6 +15,7 @@ from frugal.config_checks import check_batch, check_followed, check_listed, mean
 from frugal.errors import FrugalError
 from frugal.registry import did_you_mean
 from frugal.spec import (
+    AT,
     Dataset,
     DatasetSpec,
     Model,
@@ -22,6 +23,7 @@ from frugal.spec import (
     Recipe,
     RunSpec,
     Scale,
+    StrategyConfig,
     StrategySpec,
     Strict,
     StudyConfig,
@@ -185,6 +187,7 @@ class Plan:
                 f"{where}: strategies lacks the baseline {study.baseline!r} that the others are compared to; add it"
             )
         _check_groups(study, str(file))
+        study, budgets = _with_budgets(study, scale, strategies, where)
         self._sections[name] = (study, scale)
         for pair in scale.pairs:
             self._check_kind(pair.dataset, pair.model, where)
@@ -204,6 +207,7 @@ class Plan:
             controls=[s for s in strategies if study.strategies[s].control],
             seeds=seeds,
             strategies=strategies,
+            budgets=budgets,
             labels={s: study.strategies[s].label for s in strategies},
             parameters={s: self._parameters(study, s, str(file)) for s in strategies},
             recipe=scale.recipe.model_dump(mode="json"),
@@ -213,7 +217,7 @@ class Plan:
             datasets=list(dict.fromkeys(pair.dataset for pair in scale.pairs)),
             models=list(dict.fromkeys(pair.model for pair in scale.pairs)),
             tasks=tasks,
-            follows={s: other for s in strategies if (other := study.strategies[s].follows)},
+            follows={s: other for s in [*strategies, *_shortened(budgets)] if (other := study.strategies[s].follows)},
             target_accuracy=scale.target_accuracy,
         )
         for model in planned.models:
@@ -377,12 +381,16 @@ class Plan:
         """The scale's recipe, with what the pair of data set and model replaces of it, and then the strategy."""
         config, scale = self._sections[study]
         recipe, file = scale.recipe, self.files[study]
+        strategy, _, share = strategy.partition(AT)
         for place, own in (
             (f"scales.{self.scale}.tasks.{dataset}/{model}", _pair_recipe(scale, dataset, model)),
             (f"strategies.{strategy}", config.strategies[strategy].recipe),
         ):
             if own:
                 recipe = parse(Recipe, _merged(recipe.model_dump(mode="json"), own), f"{file}: {place}.recipe")
+        if share:
+            epochs = round(recipe.epochs * float(share), 9)
+            recipe = recipe.model_copy(update={"epochs": int(epochs) if epochs == int(epochs) else epochs})
         return recipe
 
     @cache  # noqa: B019
@@ -452,6 +460,41 @@ def _leaders_first(study: Study) -> list[str]:
         for name in study.strategies
     }
     return list(TopologicalSorter(needs).static_order())
+
+
+def _with_budgets(
+    study: StudyConfig, scale: Scale, strategies: list[str], where: str
+) -> tuple[StudyConfig, dict[str, dict[str, float]]]:
+    """The study with a strategy for each budget that is asked for, and which these are (see `Study.budgets`).
+
+    Raises FrugalError for names that would be mistaken for them, and for a budget that is named twice.
+    """
+    if marked := [name for name in study.strategies if AT in name]:
+        raise FrugalError(f"{where}: strategies.{marked[0]}: {AT} is kept for budgets; choose another name")
+    wanted = {name: study.strategies[name].budgets for name in strategies}
+    wanted[study.baseline] = [*wanted[study.baseline], *scale.budgets]
+    budgets: dict[str, dict[str, float]] = {}
+    more: dict[str, StrategyConfig] = {}
+    for name, shares in wanted.items():
+        if len(set(shares)) < len(shares):
+            twice = next(share for share in shares if shares.count(share) > 1)
+            raise FrugalError(f"{where}: the budget {twice:g} of {name} is given twice; name it once")
+        if shares:
+            budgets[name] = {name if share == 1 else f"{name}{AT}{share:g}": share for share in sorted({*shares, 1.0})}
+        for run, share in budgets.get(name, {}).items():
+            own, followed = study.strategies[name], study.strategies[name].follows
+            if share != 1:
+                shorter = f"{followed}{AT}{share:g}"
+                if followed and shorter not in more:
+                    raise FrugalError(
+                        f"{where}: {name} has the budget {share:g} and {followed}, which it follows, has not; give both the same"
+                    )
+                more[run] = own.model_copy(update={"follows": shorter if followed else None, "budgets": []})
+    return study.model_copy(update={"strategies": {**study.strategies, **more}}), budgets
+
+
+def _shortened(budgets: dict[str, dict[str, float]]) -> list[str]:
+    return [run for name, runs in budgets.items() for run in runs if run != name]
 
 
 def _check_groups(study: StudyConfig, where: str) -> None:

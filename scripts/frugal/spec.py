@@ -11,11 +11,21 @@ from frugal.registry import did_you_mean
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"  # also a folder name, so nothing a shell or a path could misread
 Name = Field(pattern=NAME)
+AT = "@"  # between a strategy and its budget, in the name of a run: full@0.25
+Budget = Annotated[float, Field(gt=0, le=16)]
 
 
 Cost = Literal[
     *("bytes_read", "samples_forwarded", "samples_backpropagated", "flops_executed", "flops_forward_per_sample"),
-    *("train_seconds", "energy_joules", "peak_memory_bytes", "model_bytes", "optimizer_bytes", "live_parameters"),
+    *(
+        "train_seconds",
+        "cpu_seconds",
+        "energy_joules",
+        "peak_memory_bytes",
+        "model_bytes",
+        "optimizer_bytes",
+        "live_parameters",
+    ),
 ]
 
 
@@ -120,7 +130,7 @@ class Augment(Strict):
 class Recipe(Strict):
     """How a model is trained."""
 
-    epochs: int = Field(ge=1)
+    epochs: int | float = Field(gt=0, description="may end within one, as 2.5 does")
     batch_size: int = Field(ge=1)
     optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="sgd is with Nesterov momentum")
     learning_rate: float = Field(gt=0, description="the peak of the schedule")
@@ -171,6 +181,9 @@ class StrategyConfig(BaseModel):
     )
     control: bool = Field(False, description="whether it is a control rather than a proposal")
     recipe: dict[str, Any] = Field({}, description="keys of the scale's recipe that this strategy replaces")
+    budgets: list[Budget] = Field(
+        [], description="shares of its epochs in which it is trained anew, beside 1, its schedule that much shorter"
+    )
     skip: bool | list[str] | None = Field(
         False,
         description="true: leave the strategy out on data sets and models it doesn't fit, instead of refusing the study; a "
@@ -203,6 +216,11 @@ class Scale(Strict):
     seeds: int | list[int] = Field(description="how many (0, 1, ...), or which")
     recipe: Recipe
     strategies: list[str] | None = Field(None, description="a subset of the study's strategies; null for all")
+    budgets: list[Budget] = Field(
+        [],
+        description="shares of the recipe's epochs in which the baseline is trained anew, its schedule that much shorter; what "
+        "exchange rates are read from, e.g. [0.125, 0.25, 0.5, 1]",
+    )
     margin: float | None = Field(None, gt=0, lt=1, description="replaces the study's margin, for data too small for it")
     target_accuracy: float = Field(gt=0, le=1, description="for epochs and seconds to reach it on validation data")
     grouped: bool = Field(
@@ -246,7 +264,7 @@ class StudyConfig(Strict):
         {}, description="strategies that share a panel of a figure, by its title; by default proposals and controls"
     )
     strategies: dict[str, StrategyConfig] = Field(min_length=1)
-    scales: dict[Literal["demo", "cpu", "standard", "published"], Scale]
+    scales: dict[Literal["demo", "mnist", "cpu", "standard", "published"], Scale]
 
 
 class DatasetSpec(Dataset):
@@ -265,7 +283,7 @@ class ModelSpec(Model):
 class StrategySpec(Strict):
     """A strategy with its name and all its parameters, scaled and checked."""
 
-    name: str = Name
+    name: str = Field(pattern=rf"{NAME.removesuffix('$')}({AT}[0-9.]+)?$")
     use: str
     follows: str | None = None
     parameters: dict[str, Any]

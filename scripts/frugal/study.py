@@ -65,6 +65,11 @@ class Study(BaseModel):
     datasets: list[str] = Field(min_length=1)
     models: list[str] = Field(min_length=1)
     strategies: list[str] = Field(min_length=1, description="in the order in which tables and figures show them")
+    budgets: dict[str, dict[str, float]] = Field(
+        {},
+        description="what strategies are trained anew with: by strategy and name of the run, the share of its epochs, from "
+        "small to large, itself with 1 among them",
+    )
     seeds: list[int] = Field(min_length=1)
     labels: dict[str, str] = {}
     parameters: dict[str, dict[str, Any]] = Field({}, description="of each strategy, defaults filled in")
@@ -105,17 +110,30 @@ class Study(BaseModel):
         """The seeds of the runs on a data set and model."""
         return self.pair(dataset, model).seeds or self.seeds
 
+    @property
+    def shortened(self) -> dict[str, str]:
+        """The names of runs with a budget of their own, such as full@0.25, each with its strategy's."""
+        return {name: one for one, budgets in self.budgets.items() for name in budgets if name != one}
+
+    @property
+    def trained(self) -> list[str]:
+        """Everything that is trained: the strategies, and those with a budget of their own."""
+        return [*self.strategies, *self.shortened]
+
     def strategies_of(self, dataset: str, model: str) -> list[str]:
-        """The strategies that are trained on a data set and model: all but those that don't fit."""
+        """What is trained on a data set and model: all but the strategies that don't fit."""
         out = {one.strategy for one in self.skipped if (one.dataset, one.model) == (dataset, model)}
-        return [strategy for strategy in self.strategies if strategy not in out]
+        return [name for name in self.trained if name not in out and self.shortened.get(name) not in out]
 
     def only(self, dataset: str, model: str) -> "Study":
         """The study as it looks on one data set and model, with its seeds and strategies."""
-        strategies = self.strategies_of(dataset, model)
+        fit = self.strategies_of(dataset, model)
+        strategies = [strategy for strategy in self.strategies if strategy in fit]
         controls = [strategy for strategy in self.controls if strategy in strategies]
         seeds = self.seeds_of(dataset, model)
-        return self.model_copy(update={"seeds": seeds, "strategies": strategies, "controls": controls})
+        budgets = {name: runs for name, runs in self.budgets.items() if name in strategies}
+        own = {"seeds": seeds, "strategies": strategies, "controls": controls, "budgets": budgets}
+        return self.model_copy(update=own)
 
     @property
     def panels(self) -> dict[str, list[str]]:

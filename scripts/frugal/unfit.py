@@ -13,7 +13,18 @@ from frugal import registry
 from frugal.errors import FrugalError
 
 # What `needs` may name. followed: the history of a run it repeats; followed <what>: one of a strategy that `tells` it.
-NEEDS = ("images", "classes", "sizes", "widths", "blocks", "cuda", "followed", "followed widths", "followed shares")
+NEEDS = (
+    "images",
+    "classes",
+    "sizes",
+    "widths",
+    "blocks",
+    "cuda",
+    "one device",
+    "followed",
+    "followed widths",
+    "followed shares",
+)
 
 
 class Unfit(FrugalError):
@@ -92,6 +103,8 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground) -> s
             return _untiled(parameters, model, sizes)
         case "cuda" if ground.device == "cpu":
             return "{why}, and device is cpu; choose another pattern, or a machine with one and device: cuda"
+        case "one device" if ground.devices > 1:
+            return "{use} {why}; set devices: 1, or choose another cost"
         case "followed" | "followed widths" | "followed shares" if ground.followed is None:
             return "{use} {why}; name that strategy with `follows:`"
         case "followed widths" | "followed shares" if ground.followed != UNKNOWN:

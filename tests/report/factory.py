@@ -139,7 +139,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
         **{"train_seconds": seconds, "evaluation_seconds": 1.0, "checkpoint_seconds": 0.1, "inference_seconds": 0.5},
         **{"counting_seconds": 0.2, "other_seconds": 3.0, "uncounted_steps": 0},
         **{
-            "train_cpu_seconds": 0.98 * seconds,
+            "cpu_seconds": 0.98 * seconds,
             "train_queued_seconds": 0.01 * seconds,
             "train_idle_seconds": 0.02 * seconds,
         },

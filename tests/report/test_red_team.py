@@ -341,7 +341,7 @@ CHEATS = [
     ),
     Cheat(
         "works on more cores than the job has",
-        told("infobatch", train_cpu_seconds=80.0),
+        told("infobatch", cpu_seconds=80.0),
         timing.MORE_THREADS,
         "cores for 1 threads",
     ),
@@ -519,13 +519,13 @@ CHEATS = [
     ),
     Cheat(
         "useless work in the baseline",
-        times(2, "train_seconds", "train_cpu_seconds"),
+        times(2, "train_seconds", "cpu_seconds"),
         None,
         "it looks like work, where the strategy left out some too; a baseline has no hooks, and its source has a checksum",
     ),
     Cheat(
         "forward passes in its hooks",
-        told("infobatch", SEEDS, train_cpu_seconds=21.0),
+        told("infobatch", SEEDS, cpu_seconds=21.0),
         None,
         "FLOPs are counted in the loop, by shape; what hooks do is in the seconds, and only there",
     ),

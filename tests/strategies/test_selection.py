@@ -18,7 +18,7 @@ import tiny
 from frugal.errors import FrugalError
 from frugal.plan import Plan
 from frugal.strategies.base import Run
-from frugal.strategies.full_short import FullShort
+from frugal.strategies.equal_cost import EqualCost
 from frugal.strategies.infobatch import InfoBatch
 from frugal.strategies.infobatch_exact import InfoBatchExact
 from frugal.strategies.orderdp import OrderDP
@@ -278,18 +278,7 @@ def test_the_control_visits_as_many_samples_and_weighs_none(digits):
     ]
 
 
-@given(samples=st.integers(2, 40), shares=st.lists(st.floats(0.1, 1), min_size=8, max_size=8))
-def test_the_short_training_passes_evenly_over_all_samples(samples, shares):
-    followed = [{"samples": max(1.0, round(share * samples))} for share in shares]
-    strategy = started(FullShort(), samples, followed=followed)
-    plans = [strategy.plan_epoch(epoch, torch.zeros(samples)).order for epoch in range(8)]
-    assert [len(order) for order in plans] == [row["samples"] for row in followed]
-    visits = torch.bincount(torch.cat(plans), minlength=samples)
-    assert visits.max() - visits.min() <= 1
-    assert strategy.evidence()["passes"] == pytest.approx(sum(map(len, plans)) / samples)
-
-
-@pytest.mark.parametrize("control", [RandomSubset, FullShort])
+@pytest.mark.parametrize("control", [RandomSubset, EqualCost])
 def test_a_control_without_a_run_to_follow_is_refused(control):
     with pytest.raises(FrugalError, match="name that strategy with `follows:`"):
         started(control(), 10)

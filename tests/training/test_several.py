@@ -52,7 +52,7 @@ def test_forked_runs_leave_the_records_of_lone_ones_and_one_that_fails_stops_no_
         *("chance/seed-3: done", "chance/seed-5: done", "ema/seed-3: done", "ema/seed-5: done", "full/seed-3: done"),
         "full/seed-5: exit status 2, see full/seed-5/train.log",
     ]
-    assert said.index("ema/seed-5") < said.index("chance/seed-3")
+    assert said.index("ema/seed-3") < said.index("chance/seed-3") < said.index("ema/seed-5"), "seed after seed"
     failed = state(tmp_path, 5)
     assert failed.state == "failed"
     assert "checkpoints" in failed.why

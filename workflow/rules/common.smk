@@ -172,7 +172,7 @@ def code_of_run(wildcards):
 def code_of_pair(wildcards):
     """That of all strategies: a checkpoint knows the code of its own run, so that a job begun anew trains no more than it must."""
     study, model = wildcards.study, wildcards.model
-    strategies = PLAN.studies[study].strategies
+    strategies = PLAN.studies[study].trained
     modules = [name for one in strategies for name in PLAN.modules(study, model, one)]
     return digest_of_training(*dict.fromkeys(modules))
 

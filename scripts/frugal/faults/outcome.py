@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-MEASURED = ("_seconds", "peak_memory", "energy")  # of a record, what differs from one undisturbed run to the next
+MEASURED = (
+    "_seconds",
+    "peak_memory",
+    "energy",
+    "machine_load",
+)  # of a record, what differs from one undisturbed run to the next
 
 
 class Lost(Exception):

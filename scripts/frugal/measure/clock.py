@@ -66,6 +66,11 @@ class Clock:
         finally:
             self._switch(outer)
 
+    def so_far(self, name: str) -> tuple[float, float]:
+        """Wall seconds and CPU seconds of a stage until now, synchronised; the stage may be under way."""
+        self._switch(self._running)
+        return self.seconds.get(name, 0.0), self.cpu.get(name, 0.0)
+
     def state_dict(self) -> dict[str, Any]:
         """Plain content for a checkpoint."""
         return {name: getattr(self, name) for name in ("seconds", "cpu", "queued", "idle")}

@@ -58,7 +58,7 @@ def audit(
 def _stranger(study: Study, path: str) -> tuple[str, str | None, str | None, str, str]:
     """A path that belongs to no run; one of a strategy of the study is of a seed that was trained and is not counted."""
     parts = PurePosixPath(path).parts[2:]
-    if len(parts) == 4 and parts[2] in study.strategies and parts[:2] in study.pairs and parts[3].startswith("seed-"):
+    if len(parts) == 4 and parts[2] in study.trained and parts[:2] in study.pairs and parts[3].startswith("seed-"):
         told = f"{path} is there too: seeds may have been chosen by their results; list that seed in the study, or say why not"
         return CHOSEN_SEEDS, parts[0], parts[1], "/".join(parts[2:]), told
     return FOREIGN, None, None, "", f"{path} is no run of this study, and left out"
@@ -72,7 +72,7 @@ def _left_out(out: list[LeftOut]) -> Iterable[Finding]:
 def _missing(study: Study, compared: list[Record]) -> Iterable[Finding]:
     """Cells whose mean is one over fewer seeds than the study asks for."""
     there = Counter(record.cell.strategy for record in compared)
-    for strategy in study.strategies:
+    for strategy in study.trained:
         if there[strategy] < len(study.seeds):
             seeds = {record.seed for record in compared if record.cell.strategy == strategy}
             names = ", ".join(f"{strategy}/seed-{seed}" for seed in study.seeds if seed not in seeds)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib import ticker
 
+from frugal.costs import RUNNING
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -15,8 +17,7 @@ class Metric:
 
     axis, unit: of a figure; shown: heading of a table, in whose unit it is the number times `scale`, with `digits`.
     Of a cost also: saved: heading of the share that was saved; saving: what a strategy does, {} is the share; equally: what
-    a control of equal cost does; running: column of history.csv from which the cost of the first epochs follows, summed up
-    where `summed`; None where history cannot tell
+    a control of equal cost does
     """
 
     axis: str
@@ -27,8 +28,6 @@ class Metric:
     saved: str = ""
     saving: str = ""
     equally: str = ""
-    running: str | None = None
-    summed: bool = False
 
     def told(self, amount: float) -> str:
         """An amount with its unit, to three digits, e.g. 3.31k."""
@@ -48,8 +47,6 @@ COSTS = {
         saved="samples saved",
         saving="back-propagates {} fewer samples",
         equally="back-propagates as many samples",
-        running="samples",
-        summed=True,
     ),
     "samples_forwarded": Metric(
         axis="samples forwarded in training",
@@ -67,8 +64,6 @@ COSTS = {
         saved="bytes saved",
         saving="reads {} fewer bytes",
         equally="reads as many bytes",
-        running="bytes_read",
-        summed=True,
     ),
     "flops_executed": Metric(
         axis="FLOPs executed in training",
@@ -78,7 +73,6 @@ COSTS = {
         saved="FLOPs saved",
         saving="executes {} fewer FLOPs",
         equally="executes as many FLOPs",
-        running="flops_executed",
     ),
     "flops_forward_per_sample": Metric(
         axis="FLOPs of a sample, forward, at the end",
@@ -98,7 +92,15 @@ COSTS = {
         saved="seconds saved",
         saving="trains in {} less time",
         equally="trains as long",
-        running="train_seconds",
+    ),
+    "cpu_seconds": Metric(
+        axis="CPU seconds of training",
+        shown="CPU, s",
+        digits=2,
+        unit="s",
+        saved="CPU seconds saved",
+        saving="takes {} fewer CPU seconds",
+        equally="takes as many CPU seconds",
     ),
     "energy_joules": Metric(
         axis="joules metered in training",
@@ -165,16 +167,17 @@ ALWAYS = ("flops_executed", "train_seconds")  # that nothing was saved of these 
 FOLLOWS = {
     "samples_forwarded": "samples_backpropagated",
     "bytes_read": "samples_backpropagated",
+    "cpu_seconds": "train_seconds",
     "flops_forward_per_sample": "flops_executed",
 }
 
 
 def spent_by_epoch(history: pd.DataFrame, cost: str) -> pd.Series | None:
     """What one run had spent of a cost by the end of each epoch; None where its history can't tell."""
-    running = COSTS[cost].running
-    if running is None or running not in history:
+    running = RUNNING.get(cost)
+    if running is None or running.column not in history:
         return None
-    return history[running].cumsum() if COSTS[cost].summed else history[running]
+    return history[running.column].cumsum() if running.summed else history[running.column]
 
 
 def worth_a_column(summary: pd.DataFrame, main: str) -> list[str]:

@@ -30,6 +30,7 @@ class Metrics(BaseModel):
     strategy: Name
     seed: int
     epochs: Count
+    epochs_trained: Amount | None = None  # records of before the last epoch could end early lack it
     steps: Count
     uncounted_steps: Count | None = None  # records of before it was counted lack it
     test_accuracy: Fraction
@@ -46,7 +47,8 @@ class Metrics(BaseModel):
     inference_seconds: Amount | None
     counting_seconds: Amount | None = None  # records of before they were written lack this and the next four
     other_seconds: Amount | None = None
-    train_cpu_seconds: Amount | None = None
+    cpu_seconds: Amount | None = None
+    machine_load: Amount | None = None  # likewise
     train_queued_seconds: float | None = None
     train_idle_seconds: float | None = None
     peak_memory_bytes: Count | None

@@ -64,7 +64,7 @@ def tabulate(study: Study, found: Found) -> Tables:
     history = _joined(records, [record.history for record in records])
     trace = _joined(records, [record.trace for record in records])
     notes = _joined(records, [pd.DataFrame({"note": record.manifest.notes}, dtype=str) for record in records])
-    summary = summary_table(study, runs)
+    summary = summary_table(study, runs[runs["strategy"].isin(study.strategies)])
     return Tables(runs, summary, history, doubts, trace, notes, _iterations_of(records), study)
 
 

@@ -30,7 +30,7 @@ def timing(study: Study, compared: Sequence[Record]) -> Iterable[Finding]:
 
 def _one(run: Record) -> Iterable[Finding]:
     metrics, name, threads = run.metrics, names_of([run]), max(run.manifest.hardware.threads, 1)
-    train, cpu, idle = metrics.train_seconds, metrics.train_cpu_seconds, metrics.train_idle_seconds
+    train, cpu, idle = metrics.train_seconds, metrics.cpu_seconds, metrics.train_idle_seconds
     on_cpu, beside = metrics.device == "cpu", _read_ahead(run)
     if on_cpu and cpu is not None and cpu > (threads + beside + SHARE) * train + 1:
         told = f"{cpu:.1f} seconds on cores in {train:.1f} seconds of training: {cpu / train:.1f} cores for {threads} threads"

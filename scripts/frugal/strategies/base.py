@@ -30,13 +30,13 @@ class EpochPlan:
 class Run:
     """What a strategy may know of the run it is in.
 
-    samples: number of training samples; epochs: planned; seed: of the run; device: where per-sample tensors live;
-    followed: for a control, the history of the run it repeats, one dict of counts per epoch, else None;
+    samples: number of training samples; epochs: planned, may end within one; seed: of the run; device: where per-sample
+    tensors live; followed: for a control, the history of the run it repeats, one dict of counts per epoch, else None;
     batch_size: of a training step; example: two empty samples, such as the model takes, for tracing it
     """
 
     samples: int
-    epochs: int
+    epochs: float
     seed: int
     device: torch.device
     followed: list[dict[str, float]] | None = None
@@ -68,6 +68,13 @@ class TrainingState(Protocol):
     @property
     def progress(self) -> float:
         """Share of the planned training that is done, in [0, 1]; within an epoch by its steps."""
+
+    @property
+    def position(self) -> float:
+        """Epochs that are done, with the share of the steps of the one under way."""
+
+    def spent(self, cost: str) -> float | None:
+        """What the training has spent so far of a cost in `frugal.costs.RUNNING`; None where it can't be counted."""
 
     def model_changed(self) -> None:
         """Say that a parameter or buffer was replaced by one of another shape, or a module by another.
@@ -139,6 +146,10 @@ class Strategy:
     def after_forward(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
         """After each training pass, (b,), (b, classes), (b,): mask (b,) of the losses to back-propagate, None for all."""
         return None
+
+    def length(self, planned: float, training: TrainingState) -> float:
+        """Epochs to train for, asked before every step. planned: those of the recipe."""
+        return planned
 
     def learning_rate(self, scheduled: float) -> float:
         """The rate of the next step. scheduled: what the recipe says."""

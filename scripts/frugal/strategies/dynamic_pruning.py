@@ -74,7 +74,7 @@ class DynamicPruning(Strategy):
         self.guards = Guards(self.step, self.floor, self.round_to, self.sizes.groups)
         self.strikes = {name: torch.zeros(width, dtype=torch.int64) for name, width in self.neurons.widths.items()}
         if self.target_flops is not None:
-            steps = self.run.epochs * max(1, round(self.run.samples / self.run.batch_size))
+            steps = round(self.run.epochs * max(1, round(self.run.samples / self.run.batch_size)))
             possible = self.calendar.possible(steps)
             least = self.sizes.share(self.guards.reachable(possible))
             if least > self.target_flops:

@@ -108,7 +108,7 @@ def below(losses: Tensor, bound: float) -> Tensor:
     return losses < nearest.item()
 
 
-def selecting_epochs(delta: float, epochs: int) -> int:
+def selecting_epochs(delta: float, epochs: float) -> int:
     """The smallest whole number that is at least delta * epochs: epochs before it (from 0) select."""
     # Rounded first: 0.7 * 10 is a little more than 7 in floating point.
     return ceil(round(delta * epochs, 9))

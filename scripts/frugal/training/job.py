@@ -89,7 +89,8 @@ def train(job: Job) -> int:
             set_aside(file)
         what = str(error).rpartition("; ")[0]
         raise FrugalError(f"{what}; run again, and the data set is prepared anew") from error
-    followed = read_followed(job.follow, spec.strategy.follows) if job.follow else None
+    repeated = spec.strategy.follows, spec.strategy.parameters.get("cost")
+    followed = read_followed(job.follow, *repeated) if job.follow else None
     repeats = hashlib.sha256(job.follow.read_bytes()).hexdigest() if job.follow else None
     code = checksums(closure(TRAINING, *_modules_of(spec)))
     fingerprint = spec.fingerprint(cache.checksum, code, followed)
@@ -151,7 +152,9 @@ NOT_RUN = 2  # exit status of a run that wasn't begun
 
 
 def train_all(job: Job, specs: list[RunSpec], seeds: list[int], stamp: Path | None = None) -> int:
-    """Train each spec with each seed in turn; returns the exit status of the first run that failed, else 0.
+    """Train each spec with each seed; returns the exit status of the first run that failed, else 0.
+
+    All specs with one seed, then with the next, so that whatever else the machine does meets all of them alike.
 
     job: with the folders that these runs share: each one's record and train.log lie in `<strategy>/seed-<n>` under `out`,
     its checkpoints likewise. A strategy comes after the one that it follows, and not at all where that one failed. A
@@ -167,7 +170,7 @@ def train_all(job: Job, specs: list[RunSpec], seeds: list[int], stamp: Path | No
     with suppress(ImportError):  # each run says so in its record
         finders()
     statuses: dict[str, int] = {}
-    for run in (_run_of(job, spec, seed) for spec in _leaders_first(specs) for seed in seeds):
+    for run in (_run_of(job, spec, seed) for seed in seeds for spec in _leaders_first(specs)):
         name, leader = run.out.relative_to(job.out).as_posix(), run.spec.strategy.follows
         if statuses.get(f"{leader}/{run.out.name}"):
             statuses[name] = NOT_RUN

@@ -7,6 +7,7 @@ nothing is asked back from the device: per-sample losses, sums and the loss curv
 import torch
 from torch import Tensor, nn
 
+from frugal.costs import TIMED
 from frugal.data.augment import augment
 from frugal.data.device import Split
 from frugal.errors import FrugalError
@@ -29,7 +30,8 @@ from frugal.training.tasks import Task
 class Loop:
     """The steps of a `Trainer`, which makes and owns what is named here.
 
-    epoch: epochs done; step: steps done in the epoch under way; batches: of that epoch, those of all ranks, and share: this
+    epoch: epochs that are closed; passed: epochs done, the last of them perhaps in part; steps: of the epoch planned last, None
+    before the first; step: steps done in the epoch under way; batches: of that epoch, those of all ranks, and share: this
     rank's part of them, both None between epochs; losses: (n,) last training loss of each sample, inf where never seen;
     stepping: whether the optimizer takes a step of the loop right now
     """
@@ -49,6 +51,8 @@ class Loop:
     clock: Clock
     energy: Energy
     epoch: int
+    passed: float
+    steps: int | None
     step: int
     stepping: bool
     batches: Epoch | None
@@ -71,7 +75,7 @@ class Loop:
             if self.share is None:
                 self.share = self.team.share(self.batches)
                 self.train_data.follow(self.share.order, self.share.bounds, self.share.segments, self.step)
-            while self.step < len(self.batches):
+            while self.step < len(self.batches) and not self.ended:
                 self._train_step()
                 if progress:
                     progress.advance(1 / len(self.batches))
@@ -87,8 +91,28 @@ class Loop:
     @property
     def progress(self) -> float:
         """Share of the planned training that is done, in [0, 1]; within an epoch by its steps."""
-        within = self.step / len(self.batches) if self.batches is not None else 0.0
-        return (self.epoch + within) / self.recipe.epochs
+        return min(1.0, self.position / self.epochs)
+
+    @property
+    def position(self) -> float:
+        """Epochs that are done, with the share of the steps of the one under way."""
+        return self.passed + (self.step / len(self.batches) if self.batches is not None else 0.0)
+
+    @property
+    def epochs(self) -> float:
+        """Epochs to train for; the last may end within one."""
+        return self.strategy.length(self.recipe.epochs, self)
+
+    @property
+    def ended(self) -> bool:
+        """Whether less than half a step of the training is left."""
+        return self.ledger.steps > 0 and (self.epochs - self.position) * self.steps < 0.5
+
+    def spent(self, cost: str) -> float | None:
+        """What the training has spent so far of a cost in `frugal.costs.RUNNING`; None where it can't be counted."""
+        if cost in TIMED:
+            return self.clock.so_far("train")[TIMED.index(cost)]
+        return getattr(self.ledger, cost)
 
     def _plan(self) -> None:
         """The batches of the next epoch."""
@@ -98,7 +122,7 @@ class Loop:
             self.batches = arrange(plan, len(self.train_data), size, spectral, self.sampler).to(self.device)
         except FrugalError as error:
             raise FrugalError(f"strategy {self.spec.strategy.name}, epoch {self.epoch + 1}: {error}") from error
-        self.step, self.share = 0, None
+        self.step, self.steps, self.share = 0, len(self.batches), None
         self.sums = EpochSums.of(len(self.batches), self.device, self.ledger)
 
     def _train_step(self) -> None:

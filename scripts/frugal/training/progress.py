@@ -20,7 +20,7 @@ PROGRESS_FILE = "progress.json"
 class Heartbeat:
     """Writes PROGRESS_FILE in `folder` at most every SECONDS; does nothing where folder is None."""
 
-    def __init__(self, folder: Path | None, epochs: int, done: float):
+    def __init__(self, folder: Path | None, epochs: float, done: float):
         """epochs: planned; done: when it starts."""
         self.file = folder and folder / PROGRESS_FILE
         self.epochs, self.first, self.done = epochs, done, done
@@ -54,7 +54,7 @@ class Progress:
     folder: of the run's record, where a sign of life is left for `make status`, or None
     """
 
-    def __init__(self, total: int, done: int, shown: bool = True, folder: Path | None = None):
+    def __init__(self, total: float, done: float, shown: bool = True, folder: Path | None = None):
         self.total, self.shown = total, shown
         self.heartbeat = Heartbeat(folder if shown else None, total, done)
         self.bar = tqdm(
@@ -62,7 +62,7 @@ class Progress:
             initial=done,
             unit="epoch",
             disable=not (shown and sys.stderr.isatty()),
-            bar_format="{l_bar}{bar}| {n:.2f}/{total} epochs [{elapsed}<{remaining}{postfix}]",
+            bar_format="{l_bar}{bar}| {n:.2f}/{total:.4g} epochs [{elapsed}<{remaining}{postfix}]",
         )
 
     def __enter__(self) -> "Progress":
@@ -76,14 +76,15 @@ class Progress:
         self.bar.update(epochs)
         self.heartbeat.beat(epochs)
 
-    def epoch_done(self, row: dict[str, float | None]) -> None:
-        """Show an epoch's figures; row: as in history.csv."""
+    def epoch_done(self, row: dict[str, float | None], total: float) -> None:
+        """Show an epoch's figures. row: as in history.csv; total: epochs as they are planned now."""
+        self.total = self.bar.total = self.heartbeat.epochs = total
         text = f"train loss {row['train_loss']:.4f}, validation accuracy {row['val_accuracy']:.4f}"
         if not self.shown:
             return
         if self.bar.disable:
             print(
-                f"epoch {row['epoch']}/{self.total}: {text}, {row['train_seconds']:.1f} s of training",
+                f"epoch {row['epoch']}/{self.total:.4g}: {text}, {row['train_seconds']:.1f} s of training",
                 file=sys.stderr,
                 flush=True,
             )

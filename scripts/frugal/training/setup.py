@@ -126,7 +126,7 @@ def make_forward(trainer: Loop) -> tuple[Forward, dict[str, str], list[str]]:
         precision = dict(zip(("use", "why"), team.from_main(chosen), strict=True))
     elif precision is None:
         precision = {"use": recipe.precision, "why": f"precision {recipe.precision}: as asked"}
-    steps = recipe.epochs * max(1, round(len(data) / recipe.batch_size))
+    steps = round(trainer.epochs * max(1, round(len(data) / recipe.batch_size)))
     mode = compile_mode(recipe.compile, device, steps)
     forward = Forward(trainer.model, device, precision["use"], mode)
     if mode:

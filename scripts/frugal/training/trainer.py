@@ -4,6 +4,7 @@ The steps of an epoch are in `loop`; what the parts are made with is in `setup`;
 `distributed`. The trainer owns the state that a checkpoint holds.
 """
 
+import os
 import time
 from collections import Counter
 from contextlib import closing
@@ -102,9 +103,10 @@ class Trainer(Loop):
         self.losses = torch.full((len(self.train_data),), float("inf"), device=device)
         self.ledger = Ledger()
         self.energy = Energy(device, host=self.team.is_main)
-        self.epoch, self.step, self.stepping = 0, 0, False
+        self.epoch, self.passed, self.steps, self.step, self.stepping = 0, 0.0, None, 0, False
         self.batches, self.share, self.sums = None, None, None
         self.history, self.gathering = History(), Gathering()
+        self.loads = [os.getloadavg()[0]]  # of the machine, at the start and after each epoch
         self.joules: float | None = None  # of all ranks, once the run is done
         self.opened: dict[str, int] = {}  # how often each split was opened before the test set was due, likewise
         self.flops_of_size = {}
@@ -130,7 +132,7 @@ class Trainer(Loop):
         shown = self.team.is_main
         with (
             Interrupt() as interrupt,
-            Progress(self.recipe.epochs, self.epoch, shown, folder) as progress,
+            Progress(self.epochs, self.position, shown, folder) as progress,
             closing(self),
             every_step(self._count_uncounted),
         ):
@@ -139,7 +141,7 @@ class Trainer(Loop):
                 self.train_epoch(interrupt, progress)
                 with self.clock.stage("evaluate"):
                     self._close_epoch()
-                progress.epoch_done(self.history.rows[-1])
+                progress.epoch_done(self.history.rows[-1], self.epochs)
                 _, due = self.team.agree(None, self.save_due())
                 if self.done or due:
                     self.save()
@@ -150,8 +152,8 @@ class Trainer(Loop):
     @property
     def done(self) -> bool:
         """Whether all epochs are trained, or the validation loss has stalled for as many as the recipe allows."""
-        if self.epoch >= self.recipe.epochs or self.recipe.early_stopping is None:
-            return self.epoch >= self.recipe.epochs
+        if self.ended or self.recipe.early_stopping is None:
+            return self.ended
         since = self.strategy.settled_since()
         return self.team.from_main(self.history.stalled(since, self.recipe.early_stopping))
 
@@ -185,7 +187,8 @@ class Trainer(Loop):
         self._check_finite()
         evaluated = self._evaluated()
         self.history.append(self._row(evaluated), self.sums.losses, self.strategy.trace())
-        self.epoch += 1
+        self.epoch, self.passed = self.epoch + 1, self.position
+        self.loads.append(os.getloadavg()[0])
         self.batches, self.share, self.step = None, None, 0
 
     def _evaluated(self) -> Row:
@@ -209,6 +212,7 @@ class Trainer(Loop):
             **evaluated,
             "learning_rate": self.rate,
             "train_seconds": self.clock.seconds["train"],
+            "cpu_seconds": self.clock.cpu["train"],
             "flops_executed": ledger.flops_executed,
             "bytes_read": ledger.bytes_read - sums.started["bytes_read"],
             "peak_memory_bytes": peak_memory(self.device)[0],
@@ -267,6 +271,9 @@ class Trainer(Loop):
         }
         return {
             "epoch": self.epoch,
+            "passed": self.passed,
+            "steps": self.steps,
+            "loads": self.loads,
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -289,6 +296,7 @@ class Trainer(Loop):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The counterpart of `state_dict`."""
         self.epoch, self.step = state["epoch"], state["step"]
+        self.passed, self.steps, self.loads = state["passed"], state["steps"], state["loads"]
         self.strategy.rebuild(self, state["strategy"])  # shapes before weights
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -14,6 +14,7 @@ import torch
 
 from frugal import __version__
 from frugal.atomic import write_bytes
+from frugal.costs import TIMED
 from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS, digest_of
 from frugal.measure.clock import OTHER, SCHEDULED
@@ -56,6 +57,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "strategy": spec.strategy.name,
         "seed": spec.seed,
         "epochs": trainer.epoch,
+        "epochs_trained": trainer.passed,
         "steps": ledger.steps,
         "uncounted_steps": ledger.uncounted_steps,
         "test_accuracy": test.accuracy,
@@ -73,9 +75,10 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "inference_seconds": seconds["inference"],
         "counting_seconds": seconds.get("count", 0.0),
         "other_seconds": seconds.get(OTHER, 0.0),
-        "train_cpu_seconds": clock.cpu["train"],
+        "cpu_seconds": clock.cpu["train"],
         "train_queued_seconds": clock.queued["train"],
         "train_idle_seconds": clock.idle["train"],
+        "machine_load": sum(trainer.loads) / len(trainer.loads),
         "peak_memory_bytes": memory,
         "peak_memory_source": memory_source + (f", of the first of {spec.devices} ranks" if spec.devices > 1 else ""),
         "model_bytes": weights.bytes,
@@ -167,15 +170,16 @@ def _trace(epochs: list[dict[str, torch.Tensor]]) -> str:
     return _csv(rows) if rows else "epoch,batch\n"
 
 
-def read_followed(history: Path, name: str) -> list[dict[str, float]]:
+def read_followed(history: Path, name: str, cost: str | None = None) -> list[dict[str, float]]:
     """The counts of a followed run's epochs, from its history.csv; times are left out, since they differ from run to run.
 
-    name: of the strategy. Raises FrugalError where there is no such record, or it can't be read.
+    name: of the strategy; cost: what a control of equal cost spends as much of, which may be a time.
+    Raises FrugalError where there is no such record, or it can't be read.
     """
     try:
         with open(history, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        counts = ("epoch", "steps", "samples", "bytes_read")
+        counts = ("epoch", "steps", "samples", "bytes_read", "flops_executed", *({cost} & set(TIMED)))
         return [
             {k: float(v) for k, v in row.items() if v and (k in counts or k.startswith(("share_", "width_")))}
             for row in rows
