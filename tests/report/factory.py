@@ -26,6 +26,9 @@ SELECTION = {
 }
 KEPT = {"infobatch": 0.7, "random-subset": 0.7, "full-short": 0.7}  # share of the samples
 LEVELS |= dict.fromkeys(KEPT, [28])
+KEPT |= {"full@0.25": 0.25, "full@0.5": 0.5}
+LEVELS |= {"full@0.25": [28], "full@0.5": [28]}
+ACCURACY |= {"full@0.25": 0.970, "full@0.5": 0.985}
 ACCURACY |= {"infobatch": 0.990, "random-subset": 0.975, "full-short": 0.989}
 
 SPARSE = {
@@ -73,6 +76,14 @@ def selection(**changes) -> dict:
     return given | {"recipe": given["recipe"] | {"test_curve": True}} | changes
 
 
+BUDGETS = {"full@0.25": 0.25, "full@0.5": 0.5, "full": 1.0}
+
+
+def with_budgets(**changes) -> dict:
+    """The study about leaving out samples, its baseline trained anew for a quarter and for half of the epochs."""
+    return selection(budgets={"full": BUDGETS}) | changes
+
+
 def sparsity(**changes) -> dict:
     """A resolved study about leaving out weights, on data that a program made."""
     return study(
@@ -112,6 +123,8 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
     loss = (2.3 * np.exp(-np.arange(steps) / steps * 6) + floor) * random.lognormal(0, 0.25, steps)
     flops = 1e12 * kept * epochs * (float(read.sum()) / (samples * 784 * epochs) if "spectral" in strategy else 1.0)
     fingerprint = f"{strategy}-{seed}-of-{dataset}"
+    budget = float(strategy.partition("@")[2] or 1)
+    recipe = of["recipe"] | ({} if budget == 1 else {"epochs": epochs * budget})
     folder = results / "runs" / of["name"] / dataset / model / strategy / f"seed-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     metrics = {
@@ -172,7 +185,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
     }
     (folder / "metrics.json").write_text(json.dumps(metrics))
     evidence = ",".join(f"share_k{level}" for level in levels) + ",flip_rate,threshold"
-    own = "" if strategy == of["baseline"] else "sparsity," if strategy in HALF else "pruned_share,"
+    own = "" if strategy.partition("@")[0] == of["baseline"] else "sparsity," if strategy in HALF else "pruned_share,"
     evidence = f"{own}test_loss,test_accuracy" if whole else evidence
     lines = [
         "epoch,steps,samples,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate,train_seconds,flops_executed,"
@@ -194,7 +207,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
     (folder / "trace.csv").write_text("epoch,batch\n")
     manifest = {
         "schema": 1,
-        "spec": {"strategy": {"name": strategy}, "recipe": of["recipe"], "seed": seed},
+        "spec": {"strategy": {"name": strategy}, "recipe": recipe, "seed": seed},
         **{"fingerprint": fingerprint, "data_checksum": f"data-of-{dataset}", "notes": notes},
         "code": {
             "scripts/frugal/training/loop.py": "a" * 64,
@@ -224,6 +237,7 @@ def write_runs(results: Path, of: dict, **options) -> None:
     """Records of every run of the study."""
     for dataset in of["datasets"]:
         for model in of["models"]:
-            for strategy in of["strategies"]:
+            shortened = [name for budgets in of.get("budgets", {}).values() for name in budgets if "@" in name]
+            for strategy in [*of["strategies"], *shortened]:
                 for seed in of["seeds"]:
                     write_run(results, of, dataset, model, strategy, seed, **options)

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -11,7 +11,6 @@ from frugal.report.statistics import (
     NO_SPREAD,
     UNDECIDED,
     WORSE,
-    corrected,
     holm,
     intervals,
     paired,
@@ -61,10 +60,6 @@ def test_verdict_claims_only_what_the_whole_interval_allows(low, width, margin):
 @pytest.mark.parametrize("difference", [0.017, 0.0, -0.3])
 def test_seeds_that_agree_to_the_last_digit_decide_nothing(difference):
     assert verdict(difference, difference, 0.02) == (UNDECIDED, NO_SPREAD)
-    runs = pd.DataFrame({"strategy": ["a", "a", "b", "b"], "all": 0, "d": [difference, difference, 0.5, 0.500001]})
-    found = corrected(runs, "d", ["all", "strategy"], ["all"], 0.02)
-    assert found["verdict_corrected"].tolist() == [UNDECIDED, BETTER]
-    assert found.loc[(0, "a"), ["p_better", "p_equal", "p_worse"]].isna().all()
 
 
 def test_one_seed_decides_nothing():
@@ -84,21 +79,3 @@ def test_holm_rejects_what_stepping_down_rejects(p):
     assert (adjusted <= level).sum() == rejected
     assert adjusted.isna().tolist() == [bool(np.isnan(value)) for value in p]
     assert (adjusted.dropna() >= pd.Series(p, dtype=float).dropna()).all()
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=6), st.integers(1, 8))
-def test_correction_only_ever_takes_claims_away(differences, others):
-    """Alone a strategy has the verdict of its interval; among others it keeps it or loses certainty."""
-    assume(np.ptp(differences) > 1e-6)
-    rows = [("a", "x", value) for value in differences]
-    alone = pd.DataFrame(rows, columns=["data", "strategy", "accuracy"])
-    (low, high), margin = stats.ttest_1samp(differences, 0).confidence_interval(0.95), 0.01
-    assume(min(abs(low), abs(low + margin), abs(high + margin)) > 1e-9)
-    args = "accuracy", ["data", "strategy"], ["data"], margin
-    assert corrected(alone, *args)["verdict_corrected"].item() == verdict(low, high, margin)[0]
-    noise = [("a", f"other-{i}", sign * 0.1) for i in range(others) for sign in (-1, 1)]
-    among = corrected(pd.concat([alone, pd.DataFrame(noise, columns=alone.columns)]), *args)
-    weaker = {BETTER: (BETTER, EQUAL, UNDECIDED), EQUAL: (EQUAL, UNDECIDED), WORSE: (WORSE, UNDECIDED)}
-    now = among.loc[("a", "x"), "verdict_corrected"]
-    assert now in weaker.get(verdict(low, high, margin)[0], (UNDECIDED,))

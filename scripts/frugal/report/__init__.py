@@ -8,20 +8,21 @@ from importlib import import_module
 from frugal.errors import needs_extra
 
 _HOME = {
-    "load": ["history", "losses", "means", "notes", "panels", "read_study_of", "read_table"]
+    "load": ["budgets", "history", "losses", "means", "notes", "panels", "read_study_of", "read_table"]
     + ["runs", "smooth", "summary", "trace"],
     "statistics": ["intervals", "paired", "t_interval"],
-    "reported": ["read_reported", "savings", "setting"],
+    "reported": ["exchange_rates", "read_reported", "savings", "setting"],
     "sentences": [
         "against_controls",
         "doubts",
+        "exchanged",
         "headline",
         "reaching_the_clock",
         "reaching_the_target",
         "tell",
         "verdicts",
     ],
-    "figures": ["clock", "curves", "differences", "tradeoff"],
+    "figures": ["clock", "curves", "differences", "exchange_curve", "line_of", "tradeoff"],
     "crossover": ["crossover_map", "what_it_holds", "where_it_pays"],
     "theme": ["KINDS", "lines", "palette", "save", "say", "set_theme", "table"],
     "overview": ["Overview"],

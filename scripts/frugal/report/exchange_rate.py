@@ -11,7 +11,7 @@ only. The interval comes from draws of all means with the pooled spread and its 
 seed share moves curve and strategy alike and falls out. An end of the interval beyond the curve is infinite, or 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,11 +63,19 @@ class Curve:
     """The baseline's accuracy over its budgets, as measured and as it might be.
 
     runs: the baseline's, a row per run with the columns budget, seed, test_accuracy and the costs; spread: standard
-    deviation of one run around its budget and seed, and freedom: its degrees of freedom, both from the pool; draws, seed: of
-    the simulation
+    deviation of one run around its budget and seed, and freedom: its degrees of freedom, both from the pool; wider: by
+    budget, how many times as far its seeds scatter where they can't be pooled; draws, seed: of the simulation
     """
 
-    def __init__(self, runs: pd.DataFrame, spread: float, freedom: int, draws: int = DRAWS, seed: int = 0):
+    def __init__(
+        self,
+        runs: pd.DataFrame,
+        spread: float,
+        freedom: int,
+        wider: Mapping[float, float] | None = None,
+        draws: int = DRAWS,
+        seed: int = 0,
+    ):
         groups = runs.groupby("budget", sort=True)
         self.runs, self.spread, self.freedom = runs, spread, freedom
         self.budgets = np.array(list(groups.groups), float)
@@ -78,7 +86,8 @@ class Curve:
         self.scale = np.ones(draws)
         if self.known:
             self.scale = spread * np.sqrt(freedom / self.generator.chisquare(freedom, draws))
-        noise = self.generator.standard_normal((draws, len(self.budgets))) / np.sqrt(self.seeds)
+        self.wider = np.array([(wider or {}).get(budget, 1.0) for budget in self.budgets])
+        noise = self.generator.standard_normal((draws, len(self.budgets))) * self.wider / np.sqrt(self.seeds)
         drawn = self.means + (self.scale[:, None] * noise if self.known else 0.0)
         fitted = monotone(np.vstack([self.means, drawn]), self.seeds)
         self.grid = np.linspace(np.log(self.budgets[0]), np.log(self.budgets[-1]), POINTS)
@@ -91,7 +100,8 @@ class Curve:
     @property
     def falls(self) -> bool:
         """Whether the measured accuracy falls from one budget to a larger one by more than two standard errors."""
-        errors = self.spread * np.sqrt(1 / self.seeds[1:] + 1 / self.seeds[:-1]) if self.known else 0.0
+        single = self.wider**2 / self.seeds
+        errors = self.spread * np.sqrt(single[1:] + single[:-1]) if self.known else 0.0
         return bool((np.diff(self.means) < -2 * errors).any())
 
     def matched(self, accuracies: np.ndarray) -> np.ndarray:
@@ -119,11 +129,12 @@ class Curve:
         return np.interp(ends, np.log(self.budgets), np.log(spent))
 
 
-def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: float = 0.95) -> Rate:
+def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: float = 0.95, wider: float = 1.0) -> Rate:
     """The exchange rate of one strategy in one currency.
 
     curve: the baseline's, None without one; runs: the strategy's, with test_accuracy and the cost; level: two-sided confidence of
-    this one interval, above 0.95 where it is one of several that are to hold together
+    this one interval, above 0.95 where it is one of several that are to hold together; wider: how many times as far its seeds
+    scatter as the pool's
     """
     if curve is None:
         return Rate(reason=NO_CURVE)
@@ -133,7 +144,7 @@ def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: flo
     count, mean = len(runs), runs["test_accuracy"].mean()
     generator = np.random.default_rng([count, len(curve.budgets)])
     noise = generator.standard_normal(len(curve.scale)) / np.sqrt(count)
-    drawn = mean + (curve.scale * noise if curve.known else 0.0)
+    drawn = mean + (curve.scale * wider * noise if curve.known else 0.0)
     matched = curve.matched(np.concatenate([[mean], np.broadcast_to(drawn, curve.scale.shape)]))
     spent = np.log(runs[cost].mean())
     rates = np.exp(curve.cost(cost, matched) - spent)

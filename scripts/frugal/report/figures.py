@@ -17,6 +17,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import Bbox
 
 from frugal.report import load
+from frugal.report.budget_curve import currency
 from frugal.report.costs import METRICS
 from frugal.report.theme import DASHES, FAINT, GOOD, INK, PAPER, WORDS, markers, palette
 
@@ -74,13 +75,30 @@ def differences(tables: str | Path) -> Figure:
     return figure
 
 
-def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
-    """Test accuracy against what was spent, means over seeds, 95 % intervals of the accuracy; the green band is the Pareto front.
-
-    cost: a column of runs.csv, by default the study's own. The accuracy axis is stretched towards 100 %, since from 98 to 99 %
-    half of the errors go. Strategies of other panels stand as grey dots.
+def exchange_curve(tables: str | Path) -> Figure:
+    """Test accuracy against what was spent, with the baseline's curve over its budgets: a strategy below it wastes, whatever it
+    leaves out. The cost is the study's own where a training pays in it, else FLOPs.
     """
-    cost = cost or load.read_study_of(tables).cost
+    return tradeoff(tables, currency(load.read_study_of(tables)))
+
+
+def line_of(tables: str | Path, cost: str | None = None) -> str:
+    """What the line in `tradeoff` is, for its caption; cost: by default that of `exchange_curve`."""
+    study, budgets = load.read_study_of(tables), load.budgets(tables)
+    curves = _budget_curves(budgets, cost or currency(study), {study.baseline})
+    return "The line: the baseline, trained anew for less." if curves else "Green: the Pareto front."
+
+
+def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
+    """Test accuracy against what was spent, means over seeds. Strokes: each one's part of the interval of its difference to the
+    baseline, so that what all strategies of a seed share is not in it.
+
+    cost: a column of runs.csv, by default the study's own. A line through its budgets is what the baseline reaches when it is
+    trained for less; without budgets a green band is the Pareto front. The accuracy axis is stretched towards 100 %, since from
+    98 to 99 % half of the errors go. Strategies of other panels stand as grey dots.
+    """
+    study = load.read_study_of(tables)
+    cost, budgets = cost or study.cost, load.budgets(tables)
     every = load.summary(tables)
     summary = load.panels(every.dropna(subset=[f"{cost}_mean"]).reset_index(drop=True))
     names = list(dict.fromkeys(summary["panel"]))
@@ -91,18 +109,36 @@ def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
         there = every[every["where"] == mine["where"].iloc[0]].dropna(subset=[f"{cost}_mean"])
         x, y = there[f"{cost}_mean"].to_numpy(), there["test_accuracy_mean"].to_numpy()
         _stretch_accuracy(axes, y.max())
-        best = pareto_front(x, y)
-        band = {"color": GOOD, "linewidth": 5, "alpha": 0.25, "solid_joinstyle": "round", "zorder": 1}
-        axes.step(x[best], y[best], where="post", **band)
+        curves = _budget_curves(budgets[budgets["where"] == mine["where"].iloc[0]], cost, set(mine["strategy"]))
+        for strategy, curve in curves.items():
+            at, reached = curve[f"{cost}_mean"], curve["test_accuracy_mean"]
+            line = {
+                "color": colours[strategy],
+                "linewidth": 1.6,
+                "alpha": 0.8,
+                "zorder": 2,
+                "marker": "|",
+                "markersize": 9,
+            }
+            axes.plot(at, reached, **line)
+            ends = [curve[f"test_accuracy_{end}"] for end in ("low", "high")]
+            axes.fill_between(at, *ends, color=colours[strategy], alpha=0.15, linewidth=0)
+            x, y = np.append(x, at), np.append(y, reached)
+        if study.baseline not in curves:
+            best = pareto_front(x, y)
+            band = {"color": GOOD, "linewidth": 5, "alpha": 0.25, "solid_joinstyle": "round", "zorder": 1}
+            axes.step(x[best], y[best], where="post", **band)
         axes.scatter(x, y, s=14, color=FAINT, alpha=0.4, linewidths=0)
         for row in mine.itertuples():
             at, colour = getattr(row, f"{cost}_mean"), colours[row.strategy]
-            if pd.notna(row.test_accuracy_low):
-                ends = [max(row.test_accuracy_low, 0), min(row.test_accuracy_high, 1)]
+            half = (row.test_accuracy_difference_high - row.test_accuracy_difference_low) / 2 / np.sqrt(2)
+            if pd.notna(half):
+                ends = [max(row.test_accuracy_mean - half, 0), min(row.test_accuracy_mean + half, 1)]
                 axes.plot([at, at], ends, color=colour, alpha=0.55, linewidth=1.2)
             size = 110 if row.kind == "baseline" else 38
             axes.scatter(at, row.test_accuracy_mean, s=size, color=colour, marker=marks[row.strategy], zorder=3, lw=0)
-        _accuracy_ticks(axes, y.min(), there["test_accuracy_high"].fillna(there["test_accuracy_mean"]).max())
+        half = (there["test_accuracy_difference_high"] - there["test_accuracy_difference_low"]) / 2 / np.sqrt(2)
+        _accuracy_ticks(axes, y.min(), max(y.max(), (there["test_accuracy_mean"] + half).clip(upper=1).max()))
         _cost_scale(axes, x, METRICS[cost].formatter, most=3 if len(names) > 1 else 6)
         axes.set_title(panel if len(names) > 1 else "")
         axes.set_xlabel(METRICS[cost].axis)
@@ -114,6 +150,14 @@ def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
         named = list(mine["strategy"])
         _name_points(axes, mine[f"{cost}_mean"], mine["test_accuracy_mean"], named, [colours[one] for one in named])
     return figure
+
+
+def _budget_curves(budgets: pd.DataFrame, cost: str, strategies: set[str]) -> dict[str, pd.DataFrame]:
+    """The rows of each strategy that was trained for several budgets, from cheap to dear, where this cost was measured."""
+    if f"{cost}_mean" not in budgets:
+        return {}
+    known = budgets[budgets["strategy"].isin(strategies)].dropna(subset=[f"{cost}_mean"]).sort_values(f"{cost}_mean")
+    return {str(name): rows for name, rows in known.groupby("strategy", observed=True) if len(rows) > 1}
 
 
 def clock(tables: str | Path) -> Figure:

@@ -6,6 +6,7 @@ from statistics import mean
 
 from frugal.report.copies import Finding, names_of
 from frugal.report.records import Record
+from frugal.report.terms import EQUAL_COST
 
 OPENED = "held-out data opened while training"
 CHOSEN = "test accuracy of another epoch"
@@ -42,8 +43,11 @@ def _opened(run: Record) -> Iterable[Finding]:
 
 def _last_epoch(run: Record) -> Iterable[Finding]:
     recipe, metrics = run.manifest.spec.get("recipe", {}), run.metrics
-    if metrics.epochs < recipe.get("epochs", 0) and recipe.get("early_stopping") is None:
-        told = f"{metrics.epochs} of {recipe['epochs']} epochs, and its recipe has no early_stopping"
+    trained = metrics.epochs if metrics.epochs_trained is None else metrics.epochs_trained
+    a_step = trained / metrics.steps if metrics.steps else 0
+    by_cost = run.manifest.spec.get("strategy", {}).get("use") == EQUAL_COST  # how long is looked at with its cost
+    if trained < recipe.get("epochs", 0) - a_step and recipe.get("early_stopping") is None and not by_cost:
+        told = f"{trained:.4g} of {recipe['epochs']} epochs, and its recipe has no early_stopping"
         yield STOPPED, names_of([run]), f"{told}: what it looked at to stop is not known; train it again to the end"
     if "test_accuracy" not in run.history:
         return

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from frugal.costs import RUNNING
 from frugal.errors import FrugalError
 from frugal.record import GENERATED
 from frugal.report.costs import METRICS
 from frugal.report.statistics import intervals
 from frugal.study import Study, read_study
 
-TABLES = ("runs", "summary", "history", "audit", "trace", "notes")
+TABLES = ("runs", "summary", "history", "audit", "trace", "notes", "budgets")
 STUDY = "study.json"  # beside the tables: what they are of
 KINDS = ["baseline", "proposal", "control"]
 SERIES = 8  # in one panel of a figure, at most
@@ -72,12 +73,13 @@ def summary(tables: str | Path) -> pd.DataFrame:
 
 def history(tables: str | Path) -> pd.DataFrame:
     """A row per run and epoch; epoch_seconds and epoch_flops are those of that epoch alone, `spent` the study's cost so far."""
-    frame, cost = _frame(tables, "history"), METRICS[read_study_of(tables).cost]
+    frame, cost = _frame(tables, "history"), read_study_of(tables).cost
     by = frame.groupby(["where", "strategy", "seed"], observed=True)
     for name, column in (("epoch_seconds", "train_seconds"), ("epoch_flops", "flops_executed")):
         frame[name] = by[column].diff().fillna(frame[column])
-    if cost.running in frame:
-        frame["spent"] = by[cost.running].cumsum() if cost.summed else frame[cost.running]
+    if cost in RUNNING and RUNNING[cost].column in frame:
+        column, summed = RUNNING[cost]
+        frame["spent"] = by[column].cumsum() if summed else frame[column]
     return frame.assign(test_curve=frame["test_accuracy"].notna().any())
 
 
@@ -85,6 +87,11 @@ def trace(tables: str | Path) -> pd.DataFrame:
     """A row per run and batch that a strategy logged, numbered by `at` from 1 within the run; most strategies log none."""
     frame = _frame(tables, "trace")
     return frame.assign(at=frame.groupby(["where", "strategy", "seed"], observed=True).cumcount() + 1)
+
+
+def budgets(tables: str | Path) -> pd.DataFrame:
+    """A row per budget that a strategy was trained for, 1 among them: means over seeds, as `budgets_table` makes them."""
+    return _frame(tables, "budgets")
 
 
 def notes(tables: str | Path) -> pd.DataFrame:
@@ -159,12 +166,16 @@ def spread(found: pd.DataFrame, name: str) -> pd.Series:
     saved = name.endswith("_saved")
     scale, digits = (100, 1) if saved else (metric.scale, metric.digits) if metric else (1, 2)
     mean, low, high = (found[f"{name}_{part}"].astype(float) * scale for part in ("mean", "low", "high"))
-    half = (high - low) / 2
     sign = "+" if name.endswith("_difference") else ""
-    told = [
-        "–" if np.isnan(at) else f"{at:{sign},.{digits}f}" + ("" if np.isnan(half) else f" ± {half:,.{digits}f}")
-        for at, half in zip(mean, half, strict=True)
-    ]
+
+    def told_of(at: float, low: float, high: float) -> str:
+        if np.isnan(at) or np.isnan(low):
+            return "–" if np.isnan(at) else f"{at:{sign},.{digits}f}"
+        if abs((high - at) - (at - low)) > 0.5 * 10**-digits:  # one that ends at 0 or 1
+            return f"{at:{sign},.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+        return f"{at:{sign},.{digits}f} ± {(high - low) / 2:,.{digits}f}"
+
+    told = [told_of(*ends) for ends in zip(mean, low, high, strict=True)]
     return pd.Series(told, index=found.index).str.replace("-", "\N{MINUS SIGN}")
 
 
@@ -186,6 +197,7 @@ def _told(frame: pd.DataFrame, tables: str | Path) -> pd.DataFrame:
         name: f"{name} (generated)" if name in made and "generated" not in name else name for name in study.datasets
     }
     pairs = [f"{names[dataset]}, {model}" for dataset, model in study.pairs]
+    frame = frame[frame["strategy"].isin(study.strategies)]  # runs with a budget of their own are told of by `budgets`
     where = frame["dataset"].map(names) + ", " + frame["model"]
     told = frame.copy().assign(  # a copy, since what was read lies in pieces
         where=pd.Categorical(where, [pair for pair in pairs if pair in set(where)]),
@@ -259,9 +271,19 @@ class Comparison:
         return summary.loc[self.study.strategies].reset_index(drop=True).copy()  # in one piece, to be added to
 
     @cached_property
-    def runs(self) -> pd.DataFrame:
-        """A row per run."""
+    def everything(self) -> pd.DataFrame:
+        """A row per run, those with a budget of their own among them."""
         return self._mine(self.tables["runs"])
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """A row per run of a strategy, trained for all of its epochs."""
+        return self.everything[self.everything["strategy"].isin(self.study.strategies)].reset_index(drop=True)
+
+    @cached_property
+    def budgets(self) -> pd.DataFrame:
+        """A row per budget that a strategy was trained for."""
+        return self._mine(self.tables["budgets"])
 
     @cached_property
     def audit(self) -> pd.DataFrame:

@@ -13,18 +13,19 @@ from frugal.errors import FrugalError
 from frugal.record import HISTORY, MANIFEST, METRICS
 from frugal.report import load
 from frugal.report.audit import FOREIGN
+from frugal.report.budget_curve import currency
 from frugal.report.costs import COSTS
 from frugal.report.load import Comparison
 from frugal.report.reported import claims, read_reported, whole_percent
-from frugal.report.sentences import few_seeds, headline, listed, points, tell
+from frugal.report.sentences import exchange, few_seeds, headline, listed, points, tell
 from frugal.study import Cell, Study
 
 SCRIPT = Path(__file__).parent / "templates" / "sort.js"
 RECORD = {"metrics": METRICS, "history": HISTORY, "manifest": MANIFEST, "log": "train.log"}
 TABLES = ("summary", "runs", "history", "audit")
 SAVED = ("flops_executed", "train_seconds", "bytes_read", "peak_memory_bytes", "energy_joules")
-IN_WORDS, WORDS = ("verdict", "corrected", "study", "data, net"), ' class="words"'
-RANK = {"better": 4, "equal within the margin": 3, "baseline": 2, "undecided": 1, "worse": 0}
+IN_WORDS, WORDS = ("verdict", "exchange", "study", "data, net"), ' class="words"'
+RANK = {"saves": 2, "wastes": 0, "better": 4, "equal within the margin": 3, "baseline": 2, "undecided": 1, "worse": 0}
 
 
 class Overview:
@@ -55,7 +56,7 @@ class Overview:
 
     def opening(self) -> Markdown:
         """What these results are: scale, studies, runs; and a warning where seeds are few."""
-        count = sum(len(one.runs) for one in self._all)
+        count = sum(len(one.everything) for one in self._all)
         studies = f"{len(self.studies)} {'study' if len(self.studies) == 1 else 'studies'}"
         scales = ", ".join(sorted({study.scale for study in self.studies.values()}))
         few = sorted({text for study in self.studies.values() if (text := few_seeds(study))})
@@ -71,7 +72,18 @@ class Overview:
         """Every strategy of every study, the most accurate first; a click on a heading sorts, a choice of data set filters."""
         costs = [cost for cost in SAVED if any(one.summary[f"{cost}_saved_mean"].notna().any() for one in self._all)]
         saved = [COSTS[cost].saved for cost in costs]
-        heads = ["strategy", "accuracy %", "points", "verdict", "corrected", *saved, "study", "data, net", "runs"]
+        heads = [
+            "strategy",
+            "accuracy %",
+            "points",
+            "verdict",
+            "exchange rate",
+            "exchange",
+            *saved,
+            "study",
+            "data, net",
+            "runs",
+        ]
         pairs = list(dict.fromkeys((one.dataset, one.model) for one in self._all))
         ranked = sorted(self._all, key=lambda one: pairs.index((one.dataset, one.model)))
         rows = [row for one in ranked for row in self._rows(one, costs)]
@@ -86,7 +98,7 @@ class Overview:
 
     def _rows(self, one: Comparison, costs: list[str]) -> list[str]:
         where, rows = f"{one.dataset}, {one.model}", []
-        corrected = f"Holm's correction over {len(one.summary) - 1} strategies"
+        paid = currency(one.study)
         for _, row in one.summary.sort_values("test_accuracy_mean", ascending=False).iterrows():
             baseline = row["strategy"] == one.study.baseline
             difference = row["test_accuracy_difference_mean"]
@@ -95,7 +107,7 @@ class Overview:
                 _cell(_with_interval(row), row["test_accuracy_mean"]),
                 _cell("" if baseline else "–" if pd.isna(difference) else points(difference), difference),
                 _cell(_pill(row["verdict"], row["verdict_reason"]), RANK[row["verdict"]], WORDS),
-                _cell(_pill(row["verdict_corrected"], corrected), RANK[row["verdict_corrected"]], WORDS),
+                *_exchanged(row, paid, baseline),
                 *(_cell(whole_percent(row[f"{cost}_saved_mean"]), row[f"{cost}_saved_mean"]) for cost in costs),
                 _cell(self._study(one.study), one.study.name, WORDS),
                 _cell(html.escape(where), where, WORDS),
@@ -155,10 +167,10 @@ class Overview:
     def records(self) -> None:
         """The accuracy of every run, with links to the files of its record; one table per study, data set and model, folded."""
         for one in self._all:
-            told = f"{one.study.name}: {one.dataset}, {one.model} — {len(one.runs)} runs"
+            told = f"{one.study.name}: {one.dataset}, {one.model} — {len(one.everything)} runs"
             fidelity = " at the strategy's own fidelity" if one.fidelity_differs else ""
-            accuracy, rows = one.runs.set_index(["strategy", "seed"])["test_accuracy"], []
-            for strategy in one.study.strategies:
+            accuracy, rows = one.everything.set_index(["strategy", "seed"])["test_accuracy"], []
+            for strategy in one.study.trained:
                 row = {"strategy": _named(one.study, strategy)}
                 for seed in one.study.seeds:
                     there = (strategy, seed) in accuracy.index
@@ -180,7 +192,7 @@ class Overview:
         return HTML('<ul class="links">' + "".join(f"<li>{one}</li>" for one in found) + "</ul>")
 
     def _runs(self, study: str) -> pd.DataFrame:
-        return pd.concat([one.runs for one in self.compared[study]])
+        return pd.concat([one.everything for one in self.compared[study]])
 
     def _link(self, path: Path, text: str) -> str:
         """A link as HTML, relative to the page; its target shows on hovering. Raises FrugalError where the file isn't there."""
@@ -214,6 +226,21 @@ def _cell(shown: str, value: object, kind: str = "") -> str:
     """A cell with what it is sorted by; nothing where that is not known, which goes last."""
     sorted_by = "" if not isinstance(value, str) and pd.isna(value) else html.escape(str(value), quote=True)
     return f'<td data-by="{sorted_by}"{kind}>{shown}</td>'
+
+
+def _exchanged(row: pd.Series, paid: str, baseline: bool) -> list[str]:
+    """The cells of an exchange rate and its verdict."""
+    rate, verdict = row[f"{paid}_exchange_rate"], row[f"{paid}_exchange_verdict"]
+    if baseline or pd.isna(rate):
+        why = "" if baseline else html.escape(str(row["exchange_reason"]), quote=True)
+        return [_cell(f'<span title="{why}">{"" if baseline else "–"}</span>', float("nan")), _cell("", "", WORDS)]
+    unit = COSTS[paid].saved.removesuffix(" saved")
+    told = f"{exchange(row, paid)} in {unit}; matched budget {row['matched_budget']:.2f}"
+    value = f"{row[f'{paid}_exchange_bound'] if isinstance(row[f'{paid}_exchange_bound'], str) else ''}{rate:.2f}"
+    return [
+        _cell(f'<span title="{html.escape(told, quote=True)}">{value}</span>', rate),
+        _cell(_pill(verdict, told), RANK[verdict], WORDS),
+    ]
 
 
 def _named(study: Study, strategy: str) -> str:

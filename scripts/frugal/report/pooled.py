@@ -107,13 +107,15 @@ DIFFERENCES = ("difference", "difference_low", "difference_high")
 def pool_of(values: pd.DataFrame, baseline: str) -> Pool:
     """The spread that strategies share, and those that scatter otherwise: F-test of each against the others, Bonferroni.
 
-    values: a row per strategy, a column per seed, null where a run is missing. Seeds are taken out by their median over the
-    strategies first, so that one strategy that collapsed does not hide itself. A spread of zero among others that have one
+    values: a row per strategy, a column per seed, null where a run is missing. Seeds are taken out by the median over the
+    other strategies first, so that one that collapsed does not hide itself. A spread of zero among others that have one
     is no spread to pool. The baseline always stays: what can't be pooled with it is left out.
     """
     enough = values[values.count(axis=1) >= 2]
     shared = (values.count(axis=0) > 1).any()
-    centred = enough - enough.median(axis=0) if shared else enough
+    centred = enough.sub(enough.mean(axis=1), axis=0)
+    if shared and len(enough) > 1:  # what the others of a seed have in common, without the one that is looked at
+        centred = centred - pd.DataFrame({name: centred.drop(name).median() for name in centred.index}).T
     variances, sizes = centred.var(axis=1, ddof=1), centred.count(axis=1) - 1
     apart: dict[str, str] = {}
     alike = enough.var(axis=1, ddof=1) <= TINY
@@ -166,6 +168,8 @@ def _together(
 ) -> dict[str, list[float | str]]:
     """Differences to the baseline by least squares, with Dunnett's intervals over the pooled variance."""
     none = [np.nan] * 4
+    if not pooled:
+        return {}
     compared = values.loc[[baseline, *pooled]]
     plain = compared.sub(compared.loc[baseline]).mean(axis=1)
     if not pool.freedom or pool.variance <= TINY:

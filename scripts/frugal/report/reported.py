@@ -9,9 +9,10 @@ import pandas as pd
 from frugal.errors import FrugalError
 from frugal.report import load
 from frugal.report.audit import FAILED
+from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.costs import COSTS, worth_a_column
 from frugal.report.load import Comparison, spread
-from frugal.report.sentences import percent, points
+from frugal.report.sentences import exchange, percent, points
 
 ACCURACY = {  # metric of config/reported -> what it is of
     "test_accuracy": "test",
@@ -25,13 +26,11 @@ REPORTED = ["run", "strategy", "dataset", "metric", "value", "source"]
 def savings(tables: str | Path) -> pd.DataFrame:
     """A row per strategy: accuracy, difference to the baseline, a recipe of its own, verdicts, the share of each cost saved."""
     table = load.summary(tables)
-    study, others = load.read_study_of(tables), table["kind"] != "baseline"
+    study = load.read_study_of(tables)
     fidelity = (table["test_accuracy_mean"] != table["test_accuracy_full_fidelity_mean"]).any()
     found = {"accuracy, %": spread(table, "test_accuracy"), "points": _points(table), "verdict": table["verdict"]}
     if "own_recipe" in table and table["own_recipe"].notna().any():  # tables of before it was written lack it
         found["own recipe"] = table["own_recipe"].fillna("")
-    if others.sum() > table["where"].nunique():
-        found["corrected"] = table["verdict_corrected"]
     if fidelity:
         found["accuracy, uncompressed, %"] = spread(table, "test_accuracy_full_fidelity")
         found["verdict, uncompressed"] = table["verdict_full_fidelity"]
@@ -40,6 +39,25 @@ def savings(tables: str | Path) -> pd.DataFrame:
         cost: None for _, rows in table.groupby("where", observed=True) for cost in worth_a_column(rows, study.cost)
     }
     found |= {COSTS[cost].saved: table[f"{cost}_saved_mean"].map(whole_percent) for cost in costs}
+    return table[["where", "strategy"]].assign(**found)
+
+
+def exchange_rates(tables: str | Path) -> pd.DataFrame:
+    """A row per strategy: its accuracy, the budget at which the baseline reaches that, the exchange rate in every currency that
+    was measured, the verdict in the study's own, and what was charged to it.
+    """
+    table, study = load.summary(tables), load.read_study_of(tables)
+    table = table[table["kind"] != "baseline"]
+    main = currency(study)
+    measured = [paid for paid in dict.fromkeys([main, *CURRENCIES]) if table[f"{paid}_exchange_rate"].notna().any()]
+    found = {"accuracy, %": spread(table, "test_accuracy")}
+    bound = table[f"{main}_exchange_bound"].fillna("").astype(str)
+    budget = table["matched_budget"].map(lambda share: "–" if pd.isna(share) else f"{share:.2f}")
+    found["matched budget"] = bound.where(budget != "–", "") + budget
+    for paid in measured:
+        found[COSTS[paid].saved.removesuffix(" saved")] = [exchange(row, paid) for _, row in table.iterrows()]
+    found["verdict"] = table[f"{main}_exchange_verdict"].where(table[f"{main}_exchange_rate"].notna(), "–")
+    found["charged"] = table["charged"]
     return table[["where", "strategy"]].assign(**found)
 
 

@@ -3,22 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
-from scipy import stats
 
+from frugal.report.budget_curve import currency
 from frugal.report.costs import COSTS
+from frugal.report.exchange_rate import SAVES, WASTES
 from frugal.report.load import Comparison, comparisons
-from frugal.report.statistics import BETTER, CONFIDENCE, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
+from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
 from frugal.study import Study
 
 ENOUGH = 0.01  # a saving below one per cent is not worth a headline
-TOLD_APART = {  # of a strategy and its control, by the verdict in summary.csv
-    BETTER: "is better than",
-    WORSE: "is worse than",
-    NO_DIFFERENCE: "cannot be told from",
-    UNDECIDED: "cannot be told from",
-}
+NARROW = "\N{NARROW NO-BREAK SPACE}"  # between a sign and its number
 FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
 
 
@@ -62,93 +59,136 @@ def _against(row: pd.Series, compared: Comparison, metric: str = "test_accuracy"
     return f"{points(mean)} points against `{compared.study.baseline}`, 95 % interval {points(low)} to {points(high)}"
 
 
-def savings_at_no_loss(compared: Comparison) -> dict[str, pd.Series]:
-    """Per cost, the row of the strategy that saves most among those better than or equal to the baseline; may be empty.
-
-    The costs are the study's own, FLOPs, seconds and joules. A saving counts where its whole 95 % interval lies above one
-    per cent. A control counts too, but makes way for a proposal that saves as much within five per cent.
-    """
-    study, summary = compared.study, compared.summary
-    lossless = summary[summary["verdict"].isin([BETTER, EQUAL])]
-    best = {}
-    for cost in dict.fromkeys([study.cost, "flops_executed", "train_seconds", "energy_joules"]):
-        saving = lossless[lossless[f"{cost}_saved_low"] > ENOUGH].sort_values(f"{cost}_saved_mean", ascending=False)
-        if len(saving):
-            enough = (1 - NEAR) * saving[f"{cost}_saved_mean"].iloc[0]
-            alike = saving[saving[f"{cost}_saved_mean"] >= enough]
-            proposals = alike[~alike["strategy"].isin(study.controls)]
-            best[cost] = (proposals if len(proposals) else alike).iloc[0]
-    return best
-
-
 def headline(compared: Comparison) -> str:
-    """The best saving at no loss, in two or three sentences; or that there is none to be shown."""
-    study, best = compared.study, savings_at_no_loss(compared)
+    """The answer to the study's question: what its best proposal saves, and what its control and the curve leave of it."""
+    study, proposals = compared.study, _proposals(compared)
     where = f"On {'generated data, ' * compared.generated}`{compared.dataset}` with `{compared.model}`"
     if len(study.seeds) < 2:
         return (
             f"{where}: one seed was run, so nothing can be said about gains and losses. Run at least two, better five."
         )
-    if not best:
-        return (
-            f"{where}, no strategy saves anything that this study can show to be free of a loss. {_closest(compared)}"
-        )
-    parts: dict[str, list[str]] = {}
-    for cost, row in best.items():
-        parts.setdefault(row["strategy"], []).append(
-            COSTS[cost].saving.format(f"**{percent(row[f'{cost}_saved_mean'])}**")
-        )
-    rows = {row["strategy"]: row for row in best.values()}
-    sentences = [
-        f"{_called(strategy, study)} {listed(saved)} and stays within the margin of {100 * study.margin:g} points"
-        if rows[strategy]["verdict"] == EQUAL
-        else f"{_called(strategy, study)} {listed(saved)} and is more accurate"
-        for strategy, saved in parts.items()
-    ]
-    sentences = [f"{text} ({_against(rows[name], compared)})" for text, name in zip(sentences, parts, strict=True)]
-    return f"{where}, " + "; ".join(sentences) + "." + _still(compared, rows) + _by_control(compared, rows)
+    if proposals.empty:
+        return f"{where} no proposal was run, only the baseline and controls."
+    best = _best(study, proposals)
+    if best is None:
+        lost = "each one that saves something loses more than the margin"
+        saves = (proposals[f"{study.cost}_saved_mean"] > ENOUGH).any()
+        return f"{where}, **nothing is saved**: {lost if saves else 'no proposal spends less than the baseline'}."
+    said = [f"{where}, {_saved(best, compared)}", _by_control(best, compared), _by_curve(best, compared)]
+    return "; ".join(filter(None, said)) + ". " + _conclusion(best, study)
 
 
-def _called(strategy: str, study: Study) -> str:
-    return f"{'the control ' if strategy in study.controls else ''}`{strategy}`"
+def _proposals(compared: Comparison) -> pd.DataFrame:
+    others = (compared.study.baseline, *compared.study.controls)
+    return compared.summary[~compared.summary["strategy"].isin(others)]
 
 
-def _still(compared: Comparison, praised: dict[str, pd.Series]) -> str:
-    """Whether the praised strategies keep their verdict once it is corrected for how many were compared."""
-    count = len(compared.summary) - 1
-    if count < 2:
-        return ""
-    lost = [name for name, row in praised.items() if row["verdict_corrected"] != row["verdict"]]
-    if not lost:
-        return f" Corrected for {count} comparisons (Holm), {'this' if len(praised) == 1 else 'all of this'} stands."
-    which = "this" if len(praised) == 1 else f"what is said of {code(lost)}"
-    return f" Corrected for {count} comparisons (Holm), {which} does not stand."
+def _best(study: Study, proposals: pd.DataFrame) -> pd.Series | None:
+    """The proposal that the study's answer is about: one that saves by its exchange rate; else the one that spends least without
+    a loss; else the most accurate of the undecided ones that spend less; None where there is none of these.
+    """
+    cost, rate = f"{study.cost}_saved_mean", f"{currency(study)}_exchange_rate"
+    saving = proposals[proposals[f"{currency(study)}_exchange_verdict"] == SAVES]
+    lossless = proposals[proposals["verdict"].isin([BETTER, EQUAL]) & (proposals[cost] > ENOUGH)]
+    undecided = proposals[(proposals["verdict"] == UNDECIDED) & (proposals[cost] > ENOUGH)]
+    for rows, by in ((saving, rate), (lossless, cost), (undecided, "test_accuracy_difference_mean")):
+        if len(rows):
+            return rows.sort_values(by, ascending=False).iloc[0]
+    return None
 
 
-def _by_control(compared: Comparison, praised: dict[str, pd.Series]) -> str:
-    """What the controls of equal cost say of the praised proposals; a saving that they have too is not the idea's."""
-    said, equally = [], COSTS[compared.study.cost].equally
-    for strategy, row in praised.items():
-        low, high = row["control_difference_low"], row["control_difference_high"]
-        if strategy not in compared.study.controls and pd.notna(low):
-            found = TOLD_APART[row["control_verdict"]]
-            interval = f"{points(row['control_difference_mean'])} points, 95 % interval {points(low)} to {points(high)}"
-            said.append(f" `{strategy}` {found} its control `{row['control']}`, which {equally} ({interval}).")
-    return "".join(said)
+def _saved(row: pd.Series, compared: Comparison) -> str:
+    """What a proposal leaves out, and how its accuracy stands to the baseline's."""
+    cost, share = COSTS[compared.study.cost], row[f"{compared.study.cost}_saved_mean"]
+    saved = cost.saving.format(f"**{percent(share)}**") if share > ENOUGH else f"saves no {_noun(compared.study.cost)}"
+    margin = f"the margin of {100 * compared.study.margin:g} points"
+    held = {
+        BETTER: "and is more accurate than the baseline",
+        EQUAL: f"and stays within {margin}",
+        WORSE: f"and loses more than {margin}",
+        UNDECIDED: "and may be less accurate than the baseline, or not",
+    }[row["verdict"]]
+    return f"`{row['strategy']}` {saved} {held} ({_against(row, compared)})"
 
 
-def _closest(compared: Comparison) -> str:
-    """The most accurate of the undecided strategies that save something, for whoever wants to run more seeds."""
-    summary, cost = compared.summary, compared.study.cost
-    saves = summary[f"{cost}_saved_mean"] > ENOUGH
-    undecided = summary[(summary["verdict"] == UNDECIDED) & saves]
-    if undecided.empty:
-        lost = "Every one that saves something loses more than the margin."
-        return lost if saves.any() else "None of them saves anything."
-    row = undecided.sort_values("test_accuracy_difference_mean", ascending=False).iloc[0]
-    saved = COSTS[cost].saving.format(percent(row[f"{cost}_saved_mean"]))
-    closest = f"Closest is {_called(row['strategy'], compared.study)}, which {saved} and stays undecided"
-    return f"{closest} ({_against(row, compared)})." + _by_control(compared, {row["strategy"]: row})
+def _by_control(row: pd.Series, compared: Comparison) -> str:
+    """What a proposal's control of equal cost says; a saving that it has too is not the idea's."""
+    equally, control = COSTS[compared.study.cost].equally, row["control"]
+    if pd.isna(control):
+        return f"**no control** {equally}, so nothing here tells the idea from doing less"
+    low, high = row["control_difference_low"], row["control_difference_high"]
+    found = {
+        BETTER: "is less accurate",
+        WORSE: "is more accurate",
+        NO_DIFFERENCE: "is as accurate, as far as these seeds can tell",
+        UNDECIDED: "can't be told from it",
+    }[row["control_verdict"]]
+    between = f", {points(low)} to {points(high)}" if pd.notna(low) else ", no interval"
+    return (
+        f"its control `{control}`, which {equally}, {found} ({points(row['control_difference_mean'])} points{between})"
+    )
+
+
+def _by_curve(row: pd.Series, compared: Comparison) -> str:
+    """What the plain net, trained for less, would have had to spend for the same accuracy."""
+    paid = currency(compared.study)
+    rate = row[f"{paid}_exchange_rate"]
+    if pd.isna(rate):
+        return f"no exchange rate: {row['exchange_reason']}"
+    return f"exchange rate {exchange(row, paid)} in {_noun(paid)}"
+
+
+def exchange(row: pd.Series, paid: str) -> str:
+    """An exchange rate with its bound and interval, e.g. "0.97 (0.90 to 1.05)"; row: of summary.csv."""
+    value, low, high = (row[f"{paid}_{part}"] for part in ("exchange_rate", "exchange_low", "exchange_high"))
+    bound = row[f"{paid}_exchange_bound"]
+    told = f"{bound if isinstance(bound, str) else ''}{NARROW * isinstance(bound, str)}{value:.2f}"
+    if pd.isna(value):
+        return "–"
+    if pd.isna(low):
+        return f"{told} (no interval)"
+    if low == 0 and np.isinf(high):
+        return f"{told} (any, by these seeds)"
+    ends = "below the curve" if low == 0 else f"{low:.2f}", "above it" if np.isinf(high) else f"{high:.2f}"
+    return f"{told} ({' to '.join(ends)})"
+
+
+def _conclusion(row: pd.Series, study: Study) -> str:
+    """In one sentence what is left of the saving."""
+    verdict = row[f"{currency(study)}_exchange_verdict"]
+    if verdict == SAVES and row["control_verdict"] != WORSE:
+        return "**It saves**: the plain net, trained for less, would have had to spend more for this accuracy."
+    if verdict == WASTES:
+        return "**It wastes**: the plain net, trained for less, is as accurate for less."
+    if row["control_verdict"] == BETTER:
+        return "It beats the plain net of equal cost, but **the curve does not decide** whether it saves."
+    return "Whether anything is saved beside training for less is **undecided**."
+
+
+def _noun(cost: str) -> str:
+    """A cost as a noun, e.g. "samples"."""
+    return COSTS[cost].saved.removesuffix(" saved")
+
+
+def exchanged(compared: Comparison) -> str:
+    """Who saves, who wastes and of whom it can't be told, by exchange rate in what the study is about."""
+    summary, paid = compared.summary, currency(compared.study)
+    others = summary[summary["strategy"] != compared.study.baseline]
+    if others[f"{paid}_exchange_rate"].isna().all():
+        reasons = sorted(set(others["exchange_reason"].dropna()))
+        return f"No exchange rates: {'; '.join(reasons)}."
+    lines = []
+    for verdict in (SAVES, WASTES, UNDECIDED):
+        rows = others[(others[f"{paid}_exchange_verdict"] == verdict) & others[f"{paid}_exchange_rate"].notna()]
+        rows = rows.sort_values(f"{paid}_exchange_rate", ascending=False)
+        told = [f"`{row['strategy']}` {exchange(row, paid)}" for _, row in rows.iterrows()]
+        lines += [f"- **{verdict}**: {', '.join(told)}"] if told else []
+    opening = (
+        "What the plain net, trained for less, would have had to spend for the same accuracy, as a multiple of the "
+        f"{_noun(paid)} that the strategy spent, with simultaneous 95 % intervals:"
+    )
+    remarks = [remark for remark in dict.fromkeys(others["exchange_reason"].dropna()) if "levelled" in remark]
+    return "\n\n".join([opening, "\n".join(lines), *remarks])
 
 
 def verdicts(compared: Comparison) -> str:
@@ -167,26 +207,15 @@ def verdicts(compared: Comparison) -> str:
     margin = f"{100 * compared.study.margin:g} points"
     fidelity = "At their own fidelity, against" if compared.fidelity_differs else "Against"
     opening = f"{fidelity} `{compared.study.baseline}` and with a margin of {margin}:"
-    parts = [opening, "\n".join(f"- {line}" for line in said), corrected(compared), few_seeds(compared.study)]
+    parts = [opening, "\n".join(f"- {line}" for line in said), own_intervals(compared), few_seeds(compared.study)]
     return "\n\n".join(filter(None, parts))
 
 
-def corrected(compared: Comparison) -> str:
-    """Which verdicts stand when they are corrected for the number of strategies; empty where one is compared, or none is sure."""
-    summary = compared.summary[compared.summary["strategy"] != compared.study.baseline]
-    sure = summary[summary["verdict"].isin([BETTER, EQUAL, WORSE])]
-    if len(summary) < 2 or sure.empty:
-        return ""
-    stand = sure[sure["verdict_corrected"] == sure["verdict"]]
-    opening = f"These verdicts are not corrected for there being {len(summary)} of them. After Holm's correction"
-    if len(stand) == len(sure):
-        return f"{opening} all of them stand."
-    said = [f"those on {code(stand['strategy'].tolist())} stand" if len(stand) else "none of them stands"]
-    for weaker in (EQUAL, UNDECIDED):
-        names = sure["strategy"][(sure["verdict_corrected"] == weaker) & (sure["verdict"] != weaker)].tolist()
-        if names:
-            said.append(f"{weaker} {'is' if len(names) == 1 else 'are'} then {code(names)}")
-    return f"{opening} {'; '.join(said)}."
+def own_intervals(compared: Comparison) -> str:
+    """Strategies whose seeds scatter otherwise than the others', so that they have intervals of their own; empty without one."""
+    remarks = compared.summary.dropna(subset="interval_remark")
+    told = [f"`{row['strategy']}`: {row['interval_remark']}" for _, row in remarks.iterrows() if row["interval_remark"]]
+    return "Not pooled with the others: " + "; ".join(told) + "." if told else ""
 
 
 def few_seeds(study: Study) -> str:
@@ -194,10 +223,9 @@ def few_seeds(study: Study) -> str:
     seeds = len(study.seeds)
     if not 2 <= seeds < FEW:  # of one seed the headline says that it allows no conclusion
         return ""
-    wide = stats.t.ppf(0.5 + CONFIDENCE / 2, seeds - 1)
     return (
-        f"**{seeds} seeds are few.** The interval of a mean is then {wide:.1f} standard errors wide to either side, and the "
-        f"standard error itself is a guess from {seeds} numbers; a verdict may change with more. Run at least {FEW}."
+        f"**{seeds} seeds are few.** How far seeds scatter is then known from what all strategies share alone, and a verdict may "
+        f"change with more seeds. Run at least {FEW}."
     )
 
 

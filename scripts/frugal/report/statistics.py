@@ -1,15 +1,15 @@
 """Means over seeds, 95 % intervals, differences paired by seed, and what may be concluded from them.
 
-A verdict reads a 95 % interval, which is two one-sided tests at 2.5 %. Where a baseline is compared with many strategies,
-some verdict will be wrong by chance; `corrected` gives those that stand after Holm's correction (Holm 1979), which bounds
-the chance of even one wrong claim of a kind among all of them. And a saving is held against the controls of equal cost:
-without them it says nothing about the idea behind it.
+A verdict reads one interval: that of the difference to the baseline, simultaneous over all strategies that are compared with it
+(`frugal.report.pooled`). And a saving is held against the controls of equal cost: without them it says nothing about the
+idea behind it.
 """
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from frugal.report.pooled import TINY, Pool, pool_of
 from frugal.study import Study
 
 CONFIDENCE = 0.95
@@ -107,23 +107,6 @@ def against_control(low: float, high: float) -> str:
     return BETTER if low > 0 else WORSE if high < 0 else NO_DIFFERENCE
 
 
-def p_above(values: pd.DataFrame, column: str, by: list[str], bound: float) -> pd.Series:
-    """One-sided t-test per group: how likely is a mean this high if the true one is at most `bound`.
-
-    Null below two seeds, and where all seeds agree to the last digit, which tells nothing of how far they scatter.
-
-    values: one row per seed, with the columns `by` and the numbers in `column`
-    """
-    groups = values.groupby(by, sort=False)[column]
-    count = groups.size()
-    complete = groups.count().eq(count) & (count > 1)
-    above = groups.mean() - bound
-    error = groups.std(ddof=1) / np.sqrt(count)
-    scatters = error > 1e-12
-    found = pd.Series(stats.t.sf(above / error.where(scatters), np.maximum(count - 1, 1)), index=above.index)
-    return found.where(complete & scatters)
-
-
 def holm(p: pd.Series) -> pd.Series:
     """Holm's adjusted p-values of one family of tests: compare each with the level itself. Null ones are no tests."""
     known = p.dropna().sort_values(kind="stable")
@@ -132,36 +115,19 @@ def holm(p: pd.Series) -> pd.Series:
     return pd.Series(adjusted, index=known.index).reindex(p.index)
 
 
-def corrected(differences: pd.DataFrame, column: str, by: list[str], family: list[str], margin: float) -> pd.DataFrame:
-    """The verdict of each cell that stands after Holm's correction over its family, and the p-values behind it.
-
-    differences: one row per seed, null for the baseline, which is no comparison; by: columns of a cell; family: those of
-    them that its family shares
-    returns: indexed by cell; verdict_corrected, and p_better, p_equal, p_worse, each adjusted within the family
-    """
-    compared = differences[differences[column].notna()]
-    tests = {
-        "p_better": p_above(compared, column, by, 0.0),
-        "p_equal": p_above(compared, column, by, -margin),
-        "p_worse": p_above(compared.assign(**{column: -compared[column]}), column, by, margin),
-    }
-    adjusted = pd.DataFrame({name: p.groupby(level=family, sort=False).transform(holm) for name, p in tests.items()})
-    claims = {BETTER: adjusted["p_better"], EQUAL: adjusted["p_equal"], WORSE: adjusted["p_worse"]}
-    level = (1 - CONFIDENCE) / 2
-    stands = np.select([p <= level for p in claims.values()], list(claims), UNDECIDED)
-    return adjusted.assign(verdict_corrected=stands)
-
-
 def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
     """Every strategy beside every control that spent nearly as much of the study's cost, the nearest first.
 
     A control is itself compared with the other controls; the baseline with none. runs: a row per run
     returns: columns of `cell`, control, distance (share by which the costs differ), and control_difference_mean, _low,
-      _high, the difference in test accuracy, paired by seed, and control_verdict, what it allows to conclude; no row where
-      nothing was measured or nobody spent as much
+      _high, the difference in test accuracy over the seeds that both have, and control_verdict, what it allows to conclude; no
+      row where nothing was measured or nobody spent as much
     """
     spent = runs.groupby(cell, sort=False, observed=True)[study.cost].mean()
-    rows = []
+    rows, grounds = [], {}
+    for place, here in runs.groupby(cell[:-1], sort=False, observed=True):
+        values = here.astype({"strategy": str}).pivot(index="strategy", columns="seed", values="test_accuracy")
+        grounds[place] = values, pool_of(values.reindex(dict.fromkeys(here["strategy"].astype(str))), study.baseline)
     for key, mine in spent.items():
         *pair, strategy = key
         others = [name for name in study.controls if name in study.strategies and name != strategy]
@@ -173,19 +139,26 @@ def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFram
         near = {name: distance for name, distance in distances.items() if distance <= NEAR}  # NaN is not near
         for control in sorted(near, key=near.get):
             row = dict(zip(cell, key, strict=True)) | {"control": control, "distance": near[control]}
-            rows.append(row | _difference(runs, cell, key, (*pair, control)))
+            rows.append(row | _difference(*grounds[tuple(pair)], strategy, control))
     return pd.DataFrame(rows, columns=[*cell, "control", "distance", *DIFFERENCE, VERDICT])
 
 
-def _difference(
-    runs: pd.DataFrame, cell: list[str], mine: tuple[str, ...], theirs: tuple[str, ...]
-) -> dict[str, float | str]:
-    by, own = ["dataset", "model", "seed"], runs.set_index(cell)[["seed", "test_accuracy"]]
-    pair = [own.loc[[key]].reset_index()[[*by, "test_accuracy"]] for key in (mine, theirs)]
-    difference, _ = paired(*pair, by=by)
-    found = intervals(difference.assign(all="all"), ["all"]).iloc[0]
-    told = {name: found[name.replace("control_difference", "test_accuracy")] for name in DIFFERENCE}
-    return told | {VERDICT: against_control(found["test_accuracy_low"], found["test_accuracy_high"])}
+def _difference(values: pd.DataFrame, pool: Pool, mine: str, control: str) -> dict[str, float | str]:
+    """Mean difference over the seeds that both have, its 95 % interval over the pooled spread, and what follows from it.
+
+    values: a row per strategy, a column per seed. One of the two that is not in the pool makes it an interval of their own.
+    """
+    differences = (values.loc[mine] - values.loc[control]).dropna()
+    count, mean = len(differences), differences.mean()
+    if {mine, control} & set(pool.apart) or not pool.freedom:
+        spread, freedom = (differences.std(ddof=1), count - 1) if count > 1 else (np.nan, 1)
+    else:
+        spread, freedom = np.sqrt(2 * pool.variance), pool.freedom
+    half = stats.t.ppf(0.5 + CONFIDENCE / 2, freedom) * spread / np.sqrt(count) if count else np.nan
+    if count > 1 and differences.std(ddof=1) < TINY:  # to the last digit as far apart in every seed: that is no chance
+        half = 0.0
+    ends = (mean, mean - half, mean + half)
+    return dict(zip(DIFFERENCE, ends, strict=True)) | {VERDICT: against_control(*ends[1:])}
 
 
 def against_controls(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFrame:

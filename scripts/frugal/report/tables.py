@@ -10,20 +10,13 @@ import pandas as pd
 
 from frugal.atomic import write_text
 from frugal.report.audit import audit
+from frugal.report.budget_curve import budgets_table, charged, exchange_table
 from frugal.report.costs import COSTS as OF_A_RUN
 from frugal.report.costs import spent_by_epoch
+from frugal.report.pooled import compare
 from frugal.report.records import Found, Record
 from frugal.report.schema import ITERATIONS, Metrics
-from frugal.report.statistics import (
-    BASELINE,
-    UNDECIDED,
-    UNPAIRED,
-    against_controls,
-    corrected,
-    intervals,
-    paired,
-    verdict,
-)
+from frugal.report.statistics import BASELINE, UNPAIRED, against_controls, intervals, paired, verdict
 from frugal.report.terms import own_recipe, recipe_of
 from frugal.study import Study
 
@@ -43,12 +36,13 @@ class Tables:
     audit: pd.DataFrame
     trace: pd.DataFrame
     notes: pd.DataFrame
+    budgets: pd.DataFrame
     iterations: list[str] = field(repr=False)
     study: Study = field(repr=False)
 
     def write(self, folder: Path) -> None:
         """Write every table as CSV, each whole or not at all, and study.json, which says what they are of."""
-        for name in ("runs", "summary", "history", "audit", "trace", "notes"):
+        for name in ("runs", "summary", "history", "audit", "trace", "notes", "budgets"):
             text = io.StringIO()
             getattr(self, name).to_csv(text, index=False, lineterminator="\n")
             write_text(folder / f"{name}.csv", text.getvalue())
@@ -64,8 +58,8 @@ def tabulate(study: Study, found: Found) -> Tables:
     history = _joined(records, [record.history for record in records])
     trace = _joined(records, [record.trace for record in records])
     notes = _joined(records, [pd.DataFrame({"note": record.manifest.notes}, dtype=str) for record in records])
-    summary = summary_table(study, runs[runs["strategy"].isin(study.strategies)])
-    return Tables(runs, summary, history, doubts, trace, notes, _iterations_of(records), study)
+    summary, budgets = summary_table(study, runs), budgets_table(study, runs)
+    return Tables(runs, summary, history, doubts, trace, notes, budgets, _iterations_of(records), study)
 
 
 def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.DataFrame:
@@ -107,29 +101,24 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
 
 
 def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """A row per cell that has a run, in the order of the runs.
+    """A row per strategy, data set and model that has a run, in the order of the runs; those of budgets are in `budgets_table`.
 
     seeds_compared: how many the baseline has too. own_recipe: what its recipe has that the baseline's has not, null where
-    they are the same. verdict_corrected: after Holm's correction over the strategies of a data set and model, with the
-    adjusted one-sided p-values p_better, p_equal (not worse by more than the margin) and p_worse.
-    <metric>_mean, _low, _high: over seeds. <accuracy>_difference_*: to the baseline, paired by seed.
+    they are the same. charged: what its FLOPs were executed for.
+    <metric>_mean, _low, _high: over seeds. <accuracy>_difference_*: to the baseline, with simultaneous 95 % intervals over the
+    spread that all strategies share (`frugal.report.pooled`); interval_remark: why one has an interval of its own, or none.
     <cost>_saved_*: share of the baseline's cost that was not spent, paired by seed. All null for what one seed can't tell.
+    <currency>_exchange_*: see `frugal.report.budget_curve.exchange_table`.
     """
+    everything, runs = runs, runs[runs["strategy"].isin(study.strategies)]
     numbers = [*ACCURACIES, *COSTS, *OTHERS]
     values = runs[[*CELL, "seed", *numbers]].copy()
     values[numbers] = values[numbers].astype(float)
-    key = ["dataset", "model", "seed"]
-    differences, saved = paired(values, values[values["strategy"] == study.baseline].drop(columns="strategy"), by=key)
+    base = values[values["strategy"] == study.baseline].drop(columns="strategy")
+    _, saved = paired(values, base, by=["dataset", "model", "seed"])
     own = values["strategy"] == study.baseline  # the baseline's difference to itself says nothing
-    compared = differences["test_accuracy"].notna()  # a seed that the baseline lacks has nothing to be paired with
-    comparison = pd.concat(
-        [
-            values[CELL],
-            differences[ACCURACIES].mask(own).add_suffix("_difference"),
-            saved[COSTS].mask(own).add_suffix("_saved"),
-        ],
-        axis=1,
-    )[compared]
+    compared = saved["test_accuracy"].notna()  # a seed that the baseline lacks has nothing to be paired with
+    comparison = pd.concat([values[CELL], saved[COSTS].mask(own).add_suffix("_saved")], axis=1)[compared]
     groups = runs.groupby(CELL, sort=False)
     counts = groups.agg(
         seeds=("seed", "size"),
@@ -137,10 +126,13 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         doubted=("doubted", "sum"),
         own_recipe=("own_recipe", lambda told: "; ".join(told.dropna().unique()) or None),
     )
+    counts["charged"] = [charged(mine) for _, mine in groups]
     counts["seeds_compared"] = comparison.groupby(CELL).size().reindex(counts.index, fill_value=0)
+    accuracies = accuracy_table(study, values)
+    exchange = exchange_table(study, everything, accuracies.pop("level"))
+    costs = intervals(values[[*CELL, *COSTS, *OTHERS]], CELL)
     controls = against_controls(study, runs, CELL)
-    stands = corrected(comparison, "test_accuracy_difference", CELL, CELL[:2], study.margin)
-    parts = [counts, intervals(values.drop(columns="seed"), CELL), intervals(comparison, CELL), controls, stands]
+    parts = [counts, accuracies, costs, intervals(comparison, CELL), controls, exchange]
     summary = pd.concat([part.reindex(counts.index) for part in parts], axis=1)
     is_baseline = summary.index.get_level_values("strategy") == study.baseline
     verdicts = {}
@@ -153,8 +145,30 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         )
         unpaired = summary["seeds_compared"].lt(2) & summary["seeds"].gt(1)
         verdicts[f"{column}_reason"] = np.where(unpaired, UNPAIRED, verdicts[f"{column}_reason"])
-    verdicts["verdict_corrected"] = np.where(is_baseline, BASELINE, summary.pop("verdict_corrected").fillna(UNDECIDED))
     return pd.concat([summary, pd.DataFrame(verdicts, index=summary.index)], axis=1).copy().reset_index()
+
+
+def accuracy_table(study: Study, values: pd.DataFrame) -> pd.DataFrame:
+    """Of each accuracy its mean and its difference to the baseline, by cell, with intervals; and level, of one such interval.
+
+    values: a row per run. No interval of a mean leaves [0, 1].
+    """
+    parts = []
+    for place, mine in values.groupby(CELL[:2], sort=False):
+        found = []
+        for name in ACCURACIES:
+            table, _ = compare(mine[["strategy", "seed"]].assign(value=mine[name]), study.baseline)
+            table = table.reindex(dict.fromkeys(mine["strategy"]))
+            means = table[["mean", "low", "high"]].add_prefix(f"{name}_")
+            ends = {"difference": "mean", "difference_low": "low", "difference_high": "high"}
+            found += [
+                means,
+                table[[*ends]].rename(columns={old: f"{name}_difference_{end}" for old, end in ends.items()}),
+            ]
+            if name == "test_accuracy":
+                found.append(table[["level", "reason"]].rename(columns={"reason": "interval_remark"}))
+        parts.append(pd.concat(found, axis=1).assign(dataset=place[0], model=place[1]))
+    return pd.concat(parts).rename_axis("strategy").reset_index().set_index(CELL)
 
 
 def _joined(records: list[Record], tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ NOT_COUNTED = "FLOPs not counted alike"
 LESS = "baseline left out samples"
 UNLIKE = "control of another cost"
 
+EQUAL_COST = "equal_cost"  # the strategy that spends what another run spent
 NEARLY = 0.02  # a control may differ by this much from the run that it repeats
 
 
@@ -23,7 +24,7 @@ def unlike(study: Study, compared: list[Record]) -> Iterable[Finding]:
     yield from _meters(compared)
     yield from _code(compared)
     yield from _data(compared)
-    yield from _recipes(study.baseline, compared)
+    yield from _recipes(study, compared)
     yield from _flops(study.baseline, compared)
     yield from _whole(study.baseline, compared)
     yield from _controls(study, compared)
@@ -44,11 +45,19 @@ def recipe_of(run: Record) -> dict[str, Any]:
     return run.manifest.spec.get("recipe", {})
 
 
-def _recipes(baseline: str, compared: Sequence[Record]) -> Iterable[Finding]:
-    base = next((run for run in compared if run.cell.strategy == baseline), None)
+def _recipes(study: Study, compared: Sequence[Record]) -> Iterable[Finding]:
+    """A run of a budget has its share of the epochs; all else is as the baseline has it."""
+    base = next((run for run in compared if run.cell.strategy == study.baseline), None)
+    shares = {name: share for budgets in study.budgets.values() for name, share in budgets.items()}
     differing = defaultdict(list)
     for run in compared:
-        if base is not None and (told := own_recipe(recipe_of(base), recipe_of(run))):
+        if base is None:
+            continue
+        expected, share = recipe_of(base), shares.get(run.cell.strategy, 1)
+        if share != 1 and "epochs" in expected:
+            epochs = round(expected["epochs"] * share, 9)
+            expected = expected | {"epochs": int(epochs) if epochs == int(epochs) else epochs}
+        if told := own_recipe(expected, recipe_of(run)):
             differing[told].append(run)
     for told, runs in differing.items():
         yield RECIPE, names_of(runs), f"{told}: add a baseline with that recipe, or its gain may be the recipe's"
@@ -91,17 +100,25 @@ def _whole(baseline: str, compared: Sequence[Record]) -> Iterable[Finding]:
 
 
 def _controls(study: Study, compared: Sequence[Record]) -> Iterable[Finding]:
-    """A control that repeats the counts of another run has as many samples."""
+    """A control that repeats the counts of another run has as many samples, and one of equal cost spent as much."""
     found = {(run.cell.strategy, run.seed): run for run in compared}
     for control, leader in study.follows.items():
         for seed in study.seeds:
             mine, theirs = found.get((control, seed)), found.get((leader, seed))
             if mine is None or theirs is None:
                 continue
-            ours, wanted = (run.metrics.samples_backpropagated for run in (mine, theirs))
-            if abs(ours - wanted) > NEARLY * wanted:
-                told = f"{ours:,} samples back-propagated, {leader}, which it repeats, has {wanted:,}"
+            strategy = mine.manifest.spec.get("strategy", {})
+            alike = strategy.get("use") == EQUAL_COST and strategy.get("parameters", {}).get("cost", "flops_executed")
+            cost = alike or "samples_backpropagated"
+            ours, wanted = (getattr(run.metrics, cost) for run in (mine, theirs))
+            if ours is None or wanted is None or abs(ours - wanted) > NEARLY * wanted:
+                what = "samples back-propagated" if cost == "samples_backpropagated" else cost
+                told = f"{_told(ours)} {what}, {leader}, which it repeats, has {_told(wanted)}"
                 yield UNLIKE, names_of([mine]), f"{told}: it is no control of equal cost"
+
+
+def _told(amount: float | None) -> str:
+    return "null" if amount is None else f"{amount:,}" if isinstance(amount, int) else f"{amount:,.4g}"
 
 
 def _some(records: list[Record], most: int = 6) -> str:

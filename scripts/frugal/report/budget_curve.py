@@ -1,0 +1,126 @@
+"""Budgets: what the baseline reaches when it is trained anew for less, and every strategy held against that curve."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from frugal.costs import RUNNING
+from frugal.report.exchange_rate import NO_CURVE, Curve, Rate, exchange_rate
+from frugal.report.pooled import CONFIDENCE, Pool, pool_of
+from frugal.study import Study
+
+CURRENCIES = (*RUNNING, "energy_joules")  # what a training pays in
+PARTS = ("exchange_rate", "exchange_low", "exchange_high", "exchange_bound", "exchange_verdict", "honest_saving")
+RUN = ["dataset", "model", "run"]
+BASELINE = "the baseline is what the others are held against"
+SCATTERS = (
+    "the baseline's seeds at {} of its epochs scatter {:.2g} times as far as the others', which its curve allows for"
+)
+
+
+def currency(study: Study) -> str:
+    """What a study's exchange rates are told in: its own cost where a training pays in it, else FLOPs."""
+    return study.cost if study.cost in CURRENCIES else "flops_executed"
+
+
+def budgets_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row per budget that a strategy was trained for, itself with 1 among them: accuracy and costs, means over seeds.
+
+    runs: a row per run. test_accuracy_low, _high: 95 % interval, spread pooled over everything that was trained on the same data
+    set and model.
+    """
+    rows = []
+    for (dataset, model), mine in runs.groupby(["dataset", "model"], sort=False):
+        values = _values(mine)
+        pool = pool_of(values, study.baseline)
+        for strategy, budgets in study.budgets.items():
+            for run, share in budgets.items():
+                if run in values.index:
+                    rows.append(_row(mine[mine["strategy"] == run], pool, dataset, model, strategy, run, share))
+    columns = ["dataset", "model", "strategy", "run", "budget", "seeds"]
+    accuracy = [f"test_accuracy_{part}" for part in ("mean", "low", "high")]
+    return pd.DataFrame(rows, columns=[*columns, *accuracy, *(f"{cost}_mean" for cost in CURRENCIES)])
+
+
+def _row(runs: pd.DataFrame, pool: Pool, dataset: str, model: str, strategy: str, run: str, share: float) -> list[Any]:
+    accuracy, count = runs["test_accuracy"], len(runs)
+    own = run in pool.apart or not pool.freedom
+    spread, freedom = (accuracy.std(ddof=1), count - 1) if own else (np.sqrt(pool.variance), pool.freedom)
+    half = stats.t.ppf(0.5 + CONFIDENCE / 2, max(freedom, 1)) * spread / np.sqrt(count) if freedom else np.nan
+    low, high = np.clip([accuracy.mean() - half, accuracy.mean() + half], 0, 1)
+    costs = [runs[cost].mean() if runs[cost].notna().all() else np.nan for cost in CURRENCIES]
+    return [dataset, model, strategy, run, share, count, accuracy.mean(), low, high, *costs]
+
+
+def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series) -> pd.DataFrame:
+    """Every strategy's exchange rate in every currency, indexed by data set, model and strategy, in the order of the runs.
+
+    runs: a row per run, those of the baseline's budgets among them; levels: two-sided confidence of each interval by cell, so
+    that all intervals of a data set and model hold together
+    returns: <currency>_exchange_rate, _low, _high, _bound ("" or "<", ">": the rate is a bound), _verdict, _honest_saving;
+    matched_budget; exchange_reason: why there is no rate, no interval or a bound only
+    """
+    rows = {}
+    for (dataset, model), mine in runs.groupby(["dataset", "model"], sort=False):
+        curve, spreads, remark = _curve(study, mine)
+        for strategy in dict.fromkeys(mine["strategy"]):
+            if strategy not in study.strategies:
+                continue
+            cell, own = (dataset, model, strategy), mine[mine["strategy"] == strategy]
+            level = levels.get(cell, np.nan)
+            given = (CONFIDENCE if np.isnan(level) else level, spreads.get(strategy, 1.0))
+            rates = {
+                cost: Rate(reason=BASELINE, verdict="")
+                if strategy == study.baseline
+                else exchange_rate(curve, own, cost, *given)
+                for cost in CURRENCIES
+            }
+            rows[cell] = _told(rates, currency(study), "" if strategy == study.baseline else remark)
+    index = pd.MultiIndex.from_tuples(rows, names=["dataset", "model", "strategy"])
+    return pd.DataFrame(list(rows.values()), index=index)
+
+
+def _curve(study: Study, runs: pd.DataFrame) -> tuple[Curve | None, dict[str, float], str]:
+    """The baseline's curve, how many times as far some strategies' seeds scatter, and what is to be said of it."""
+    budgets = study.budgets.get(study.baseline, {})
+    own = runs[runs["strategy"].isin(budgets)]
+    if own.empty:
+        return None, {}, ""
+    values = _values(runs)
+    pool = pool_of(values, study.baseline)
+    spread = np.sqrt(pool.variance)
+    apart = {name: values.loc[name].std(ddof=1) / spread for name in pool.apart} if spread > 0 else {}
+    wider = {budgets[name]: ratio for name, ratio in apart.items() if name in budgets}
+    remark = "; ".join(SCATTERS.format(f"{budget:g}", ratio) for budget, ratio in wider.items())
+    curve = Curve(own.assign(budget=own["strategy"].map(budgets).astype(float)), spread, pool.freedom, wider)
+    return curve, apart, remark
+
+
+def _values(runs: pd.DataFrame) -> pd.DataFrame:
+    values = runs.pivot(index="strategy", columns="seed", values="test_accuracy")
+    return values.reindex(dict.fromkeys(runs["strategy"]))
+
+
+def _told(rates: dict[str, Rate], main: str, remark: str) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for cost, rate in rates.items():
+        told = (rate.value, rate.low, rate.high, rate.bound, rate.verdict, rate.honest_saving)
+        row |= {f"{cost}_{part}": value for part, value in zip(PARTS, told, strict=True)}
+    reason = "; ".join(filter(None, [rates[main].reason, remark if rates[main].reason != NO_CURVE else ""]))
+    return row | {"matched_budget": rates[main].matched_budget, "exchange_reason": reason}
+
+
+def charged(runs: pd.DataFrame) -> str:
+    """What a strategy's FLOPs were executed for, in words, e.g. "training 88 %, scoring 12 %"; runs: those of one strategy."""
+    parts = {
+        "training": ("flops_forward", "flops_backward"),
+        "scoring": ("flops_scoring",),
+        "decoding": ("flops_decoding",),
+    }
+    if runs["flops_executed"].isna().any():
+        return "FLOPs were not counted"
+    total = runs["flops_executed"].sum()
+    shares = {name: runs[list(columns)].sum(axis=None) / total for name, columns in parts.items()}
+    return ", ".join(f"{name} {100 * share:.3g} %" for name, share in shares.items() if share > 0.0005)
