@@ -1,5 +1,7 @@
 """Semi-structured sparsity, two of every four weights, on a GPU's sparse tensor cores: forward sparse, gradients dense.
 
+Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021, https://arxiv.org/abs/2104.08378.
+
 `torch.sparse.to_sparse_semi_structured` packs the weight anew in each pass, since it changes with each step. The transposed
 weight has no two-of-four pattern of its own, so the gradient of the input can't use them.
 """

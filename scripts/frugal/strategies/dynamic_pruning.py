@@ -4,8 +4,10 @@
 training" (author and year not named).
 
 Importance is I_c = EMA of (sum of activation x gradient)^2 over a neuron's coupled group, divided by the layer's mean: Molchanov
-et al., CVPR 2019, see `frugal.pruning.importance`. Groups are found by DepGraph: Fang et al., CVPR 2023, see
-`frugal.pruning.tracing`. Removed neurons are gone from weights, BatchNorm statistics, gradients and the optimizer's moments.
+et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, https://arxiv.org/abs/1906.10771 (see
+`frugal.pruning.importance`). Groups are found by DepGraph: Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023,
+https://arxiv.org/abs/2301.12900 (see `frugal.pruning.tracing`). Removed neurons are gone from weights, BatchNorm
+statistics, gradients and the optimizer's moments.
 """
 
 from dataclasses import dataclass
