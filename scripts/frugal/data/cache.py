@@ -1,4 +1,4 @@
-"""The cache of a data set: plain .npy arrays, memory-mapped, and a manifest of what each one has to be.
+"""Cache of a data set: plain .npy arrays, memory-mapped, and a manifest of what each one has to be.
 
 The manifest is written last and removed first, so a cache with a manifest is a whole one, whenever its writing was cut
 off. It may be copied to a disk nearer to its reader, such as that of a cluster's node, which all runs there share.

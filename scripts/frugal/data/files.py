@@ -1,4 +1,4 @@
-"""Training images decoded from their files in every epoch, by worker processes that read ahead, instead of from the cache.
+"""Training images decoded from their files in every epoch, by worker processes that read ahead; the cache is not read.
 
 This is what most training does, and so what the cache is to be compared with. A sample is what the cache holds, bit for bit:
 it is decoded by the same function, from a file that must be as it was when the cache was prepared.

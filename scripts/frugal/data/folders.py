@@ -1,4 +1,4 @@
-"""Folders of a data set: where they lie, and which files in them are data; what else is there is left out, counted, and noted.
+"""Folders of a data set: where they are, and which files in them are data; other files are left out, counted and noted.
 
 Hidden files and what operating systems, file managers and notebooks leave behind (LITTER) are no data. Links are followed,
 but each folder is read once: a link to one that is read anyway, or to one above it, would bring the same samples again,

@@ -1,4 +1,4 @@
-"""Overlap of splits: samples that are in two of them, byte for byte as stored, which a net could have memorised.
+"""Overlap of splits: samples that are in two of them, equal in every stored byte, so that a net could have memorised them.
 
 Each sample becomes 64 bits of SipHash, the function behind Python's `hash` of bytes, which is several times as fast as
 hashlib's: eight bytes of memory for a sample of any size. Among a million samples against a million, one pair of

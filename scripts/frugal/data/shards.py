@@ -1,4 +1,4 @@
-"""Shards: image files decoded to arrays on disk, with all cores; a kill loses at most the shard that each process is at.
+"""Shards: image files decoded to arrays on disk, with all cores; when killed, each process loses at most its current shard.
 
 A process decodes a shard's files and writes its pixels; the parent puts them on the disk and then writes a line of JSON
 that says the shard is done. What is done is found again by the files' names, sizes and dates and by how they are read.

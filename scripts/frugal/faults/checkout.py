@@ -1,4 +1,4 @@
-"""Checkout for the fault campaign: a copy of the repository, in which things may go wrong."""
+"""Checkout for the fault campaign: a copy of the repository that is disturbed."""
 
 import json
 import os

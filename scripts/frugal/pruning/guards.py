@@ -1,4 +1,4 @@
-"""Guards on removals: how much of a layer may go at once, in what steps, and how much of it at all."""
+"""Limits on removals: how much of a layer may be removed at once, in what steps, and in total."""
 
 import math
 from dataclasses import dataclass, field

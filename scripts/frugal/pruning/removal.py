@@ -1,4 +1,4 @@
-"""Neurons of a net that are still there, and the removal of some of them.
+"""Live neurons of a net, and the removal of some of them.
 
 What is left is told by the units that live, numbered as in the full model. So a checkpoint holds these numbers, and a fresh
 model is brought to the shapes of a pruned one by cutting each group once, whatever happened in between.

@@ -1,7 +1,8 @@
-"""Combination of strategies: one leaves out samples, one bits of them, one weights. What they save multiplies.
+"""Combination of strategies in one training: for example, one leaves out samples, one bits of them, one weights.
 
-None of the sources combines its ideas. Each part does here what it does alone, so a combination needs no code of its own
-beyond laying the answers of its parts over each other; two that answer the same question are refused when the config is read.
+What they save multiplies. None of the sources combines its ideas. Each part does here what it does on its own, so a
+combination only lays the answers of its parts over each other; two that answer the same question are refused when the config
+is read.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""InfoBatch with a prune ratio that is set and got: so many of all samples are left out, neither more nor less.
+"""InfoBatch with an exact prune ratio: the share of all samples that an epoch leaves out is the one that was set.
 
 In Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning", ICLR 2024,
 https://arxiv.org/abs/2303.04947, the ratio is one of the samples below the mean loss. So what an epoch leaves out follows

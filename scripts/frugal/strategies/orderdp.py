@@ -1,4 +1,4 @@
-"""OrderDP: draw a part of the samples blindly, then train on the hardest of them.
+"""OrderDP: draw a part of the samples at random, then train on those of them with the highest losses.
 
 Jin et al., "OrderDP: A Theoretically Guaranteed Lossless Dynamic Data Pruning Framework", ICLR 2026,
 https://arxiv.org/abs/2606.08574.

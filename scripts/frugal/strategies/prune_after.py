@@ -1,4 +1,4 @@
-"""Control for pruning while training: the same widths, but all at once at the end. Does the time of removal matter?
+"""Control for pruning while training: the same widths, but all neurons are removed at the end. Does the time matter?
 
 The experiment report that the pruning study repeats (config/README.md, "The sources") claims that removing neurons during
 training beats removing them afterwards.

@@ -1,4 +1,4 @@
-"""SeTa: leave out redundant samples at random, then the too hard or the too easy ones, by a window that slides.
+"""SeTa: leave out samples at random, then those too hard or too easy, by a window that slides over clusters of losses.
 
 Zhou, Gao and Wang, "Scale Efficient Training for Large Datasets", CVPR 2025, https://arxiv.org/abs/2503.13385, with the
 authors' code (https://github.com/mrazhou/SeTa) where it is more exact. In epoch t (from 0):

@@ -1,4 +1,4 @@
-"""Generated speech: words spelt in tones, for demos and tests of transcription without a download.
+"""Generated speech: words whose letters are tones, for demos and tests of transcription without a download.
 
 A program made them, and the records of runs on them say so.
 
