@@ -12,9 +12,8 @@ from torch import nn
 
 from frugal.pruning.choice import least_important
 from frugal.pruning.importance import Importance
-from frugal.pruning.removal import Neurons
+from frugal.pruning.removal import Neurons, final_widths
 from frugal.pruning.sizes import Sizes
-from frugal.pruning.widths import final_widths
 from frugal.strategies.base import Strategy, TrainingState
 
 
