@@ -42,7 +42,7 @@ class Cache:
 
     @property
     def kind(self) -> str:
-        """image, text, table or sound: see `frugal.data.kinds`."""
+        """image, text, table or sound: see `frugal.data.arrays.Kind`."""
         return self.manifest.get("kind", "image")
 
     @property

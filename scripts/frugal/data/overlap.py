@@ -87,7 +87,7 @@ def mixed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def overlaps(splits: dict[str, Split], kind: str, where: str, allowed: bool) -> list[str]:
     """Notes on the samples that two splits share, none where they share nothing.
 
-    splits: train, validation and test; kind: see `frugal.data.kinds`; where: the data set, for the error; allowed: by its
+    splits: train, validation and test; kind: see `frugal.data.arrays.Kind`; where: the data set, for the error; allowed: by its
     `allow_overlap`. Raises FrugalError where more than MOST of the test samples are in training or validation.
     """
     notes = [
