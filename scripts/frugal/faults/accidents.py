@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frugal.faults.checkout import TABLES, Checkout, Grid
-from frugal.faults.outcome import Lost, Outcome, demand, differing, seconds
+from frugal.faults.checkout import TABLES, Checkout, Grid, Outcome, differing, seconds
 
 SMALL = Grid(strategies=("full", "ema-4-16"))
 LETTERS = """
@@ -44,6 +43,10 @@ def accidents(names: list[str], source: Path, folder: Path, told: Callable[[str]
         told("A vanished data folder")
         found.append(_vanished(source, folder))
     return found
+
+
+class Lost(Exception):
+    """Something was not as it should be after a fault."""
 
 
 class Impossible(Exception):
@@ -183,6 +186,12 @@ def write_letters(folder: Path) -> None:
         for what, array in (("images", images[part]), ("labels", bunch.target[part])):
             head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
             (folder / f"{split}-{what}").write_bytes(head + array.astype(np.uint8).tobytes())
+
+
+def demand(holds: bool, otherwise: str) -> None:
+    """Raise Lost where it doesn't hold; unlike `assert`, with `python -O` too."""
+    if not holds:
+        raise Lost(" ".join(otherwise.split())[-300:])
 
 
 def _completes(checkout: Checkout, target: str = TABLES) -> None:

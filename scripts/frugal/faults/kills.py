@@ -9,8 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from frugal.faults.checkout import Checkout, Grid
-from frugal.faults.outcome import Outcome, differing, seconds
+from frugal.faults.checkout import Checkout, Grid, Outcome, differing, seconds
 
 
 def kill(count: int, seed: int, source: Path, folder: Path, told: Callable[[str], None]) -> list[Outcome]:
