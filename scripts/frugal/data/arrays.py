@@ -67,7 +67,7 @@ class Arrays:
     """A data set as its publisher splits it.
 
     inputs: (n, ...) numbers as `kind` has them, see `Kind`, or what its encoder takes; labels: (n,) int64,
-    counted from 0, or for the task "transcription" (n,) objects `Said`, see `frugal.data.transcripts`; generated: made by a
+    counted from 0, or for the task "transcription" (n,) objects `Transcript`, see `frugal.data.transcripts`; generated: made by a
     program, not collected; notes: what a reader of the manifest should know, e.g. that a file's checksum is not known; skipped:
     (file, reason) of files that could not be used; leftovers: a folder that may go once the cache is written; facts: further
     keys of the manifest; listing: the files that the training inputs are of, where each has one; task: what labels are for;

@@ -24,12 +24,12 @@ letters:
 NO_TMPFS = "a small disk can't be mounted here (it takes root)"
 
 
-def accidents(names: list[str], source: Path, folder: Path, told: Callable[[str], None]) -> list[Outcome]:
-    """Each accident of NAMES that is asked for, in a checkout of its own under `folder`; told: hears what is tried."""
+def accidents(names: list[str], source: Path, folder: Path, report: Callable[[str], None]) -> list[Outcome]:
+    """Each accident of NAMES that is asked for, in a checkout of its own under `folder`; report: called with what is tried."""
     expected, found = Checkout(source, folder / "reference", SMALL).undisturbed(), []
     for accident in (one for one in ACCIDENTS if one.__name__ in names):
         name = (accident.__doc__ or "").splitlines()[0].rstrip(".")
-        told(name)
+        report(name)
         checkout = Checkout(source, folder / accident.__name__, SMALL)
         try:
             said = accident(checkout)
@@ -40,7 +40,7 @@ def accidents(names: list[str], source: Path, folder: Path, told: Callable[[str]
         except (Lost, OSError) as reason:
             found.append(Outcome(name, 1, 0, str(reason)))
     if VANISHED in names:
-        told("A vanished data folder")
+        report("A vanished data folder")
         found.append(_vanished(source, folder))
     return found
 

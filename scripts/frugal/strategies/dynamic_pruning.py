@@ -116,7 +116,7 @@ class DynamicPruning(Strategy):
     def prune_to(self, training: TrainingState, share: float) -> None:
         """An event that comes down to a share of the full net's FLOPs, or as near to it as the guards allow."""
         importance = self.importance.absolute()
-        self.guards.save_up()
+        self.guards.grant()
         widths = by_target(self.neurons, self.guards, self.sizes, importance, share)
         self._remove(training, least_important(importance, widths))
 
@@ -127,7 +127,7 @@ class DynamicPruning(Strategy):
     def _prune_by_threshold(self, training: TrainingState) -> None:
         """An event, where there are enough units that were under the threshold for long enough."""
         importance = self.importance.relative()
-        self.guards.save_up()
+        self.guards.grant()
         for name, values in importance.items():
             self.strikes[name] = torch.where(values < self.threshold, self.strikes[name] + 1, 0)
             importance[name] = torch.where(self.strikes[name] >= self.checks, values - self.threshold, values)
