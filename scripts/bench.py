@@ -1,4 +1,4 @@
-"""Measure this machine: ratios within one run, printed as a table and written as JSON under benchmarks/."""
+"""Benchmarks of this machine: ratios within one run, printed as a table and written as JSON under benchmarks/."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Compare two sets of results: what differs beyond the noise of the seeds. The exit status is 1 where anything got worse."""
+"""Comparison of two sets of results: what differs beyond the noise of the seeds; exit status 1 where anything got worse."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""The crossover map: time and memory of sparse linear layers over dense ones on this machine, written as CSV."""
+"""Crossover of sparse linear layers: their time and memory over those of dense ones on this machine, written as CSV."""
 
 import argparse
 import csv

@@ -1,4 +1,4 @@
-"""The fault campaign: what is lost to kills, full disks, damaged files and jumping clocks; printed as a table.
+"""Fault campaign: what is lost to kills, full disks, damaged files and jumping clocks; printed as a table.
 
 python scripts/faults.py --kills 100 --seed 0 --out benchmarks/faults.json
 """

@@ -1,4 +1,4 @@
-"""Write the front page of a scale's results: the overview notebook, run on the tables of all studies."""
+"""Front page of a scale's results: the overview notebook, run on the tables of all studies."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Prepare one data set: read it, check it, split off validation, encode or transform, and write the cache.
+"""Preparation of one data set: read it, check it, split off validation, encode or transform, and write the cache.
 
 python scripts/prepare.py --out results/demo/data/digits/manifest.json --downloads downloads --dataset '
     {"name": "digits", "source": "digits", "shape": [1, 8, 8], "classes": 10, "validation": 180, "split_seed": 0,

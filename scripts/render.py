@@ -1,4 +1,4 @@
-"""Run a study's report notebook and write the executed copy, a self-contained web page and its figures."""
+"""Report of a study: its notebook is run, and the executed copy, a self-contained web page and the figures are written."""
 
 import argparse
 import os

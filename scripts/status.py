@@ -1,4 +1,4 @@
-"""How far the runs are: done, running, failed, stopped and waiting, per study, while a run goes on or after it."""
+"""Status of the runs, per study: done, running, failed, stopped or waiting, while a run goes on or after it."""
 
 import argparse
 import os

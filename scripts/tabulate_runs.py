@@ -1,4 +1,4 @@
-"""Turn the records of a study's runs into its tables: runs, summary, history, iterations, trace, notes and audit, as CSV.
+"""Tables of a study, from the records of its runs: runs, summary, history, iterations, trace, notes and audit, as CSV.
 
 Not named tabulate.py: scripts lie first on the path, and torch imports a package of that name.
 """

@@ -1,4 +1,4 @@
-"""One run: train one strategy on one data set and model with one seed, and write its record; or several such runs."""
+"""Training of one run, one strategy on one data set and model with one seed, or of several; each writes its record."""
 
 import argparse
 import json

@@ -1,4 +1,7 @@
-"""Write workflow/schemas/*.json from the code, for editors that complete and check YAML; a test holds them equal."""
+"""JSON schemas of the config files, written from the code to workflow/schemas, for editors that complete and check YAML.
+
+A test checks that they are those of the code.
+"""
 
 import json
 import sys

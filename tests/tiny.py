@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 
 from frugal.data import dct
 from frugal.data.cache import Cache, open_cache, write_cache
-from frugal.faults.outcome import comparable as outcome  # noqa: F401  tests call it by this name
+from frugal.faults.checkout import comparable as outcome  # noqa: F401  tests call it by this name
 from frugal.spec import RunSpec
 from frugal.training.trainer import Trainer
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from frugal.data.cache import open_cache
 from frugal.data.prepare import prepare
 from frugal.data.sources import common_voice
-from frugal.data.transcripts import OTHER, Said, Transcripts, plain, text_of
+from frugal.data.transcripts import OTHER, Transcript, Transcripts, plain, text_of
 from frugal.errors import FrugalError
 
 TRAIN = ["da sagte sie", "nein", "ja", "sie sagte: „Nein!“", "da", "und"]
@@ -103,14 +103,14 @@ def test_tables_that_are_not_a_releases_are_refused(tmp_path):
 @given(said=st.lists(TEXT, min_size=1, max_size=8), other=TEXT)
 def test_symbols_give_back_the_text_but_for_characters_the_training_split_has_not(said, other):
     rows = np.empty(len(said), object)
-    rows[:] = [Said(text, 100 + len(text)) for text in said]
+    rows[:] = [Transcript(text, 100 + len(text)) for text in said]
     known = set("".join(said))
     transcripts = Transcripts(len(known) + 2, "here")
     transcripts.fit(rows)
     symbols = transcripts.facts["symbols"]
     encoded = transcripts.encode(rows, "train")
     assert [text_of([s for s in row[1:] if s], symbols, "?") for row in encoded] == said
-    rows[0] = Said(other, 7)
+    rows[0] = Transcript(other, 7)
     first = transcripts.encode(rows[:1], "test")[0]
     assert (first == OTHER).sum() == sum(character not in known for character in other)
     assert (first[0], len(first)) == (7, 1 + len(other))

@@ -206,14 +206,14 @@ def test_masked_connections_count_as_parameters_and_never_as_flops(digits):
 def test_no_event_takes_more_than_the_guards_allow(units, size, step, floor, round_to, events):
     group = Group("g", units, size, ())
     guards = Guards(step, floor, round_to, [group])
-    grain, width = guards.grain(group), units
+    multiple, width = guards.multiple(group), units
     for event in range(1, events + 1):
-        guards.save_up()
+        guards.grant()
         allowed = guards.narrower(group, width)
         for new in allowed:
             assert new * size % round_to == 0
             assert new >= max(1, floor * units - 1e-6)
-            assert width - new <= max(grain, step * units) + 1e-6
+            assert width - new <= max(multiple, step * units) + 1e-6
         if allowed:
             guards.spend(group, width - allowed[-1])
             width = allowed[-1]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from frugal.faults.outcome import differing
+from frugal.faults.checkout import differing
 from workflow.conftest import ROOT
 
 FAULTS = ROOT / "scripts" / "faults.py"

@@ -1,4 +1,4 @@
-"""Benchmark of Adaptive Sparse Training: skipped work is skipped in FLOPs and in seconds, and the rate meets its target."""
+"""Benchmark of Adaptive Sparse Training: skipped samples save FLOPs and seconds, and the keep rate meets its target."""
 
 from pathlib import Path
 

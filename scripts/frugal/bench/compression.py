@@ -1,4 +1,4 @@
-"""Benchmark of the compression study: decoding speed, the price of adapting, bytes and FLOPs really saved."""
+"""Benchmark of the compression study: decoding speed, the cost of choosing levels, bytes and FLOPs saved."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Benchmark of dynamic pruning: what a net of half the FLOPs saves in time, and what watching its neurons costs.
+"""Benchmark of dynamic pruning: what a net of half the FLOPs saves in time, and what measuring the importance of neurons costs.
 
 The targets are for ResNet-18, the network of the pruning study at scale `published`. ResNet-8 stands beside it as a limit:
 where layers are 16 wide, time goes into elementwise work and memory, and fewer channels reach fewer FLOP/s, so half the

@@ -1,4 +1,4 @@
-"""Benchmark of the workflow: what it costs beside the work, in planning runs by the thousand, their tables, and starting each."""
+"""Benchmark of the workflow: overhead of planning thousands of runs, of their tables, and of starting each."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Arrays that a source hands over, checked against what the configuration says."""
+"""Arrays that a source hands over, of the four kinds of data, checked against what the configuration says."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from frugal.data.kinds import KINDS
 from frugal.data.listing import Listing
 from frugal.data.rows import Rows, pieces
 from frugal.errors import FrugalError
@@ -14,6 +13,35 @@ from frugal.errors import FrugalError
 CONFIG = "config/datasets.yaml"
 MANY = 20  # labels of a table: with more its target may be a quantity
 QUANTITY = ", unless the target is a quantity: regression isn't supported, make it a few ranges or name another target"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the cache holds of one kind of data.
+
+    array: of its arrays' names, as in "train_tokens"; dtypes: of the numbers in them; axes: of one sample, for messages
+
+    image   uint8 (n, C, H, W) pixels
+    text    int16, or int32 for more than 32,767 tokens, (n, L): tokens of a text, 0 where it has ended
+    table   float32 (n, d): encoded columns
+    sound   int16 (n, T): samples of a wave, 0 where it has ended
+    """
+
+    array: str
+    dtypes: tuple[str, ...]
+    axes: tuple[str, ...]
+
+    def allows(self, dtype: np.dtype) -> bool:
+        """Whether an array of this kind may hold such numbers."""
+        return str(dtype) in self.dtypes
+
+
+KINDS = {
+    "image": Kind("images", ("uint8",), ("channels", "height", "width")),
+    "text": Kind("tokens", ("int16", "int32"), ("tokens",)),
+    "table": Kind("features", ("float32",), ("features",)),
+    "sound": Kind("waves", ("int16",), ("samples",)),
+}
 
 
 class Encoder(Protocol):
@@ -38,8 +66,8 @@ class Encoder(Protocol):
 class Arrays:
     """A data set as its publisher splits it.
 
-    inputs: (n, ...) numbers as `kind` has them, see `frugal.data.kinds`, or what its encoder takes; labels: (n,) int64,
-    counted from 0, or for the task "transcription" (n,) objects `Said`, see `frugal.data.transcripts`; generated: made by a
+    inputs: (n, ...) numbers as `kind` has them, see `Kind`, or what its encoder takes; labels: (n,) int64,
+    counted from 0, or for the task "transcription" (n,) objects `Transcript`, see `frugal.data.transcripts`; generated: made by a
     program, not collected; notes: what a reader of the manifest should know, e.g. that a file's checksum is not known; skipped:
     (file, reason) of files that could not be used; leftovers: a folder that may go once the cache is written; facts: further
     keys of the manifest; listing: the files that the training inputs are of, where each has one; task: what labels are for;

@@ -1,4 +1,4 @@
-"""The cache of a data set: plain .npy arrays, memory-mapped, and a manifest of what each one has to be.
+"""Cache of a data set: plain .npy arrays, memory-mapped, and a manifest of what each one has to be.
 
 The manifest is written last and removed first, so a cache with a manifest is a whole one, whenever its writing was cut
 off. It may be copied to a disk nearer to its reader, such as that of a cluster's node, which all runs there share.
@@ -42,7 +42,7 @@ class Cache:
 
     @property
     def kind(self) -> str:
-        """image, text, table or sound: see `frugal.data.kinds`."""
+        """image, text, table or sound: see `frugal.data.arrays.Kind`."""
         return self.manifest.get("kind", "image")
 
     @property

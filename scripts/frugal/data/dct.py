@@ -1,4 +1,4 @@
-"""DCT store: each image as its 2-D DCT-II in nested shells, so that fidelity level k is a prefix.
+"""DCT store: each image as the coefficients of its 2-D DCT-II, low frequencies first, so that fidelity level k is a prefix.
 
 The whole image is transformed per channel, orthonormally: D = A X A^T with A[u, n] = sqrt(2/N) cos(pi (2n+1) u / 2N) and
 A[0] /= sqrt 2. Coefficients are ordered by shell max(u, v), so the first C*k*k numbers of a row are

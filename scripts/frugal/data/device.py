@@ -1,4 +1,4 @@
-"""A split of the cache as the training reads it: a batch is a gather of rows, and their bytes, as stored, are counted there.
+"""Split of the cache as training reads it: rows are gathered into a batch, and their stored bytes are counted.
 
 The rows lie on the device (`Resident`), or where they don't fit, in a file (`Streamed`), or they are decoded from image
 files anew (`frugal.data.files`); the samples are the same bits.

@@ -1,4 +1,4 @@
-"""Training images decoded from their files in every epoch, by worker processes that read ahead, instead of from the cache.
+"""Training images decoded from their files in every epoch, by worker processes that read ahead; the cache is not read.
 
 This is what most training does, and so what the cache is to be compared with. A sample is what the cache holds, bit for bit:
 it is decoded by the same function, from a file that must be as it was when the cache was prepared.
@@ -74,7 +74,7 @@ class Decoding:
 
 
 @dataclass
-class Announced:
+class FileBatches:
     """The batches that come next, as DataLoader asks for them: lists of files. It is iterated over once per epoch."""
 
     listing: Listing
@@ -99,7 +99,7 @@ class Files:
         self.listing, self.device, self.workers = Listing.read(cache), device, workers
         self.decoding = Decoding(self.listing.resize, self.listing.size)
         self.bytes_read = 0
-        self.announced = Announced(self.listing)
+        self.sampler = FileBatches(self.listing)
         self._loader: DataLoader | None = None
         self._batches: Iterator | None = None
         self._order: Tensor | None = None
@@ -114,7 +114,7 @@ class Files:
         if self._next < len(self._bounds):
             self.close()  # the workers are at batches that nobody will take
         self._order, self._bounds, self._next = order, bounds, first
-        self.announced.samples, self.announced.bounds = order.cpu().numpy(), bounds[first:]
+        self.sampler.samples, self.sampler.bounds = order.cpu().numpy(), bounds[first:]
         if first < len(bounds):
             self._loader = self._loader or self._start()
             self._batches = self._watched(lambda: iter(self._loader))
@@ -143,7 +143,7 @@ class Files:
             context.set_forkserver_preload(["torch", "PIL.Image"])
         return DataLoader(
             self.decoding,
-            batch_sampler=self.announced,
+            batch_sampler=self.sampler,
             num_workers=self.workers,
             collate_fn=_as_it_is,
             pin_memory=self.device.type == "cuda",

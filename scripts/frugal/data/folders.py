@@ -1,4 +1,4 @@
-"""Folders of a data set: where they lie, and which files in them are data; what else is there is left out, counted, and noted.
+"""Folders of a data set: where they are, and which files in them are data; other files are left out, counted and noted.
 
 Hidden files and what operating systems, file managers and notebooks leave behind (LITTER) are no data. Links are followed,
 but each folder is read once: a link to one that is read anyway, or to one above it, would bring the same samples again,
@@ -16,7 +16,7 @@ from pathlib import Path
 from frugal.data.made_from import LITTER, read_tree
 from frugal.errors import FrugalError
 
-LEADS_NOWHERE = "a link that leads nowhere"
+BROKEN_LINK = "a link that leads nowhere"
 MOST_ENDINGS = 12  # named in a note
 Key = tuple[int, int]  # device and inode: what a file or folder is, by whatever path it is reached
 
@@ -48,7 +48,7 @@ class Folders:
             for entry in self._entries(place):
                 if not _is_folder(entry):
                     if not os.path.exists(entry.path):
-                        raise FrugalError(f"{shown(entry.path)} is {LEADS_NOWHERE}; mend it or remove it")
+                        raise FrugalError(f"{shown(entry.path)} is {BROKEN_LINK}; mend it or remove it")
                     self.beside[_ending(entry.name)] += 1
                     continue
                 other = keys.setdefault(_key(entry.stat()), entry.name)
@@ -198,7 +198,7 @@ class _Found:
         return [Path(path) for path in sorted(self.paths, key=lambda path: path.split(os.sep))]
 
 
-def leads_nowhere(error: OSError, path: Path) -> bool:
+def is_broken_link(error: OSError, path: Path) -> bool:
     """Whether a file could not be read because it is a link to what is not there: damage, not a disk or a permission."""
     return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and path.is_symlink()
 

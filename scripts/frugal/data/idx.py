@@ -1,4 +1,4 @@
-"""The idx format of the MNIST family: a big-endian header and raw bytes, gzipped or not.
+"""Idx format of the MNIST family: a big-endian header and raw bytes, gzipped or not.
 
 Header: two zero bytes, one byte for the type (8 is unsigned byte), one for the number of dimensions, then each
 dimension as a 32-bit number. What it claims is believed only if the file is exactly that long.

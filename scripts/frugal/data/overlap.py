@@ -1,4 +1,4 @@
-"""Overlap of splits: samples that are in two of them, byte for byte as stored, which a net could have memorised.
+"""Overlap of splits: samples that are in two of them, equal in every stored byte, so that a net could have memorised them.
 
 Each sample becomes 64 bits of SipHash, the function behind Python's `hash` of bytes, which is several times as fast as
 hashlib's: eight bytes of memory for a sample of any size. Among a million samples against a million, one pair of
@@ -87,7 +87,7 @@ def mixed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def overlaps(splits: dict[str, Split], kind: str, where: str, allowed: bool) -> list[str]:
     """Notes on the samples that two splits share, none where they share nothing.
 
-    splits: train, validation and test; kind: see `frugal.data.kinds`; where: the data set, for the error; allowed: by its
+    splits: train, validation and test; kind: see `frugal.data.arrays.Kind`; where: the data set, for the error; allowed: by its
     `allow_overlap`. Raises FrugalError where more than MOST of the test samples are in training or validation.
     """
     notes = [

@@ -74,7 +74,7 @@ def picture(content: bytes, resize: int, size: int) -> tuple[np.ndarray, tuple[s
             # Where colours are averaged when the picture shrinks, they need not be interpolated before: 50 dB apart.
             plain = min(seen[:2]) >= 1.25 * resize
             scaled = {"min_height": resize, "min_width": resize, "min_factor": 2, "fastupsample": plain}
-            pixels = simplejpeg.decode_jpeg(content, buffer=_room(3 * seen[0] * seen[1]), **scaled)
+            pixels = simplejpeg.decode_jpeg(content, buffer=_buffer(3 * seen[0] * seen[1]), **scaled)
             remarks = (RGB_NOW.format("grey-scale"),) if seen[2] == "Gray" else ()
             if (orientation := orientation_of_jpeg(content)) != 1:
                 pixels, remarks = turned(torch.from_numpy(pixels), orientation).numpy(), (*remarks, TURNED)
@@ -137,11 +137,11 @@ def _with_pillow(image: Image.Image, resize: int) -> tuple[np.ndarray, tuple[str
 _threads = threading.local()
 
 
-def _room(count: int) -> np.ndarray:
+def _buffer(count: int) -> np.ndarray:
     """Bytes to decode into, (at least count,), the same ones each time: fresh memory costs as much as a tenth of decoding."""
-    if getattr(_threads, "room", None) is None or len(_threads.room) < count:
-        _threads.room = np.empty(count, np.uint8)
-    return _threads.room
+    if getattr(_threads, "buffer", None) is None or len(_threads.buffer) < count:
+        _threads.buffer = np.empty(count, np.uint8)
+    return _threads.buffer
 
 
 def _check_size(height: int, width: int) -> None:

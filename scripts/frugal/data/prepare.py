@@ -16,9 +16,8 @@ from scipy import fft
 from frugal import registry
 from frugal.atomic import write_json, write_text
 from frugal.data import dct, made_from
-from frugal.data.arrays import CONFIG, Arrays, check, check_inputs
+from frugal.data.arrays import CONFIG, KINDS, Arrays, check, check_inputs
 from frugal.data.cache import open_cache, write_cache
-from frugal.data.kinds import KINDS
 from frugal.data.lock import exclusive
 from frugal.data.overlap import Hashed, Split, hashes, hashes_of, overlaps
 from frugal.data.rows import ComputedRows, Rows, pieces, select

@@ -1,4 +1,4 @@
-"""Shards: image files decoded to arrays on disk, with all cores; a kill loses at most the shard that each process is at.
+"""Shards: image files decoded to arrays on disk, with all cores; when killed, each process loses at most its current shard.
 
 A process decodes a shard's files and writes its pixels; the parent puts them on the disk and then writes a line of JSON
 that says the shard is done. What is done is found again by the files' names, sizes and dates and by how they are read.
@@ -25,7 +25,7 @@ import torch
 from tqdm import tqdm
 
 from frugal.atomic import write_json, writing
-from frugal.data.folders import LEADS_NOWHERE, encodable, leads_nowhere, shown
+from frugal.data.folders import BROKEN_LINK, encodable, is_broken_link, shown
 from frugal.data.lock import exclusive
 from frugal.data.pictures import Damaged, picture
 from frugal.data.rows import Rows
@@ -128,9 +128,9 @@ def _work(images: list[Image], size: int, to: Path) -> dict:
         try:
             content = image.path.read_bytes()
         except OSError as error:
-            if not leads_nowhere(error, image.path):  # a disk or a permission: to be mended, not skipped
+            if not is_broken_link(error, image.path):  # a disk or a permission: to be mended, not skipped
                 raise _unreadable(image, error) from error
-            skipped.append((number, LEADS_NOWHERE))
+            skipped.append((number, BROKEN_LINK))
             continue
         try:
             pixels[rows], said = picture(content, image.resize, size)
@@ -167,7 +167,7 @@ def _identity(images: list[Image], size: int) -> str:
         try:
             status = os.stat(image.path)
         except OSError as error:
-            if not leads_nowhere(error, image.path):
+            if not is_broken_link(error, image.path):
                 raise _unreadable(image, error) from error
             status = os.lstat(image.path)
         digest.update(repr((str(image.path), image.resize, status.st_size, status.st_mtime_ns)).encode())

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy import signal
 
-from frugal.data.folders import LEADS_NOWHERE, encodable, shown
+from frugal.data.folders import BROKEN_LINK, encodable, shown
 from frugal.errors import FrugalError, needs_extra
 
 with needs_extra("audio", "recordings"):
@@ -142,7 +142,7 @@ class Waves:
 def _reason(file: Path, error: Exception) -> str:
     """Why a file can't be decoded, the same on every machine: without the file's own path."""
     if file.is_symlink() and not file.exists():
-        return LEADS_NOWHERE
+        return BROKEN_LINK
     return " ".join(str(getattr(error, "error_string", error)).split())
 
 

@@ -1,4 +1,4 @@
-"""Splits of a data set: a part taken off by a fixed seed, in equal shares of each class. Folders are in one split only."""
+"""Splits of a data set: a part is taken off by a fixed seed, in equal shares of each class; a folder is in one split only."""
 
 from itertools import combinations
 from pathlib import Path

@@ -17,7 +17,7 @@ Part = tuple[int, int, int]  # leading values of a row that are read, first and 
 
 
 @dataclass
-class Handed:
+class ReadBatch:
     """One batch from the reader: its rows on the device, the bytes read for it, and when its copy is done."""
 
     rows: Tensor
@@ -47,7 +47,7 @@ def gather(
     return rows, read
 
 
-def room(array: np.ndarray, count: int, parts: list[Part] | None) -> int:
+def buffer_size(array: np.ndarray, count: int, parts: list[Part] | None) -> int:
     """Values a batch of `count` samples of an array (n, ...) takes in a buffer."""
     return count * (array[0].size if parts is None else max(length for length, _, _ in parts))
 
@@ -75,7 +75,7 @@ class Reader:
         self.array, self.device, self.order, self.bounds, self.parts = array, device, order, bounds, parts
         self.host_order = order.cpu().numpy()
         self.next = first
-        self.ready: SimpleQueue[Handed | BaseException] = SimpleQueue()
+        self.ready: SimpleQueue[ReadBatch | BaseException] = SimpleQueue()
         self.free = threading.Semaphore(2)  # host buffers that nobody uses
         self.closing = False
         self.thread = threading.Thread(target=self._read, args=(first,), name="frugal-reader", daemon=True)
@@ -85,7 +85,7 @@ class Reader:
         """Whether `indices` (b,) is the next batch."""
         return is_slice(indices, self.order, self.bounds, self.next)
 
-    def take(self) -> Handed:
+    def take(self) -> ReadBatch:
         """The next batch; raises what the thread raised. `done_with` follows when its rows have been used."""
         handed = self.ready.get()
         if isinstance(handed, BaseException):
@@ -114,7 +114,9 @@ class Reader:
             if cuda:
                 torch.cuda.set_device(self.device)  # each thread has its own
             numbers = range(first, len(self.bounds))
-            values = max((room(self.array, b - a, self._parts(i)) for i, (a, b) in enumerate(self.bounds)), default=0)
+            values = max(
+                (buffer_size(self.array, b - a, self._parts(i)) for i, (a, b) in enumerate(self.bounds)), default=0
+            )
             kind = torch.from_numpy(np.empty(0, self.array.dtype)).dtype
             buffers = [torch.empty(values, dtype=kind, pin_memory=cuda) for _ in range(2)]
             copied: list[torch.cuda.Event | None] = [None, None]
@@ -134,7 +136,7 @@ class Reader:
                         host = host.to(self.device, non_blocking=True)
                         event = copied[slot] = torch.cuda.Event()
                         event.record(stream)
-                self.ready.put(Handed(host, read, event))
+                self.ready.put(ReadBatch(host, read, event))
         except BaseException as error:  # the trainer raises it where it takes the batch
             self.ready.put(error)
 
@@ -168,7 +170,7 @@ class Streamed:
             self._taken = self._reader
             self.bytes_read += handed.bytes_read
             return handed.rows
-        flat = np.empty(room(self.array, len(indices), parts), self.array.dtype)
+        flat = np.empty(buffer_size(self.array, len(indices), parts), self.array.dtype)
         rows, read = gather(self.array, indices.cpu().numpy(), parts, flat)
         self.bytes_read += read
         return torch.from_numpy(rows).to(self.device)

@@ -96,20 +96,20 @@ class Tokens:
     def encode(self, inputs: np.ndarray, split: str) -> np.ndarray:
         """(n,) texts -> (n, length) int16, or int32 for a vocabulary that needs it; says in a note what was cut."""
         rows = np.zeros((len(inputs), self.length), np.int16 if self.facts["vocabulary"] <= 2**15 else np.int32)
-        room, cut_texts, cut_tokens, tokens = self.length - 2, 0, 0, 0
+        longest, cut_texts, cut_tokens, tokens = self.length - 2, 0, 0, 0
         for start in range(0, len(inputs), AT_ONCE):
             texts = list(inputs[start : start + AT_ONCE])
             encoded = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
             for row, encoding in zip(rows[start : start + AT_ONCE], encoded, strict=True):
                 ids = encoding.ids
                 tokens += len(ids)
-                if len(ids) > room:
-                    cut_texts, cut_tokens = cut_texts + 1, cut_tokens + len(ids) - room
-                    ids = ids[:room] if self.keep == "start" else ids[-room:]
+                if len(ids) > longest:
+                    cut_texts, cut_tokens = cut_texts + 1, cut_tokens + len(ids) - longest
+                    ids = ids[:longest] if self.keep == "start" else ids[-longest:]
                 row[: len(ids) + 2] = [self.start, *ids, self.end]
         self.notes.append(
             f"{split}: {tokens:,} tokens; {cut_tokens:,} of them cut off, from {cut_texts:,} of {len(inputs):,} texts that are "
-            f"longer than {room}, the {self.keep} was kept"
+            f"longer than {longest}, the {self.keep} was kept"
         )
         return rows
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from frugal.data.folders import LEADS_NOWHERE, Folders, encodable, leads_nowhere, shown
+from frugal.data.folders import BROKEN_LINK, Folders, encodable, is_broken_link, shown
 from frugal.data.made_from import read_file
 from frugal.errors import FrugalError
 
@@ -69,9 +69,9 @@ def from_folder(folders: Folders, classes: dict[str, list[Path]]) -> TextFiles:
                 with open(file, "rb") as stream:
                     content = stream.read(LARGEST + 1)
             except OSError as error:
-                if not leads_nowhere(error, file):
+                if not is_broken_link(error, file):
                     raise FrugalError(f"{shown(file)} can't be read: {error.strerror}") from error
-                read.skip(relative, LEADS_NOWHERE)
+                read.skip(relative, BROKEN_LINK)
                 continue
             read.add(relative, name, content)
         if len(read.texts) == usable:

@@ -17,7 +17,7 @@ BLANK, OTHER = 0, 1
 KEPT = ("L", "M", "N")  # letters, marks, numbers: the first letter of a character's Unicode category
 
 
-class Said(NamedTuple):
+class Transcript(NamedTuple):
     """A transcript, plain as `plain` makes it, and how many samples its recording has."""
 
     text: str
@@ -39,12 +39,12 @@ class Transcripts:
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
 
-    def fit(self, said: np.ndarray) -> None:
-        """Choose the characters, the most frequent ones where there are too many. said: (n,) of Said.
+    def fit(self, transcripts: np.ndarray) -> None:
+        """Choose the characters, the most frequent ones where there are too many. transcripts: (n,) of Transcript.
 
         Raises FrugalError where the training split has fewer characters than there should be symbols for.
         """
-        counts = Counter(character for transcript in said for character in transcript.text)
+        counts = Counter(character for transcript in transcripts for character in transcript.text)
         if len(counts) + 2 < self.symbols:
             raise FrugalError(
                 f"{self.where}: the training split has {len(counts)} characters, which with the blank and the symbol for any "
@@ -60,11 +60,11 @@ class Transcripts:
                 f"{len(rare)} rare characters, {times:,} of {counts.total():,}, have no symbol: {' '.join(rare[:40])}"
             )
 
-    def encode(self, said: np.ndarray, split: str) -> np.ndarray:
-        """(n,) of Said -> (n, 1 + longest) int32; says in a note which characters are new."""
-        rows = np.zeros((len(said), 1 + max(len(transcript.text) for transcript in said)), np.int32)
-        new = Counter(c for transcript in said for c in transcript.text if c not in self.number)
-        for row, transcript in zip(rows, said, strict=True):
+    def encode(self, transcripts: np.ndarray, split: str) -> np.ndarray:
+        """(n,) of Transcript -> (n, 1 + longest) int32; says in a note which characters are new."""
+        rows = np.zeros((len(transcripts), 1 + max(len(transcript.text) for transcript in transcripts)), np.int32)
+        new = Counter(c for transcript in transcripts for c in transcript.text if c not in self.number)
+        for row, transcript in zip(rows, transcripts, strict=True):
             row[0] = transcript.samples
             row[1 : 1 + len(transcript.text)] = [self.number.get(character, OTHER) for character in transcript.text]
         if new and split != "train":

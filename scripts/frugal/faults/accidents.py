@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frugal.faults.checkout import TABLES, Checkout, Grid
-from frugal.faults.outcome import Lost, Outcome, demand, differing, seconds
+from frugal.faults.checkout import TABLES, Checkout, Grid, Outcome, differing, seconds
 
 SMALL = Grid(strategies=("full", "ema-4-16"))
 LETTERS = """
@@ -25,12 +24,12 @@ letters:
 NO_TMPFS = "a small disk can't be mounted here (it takes root)"
 
 
-def accidents(names: list[str], source: Path, folder: Path, told: Callable[[str], None]) -> list[Outcome]:
-    """Each accident of NAMES that is asked for, in a checkout of its own under `folder`; told: hears what is tried."""
+def accidents(names: list[str], source: Path, folder: Path, report: Callable[[str], None]) -> list[Outcome]:
+    """Each accident of NAMES that is asked for, in a checkout of its own under `folder`; report: called with what is tried."""
     expected, found = Checkout(source, folder / "reference", SMALL).undisturbed(), []
     for accident in (one for one in ACCIDENTS if one.__name__ in names):
         name = (accident.__doc__ or "").splitlines()[0].rstrip(".")
-        told(name)
+        report(name)
         checkout = Checkout(source, folder / accident.__name__, SMALL)
         try:
             said = accident(checkout)
@@ -41,9 +40,13 @@ def accidents(names: list[str], source: Path, folder: Path, told: Callable[[str]
         except (Lost, OSError) as reason:
             found.append(Outcome(name, 1, 0, str(reason)))
     if VANISHED in names:
-        told("A vanished data folder")
+        report("A vanished data folder")
         found.append(_vanished(source, folder))
     return found
+
+
+class Lost(Exception):
+    """Something was not as it should be after a fault."""
 
 
 class Impossible(Exception):
@@ -183,6 +186,12 @@ def write_letters(folder: Path) -> None:
         for what, array in (("images", images[part]), ("labels", bunch.target[part])):
             head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
             (folder / f"{split}-{what}").write_bytes(head + array.astype(np.uint8).tobytes())
+
+
+def demand(holds: bool, otherwise: str) -> None:
+    """Raise Lost where it doesn't hold; unlike `assert`, with `python -O` too."""
+    if not holds:
+        raise Lost(" ".join(otherwise.split())[-300:])
 
 
 def _completes(checkout: Checkout, target: str = TABLES) -> None:

@@ -1,4 +1,4 @@
-"""Checkout for the fault campaign: a copy of the repository, in which things may go wrong."""
+"""Checkout for the fault campaign: a copy of the repository that is disturbed, and what is compared of its records."""
 
 import json
 import os
@@ -11,11 +11,25 @@ from typing import Any
 
 import psutil
 
-from frugal.faults.outcome import comparable
-
 ROOT = Path(__file__).parents[3]
 PARTS = ("workflow", "config", "scripts", "notebooks", "envs")
 TABLES = "results/demo/tables/compression/summary.csv"
+MEASURED = (
+    "_seconds",
+    "peak_memory",
+    "energy",
+    "machine_load",
+)  # of a record, what differs from one undisturbed run to the next
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """tried, survived: how many; None where it couldn't be tried here. told: how, or why not, in one line."""
+
+    fault: str
+    tried: int | None
+    survived: int | None
+    told: str
 
 
 @dataclass(frozen=True)
@@ -131,3 +145,18 @@ class Checkout:
 
 def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in ("FRUGAL_DATA", "PYTHONPATH")}
+
+
+def comparable(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Of a record's figures those that must not differ between two runs of the same spec."""
+    return {key: value for key, value in metrics.items() if not any(part in key for part in MEASURED)}
+
+
+def differing(found: dict[str, tuple], expected: dict[str, tuple]) -> list[str]:
+    """Runs whose record isn't the expected one, missing and foreign ones among them."""
+    return sorted(path for path in found.keys() | expected.keys() if found.get(path) != expected.get(path))
+
+
+def seconds(finished: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Seconds of training of each finished run: one that was trained again would take others."""
+    return {path: figures["train_seconds"] for path, figures in finished.items()}

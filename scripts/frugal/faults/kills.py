@@ -9,11 +9,10 @@ from pathlib import Path
 
 import psutil
 
-from frugal.faults.checkout import Checkout, Grid
-from frugal.faults.outcome import Outcome, differing, seconds
+from frugal.faults.checkout import Checkout, Grid, Outcome, differing, seconds
 
 
-def kill(count: int, seed: int, source: Path, folder: Path, told: Callable[[str], None]) -> list[Outcome]:
+def kill(count: int, seed: int, source: Path, folder: Path, report: Callable[[str], None]) -> list[Outcome]:
     """Kill `count` processes in all; returns an outcome for each kind of victim, and one for what all rounds left.
 
     A round is a grid from nothing to its tables, of runs that are jobs or, every other time, forks of one job; when it
@@ -24,10 +23,10 @@ def kill(count: int, seed: int, source: Path, folder: Path, told: Callable[[str]
         large = count > 10  # a few kills need no more
         grid = Grid(seeds=2 if large else 1, epochs=60 if large else 30, grouped=len(rounds) % 2 == 1)
         if grid not in references:
-            told("the undisturbed grid")
+            report("the undisturbed grid")
             references[grid] = Checkout(source, folder / f"reference-{len(references)}", grid).undisturbed()
         number = len(rounds) + 1
-        told(f"round {number}, {count - left} of {count} killed before it")
+        report(f"round {number}, {count - left} of {count} killed before it")
         rounds.append(_round(Checkout(source, folder / f"round-{number}", grid), references[grid], draw, left))
     tried, survived = Counter(), Counter()
     for one in rounds:

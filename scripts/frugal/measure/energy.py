@@ -1,4 +1,4 @@
-"""Energy in joules, by zeus where a meter exists; else null, and why; never 0 for want of a meter, nor a part for the whole."""
+"""Energy of a run in joules, measured by zeus. Without a meter it is null with the reason, never 0 and never a partial sum."""
 
 import io
 from contextlib import redirect_stdout

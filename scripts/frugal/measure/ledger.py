@@ -1,4 +1,4 @@
-"""Ledger of what one run executed, counted where it happened."""
+"""Ledger of one run: the steps, samples, FLOPs and bytes that it executed, counted where they happen."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

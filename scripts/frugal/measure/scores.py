@@ -1,4 +1,4 @@
-"""Scores of answers: macro F1 of classes, word and character error rates of texts.
+"""Scores of predictions: macro F1 of classes, word and character error rates of texts.
 
 Macro F1 is ours rather than scikit-learn's because importing that takes longer than a demo run trains.
 """

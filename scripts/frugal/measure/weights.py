@@ -1,4 +1,4 @@
-"""Weights of a model: how many it stands for, how many it holds, and the bytes they take."""
+"""Weights of a model: how many its dense form has, how many are stored, and their bytes."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Fully connected network for tables. The one that the pruning study trains on Titanic has three hidden layers.
+"""Multilayer perceptron for tables. The one that the pruning study trains on Titanic has three hidden layers.
 
 Their inputs come encoded and normalised, so no batch normalisation: what can be left out of it is its neurons.
 """

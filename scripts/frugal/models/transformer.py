@@ -1,4 +1,4 @@
-"""Transformer encoder that classifies texts. In the sparsity study: 6 layers, 8 heads, 512 wide, 2048 in the feed-forward part.
+"""Transformer encoder to classify texts. In the sparsity study: 6 layers, 8 heads, 512 wide, 2048 in the feed-forward part.
 
 Vaswani et al., "Attention Is All You Need", NeurIPS 2017, https://arxiv.org/abs/1706.03762; its layers normalise after each
 sum (post-norm). Here a layer normalises what goes into it and leaves the sum alone (pre-norm, Xiong et al., "On Layer

@@ -3,7 +3,8 @@
 Baevski et al., "wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations", NeurIPS 2020,
 https://arxiv.org/abs/2006.11477. The pruning study removes neurons from the base network on Common Voice.
 
-The net is `transformers`' own. It classifies recordings, or transcribes them by CTC (Graves et al., ICML 2006,
+The net is `transformers`' own. It classifies recordings, or transcribes them by CTC (Graves et al., "Connectionist Temporal
+Classification: Labelling Unsegmented Sequence Data with Recurrent Neural Networks", ICML 2006,
 https://doi.org/10.1145/1143844.1143891): then it gives logits for every frame, symbol 0 being the blank. SpecAugment and
 layer drop are off, since both decide on the host, and the former draws from NumPy's global state. Waves come normalised
 over the data set and padded with silence; no mask is given, as for the published base net.

@@ -1,4 +1,4 @@
-"""Bounds on `torch-pruning`: one operation can't make it give up a whole net, nor follow its indices without end.
+"""Limits on `torch-pruning`: an operation that it can't analyse neither stops the tracing of a whole net nor fills the memory.
 
 It takes a chunk or a reshape apart by rules that fit most nets. Where one doesn't fit, it raises, or multiplies the places of
 a channel each time it comes round, until memory is full (ShuffleNetV2, Swin).

@@ -1,4 +1,4 @@
-"""Connections, single weights, of which the smallest are held at zero. Fewer parameters count; no work is saved.
+"""Connections (single weights): the smallest are held at zero. Fewer weights are live; no FLOPs are saved.
 
 Zhu and Gupta, "To prune, or not to prune: exploring the efficacy of pruning for model compression", 2017,
 https://arxiv.org/abs/1710.01878: the share rises during training, and who is smallest is asked again each time. A masked

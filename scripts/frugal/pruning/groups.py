@@ -1,4 +1,4 @@
-"""Groups: slices of tensors that are one neuron each, and how a model is called on an example."""
+"""Groups of neurons: the slices of tensors that belong to each neuron, and how a model is called on an example."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Guards on removals: how much of a layer may go at once, in what steps, and how much of it at all."""
+"""Limits on removals: how much of a layer may be removed at once, in what steps, and in total."""
 
 import math
 from dataclasses import dataclass, field
@@ -24,25 +24,25 @@ class Guards:
     def __post_init__(self) -> None:
         self.saved = self.saved or {group.name: 0.0 for group in self.groups}
 
-    def grain(self, group: Group) -> int:
+    def multiple(self, group: Group) -> int:
         """Units that a group's width stays a multiple of."""
         return self.round_to // math.gcd(self.round_to, group.size)
 
     def least(self, group: Group) -> int:
         """The width at which a group is at its floor and is left as it is."""
-        grain = self.grain(group)
-        return min(group.units, grain * max(1, math.ceil(self.floor * group.units / grain - 1e-9)))
+        multiple = self.multiple(group)
+        return min(group.units, multiple * max(1, math.ceil(self.floor * group.units / multiple - 1e-9)))
 
-    def save_up(self) -> None:
+    def grant(self) -> None:
         """Grant each group one event's allowance."""
         for group in self.groups:
-            most = max(self.grain(group), self.step * group.units)
+            most = max(self.multiple(group), self.step * group.units)
             self.saved[group.name] = min(most, self.saved[group.name] + self.step * group.units)
 
     def narrower(self, group: Group, width: int) -> list[int]:
         """Widths that a group of this width may be cut to in this event, widest first."""
-        grain, lowest = self.grain(group), max(self.least(group), width - self.saved[group.name] - 1e-9)
-        return [w for w in range((width - 1) // grain * grain, 0, -grain) if w >= lowest]
+        multiple, lowest = self.multiple(group), max(self.least(group), width - self.saved[group.name] - 1e-9)
+        return [w for w in range((width - 1) // multiple * multiple, 0, -multiple) if w >= lowest]
 
     def spend(self, group: Group, removed: int) -> None:
         """Take what was removed from a group off its allowance."""
@@ -57,7 +57,7 @@ class Guards:
         trial = Guards(self.step, self.floor, self.round_to, self.groups)
         widths = {group.name: group.units for group in self.groups}
         for _ in range(events):
-            trial.save_up()
+            trial.grant()
             for group in self.groups:
                 allowed = trial.narrower(group, widths[group.name])
                 if allowed:

@@ -1,4 +1,4 @@
-"""Neurons of a net that are still there, and the removal of some of them.
+"""Live neurons of a net, the removal of some of them, and the widths that a followed run ended with.
 
 What is left is told by the units that live, numbered as in the full model. So a checkpoint holds these numbers, and a fresh
 model is brought to the shapes of a pruned one by cutting each group once, whatever happened in between.
@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from frugal.errors import FrugalError
 from frugal.pruning.groups import Group, Member
 from frugal.pruning.surgery import cut, describe_heads
+
+COLUMN = "width_"  # how the columns of history.csv with the width of a group begin
 
 
 @dataclass(frozen=True)
@@ -77,3 +80,25 @@ class Neurons:
     def state_dict(self) -> dict[str, Tensor]:
         """Live units by group."""
         return dict(self.live)
+
+
+def final_widths(strategy: str, followed: list[dict[str, float]] | None, groups: list[Group]) -> dict[str, int]:
+    """Of each group, as the last row of the history of the followed run says.
+
+    Raises FrugalError where no run is followed, it pruned nothing, or it pruned another model than this.
+    """
+    if not followed:
+        raise FrugalError(f"{strategy} repeats the widths of another run; name that strategy with `follows:`")
+    widths = {key.removeprefix(COLUMN): int(n) for key, n in followed[-1].items() if key.startswith(COLUMN)}
+    if not widths:
+        raise FrugalError(
+            f"{strategy} repeats the widths of a run that prunes, but the one it follows has no columns {COLUMN}* in its "
+            "history.csv; follow a strategy that uses dynamic_pruning"
+        )
+    full = {group.name: group.units for group in groups}
+    if widths.keys() != full.keys() or any(not 1 <= widths[name] <= full[name] for name in full):
+        raise FrugalError(
+            f"{strategy}: the followed run has widths {widths}, which don't fit this model's {full}; follow a run of the same "
+            "model"
+        )
+    return widths

@@ -1,4 +1,4 @@
-"""Buffer that all sparse layers share: it holds the dense weight or gradient of whichever layer is computed now."""
+"""Buffer that all sparse layers share: it holds the dense weight or gradient of the layer that is computed now."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Choice of a sparse layer's kernel: the fastest one for its shape on this machine, measured once, and written down."""
+"""Choice of a sparse layer's kernel: the fastest one for its shape on this machine, measured once and recorded."""
 
 import time
 from dataclasses import dataclass

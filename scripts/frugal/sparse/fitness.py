@@ -1,4 +1,4 @@
-"""Fitness of a layer to be sparse: it stays dense where a sparse one in its place would not compute, or not learn, the same."""
+"""Layers that can be sparse: a layer stays dense where a sparse one in its place would not compute, or not learn, the same."""
 
 from collections import defaultdict
 from typing import Any

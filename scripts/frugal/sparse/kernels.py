@@ -1,4 +1,4 @@
-"""Kernels: products with a sparse matrix W (outputs, inputs), from its kept values alone.
+"""Kernels of sparse layers: products with a sparse matrix W (outputs, inputs), from its kept values alone.
 
 Activations come as columns: x is (inputs, n), y is (outputs, n). A kernel is made for one set of kept units and computes
     product      y = W x

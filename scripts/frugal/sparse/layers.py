@@ -18,8 +18,7 @@ from frugal.sparse.choice import Choice, choose
 from frugal.sparse.counting import counted
 from frugal.sparse.kernels import KERNELS, Compressed
 from frugal.sparse.pattern import Pattern
-from frugal.sparse.products import Columns, Scattered, Spread
-from frugal.sparse.semi_structured import SemiStructured
+from frugal.sparse.products import Columns, Scattered, SemiStructured, Spread
 
 
 class SparseLayer(nn.Module):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 
 def in_given_precision(backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,6 +108,33 @@ class Columns(torch.autograd.Function):
             layer.note_gradient(dense)
         dx = None if not parts else like(x, parts[0] if len(parts) == 1 else torch.cat(parts))
         return dx, dvalues, bias_gradient(dy, layer) if ctx.needs_input_grad[2] else None, None, None
+
+
+class SemiStructured(torch.autograd.Function):
+    """Two of every four weights are kept, on a GPU's sparse tensor cores.
+
+    Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021, https://arxiv.org/abs/2104.08378. The forward pass is
+    sparse, gradients are dense. `torch.sparse.to_sparse_semi_structured` packs the weight anew in each pass, since it changes
+    with each step. The transposed weight has no two-of-four pattern of its own, so the gradient of the input can't use them.
+
+    For linear layers; raises NotImplementedError for convolutions, which have no such kernel in torch.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, layer: Any) -> Tensor:
+        """layer: a SparseLayer of pattern semi-structured-2-4 on a CUDA device."""
+        if len(layer.weight_shape) != 2:
+            raise NotImplementedError("torch has no 2:4 kernel for convolutions")
+        ctx.save_for_backward(x, values)
+        ctx.layer, ctx.step = layer, object()
+        packed = torch.sparse.to_sparse_semi_structured(layer.scattered(values))
+        return functional.linear(x.flatten(0, -2), packed, bias).view(layer.output_shape(x))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """As with the dense weight."""
+        return Scattered.backward(ctx, dy)
 
 
 def bias_gradient(dy: Tensor, layer: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""Strategy: the hooks by which one changes a training, each of which does nothing unless overridden."""
+"""Strategy: the base class, with the hooks by which a strategy changes training; each does nothing unless overridden."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

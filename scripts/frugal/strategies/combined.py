@@ -1,7 +1,8 @@
-"""Combination of strategies: one leaves out samples, one bits of them, one weights. What they save multiplies.
+"""Combination of strategies in one training: for example, one leaves out samples, one bits of them, one weights.
 
-None of the sources combines its ideas. Each part does here what it does alone, so a combination needs no code of its own
-beyond laying the answers of its parts over each other; two that answer the same question are refused when the config is read.
+What they save multiplies. None of the sources combines its ideas. Each part does here what it does on its own, so a
+combination only lays the answers of its parts over each other; two that answer the same question are refused when the config
+is read.
 """
 
 from collections import Counter
@@ -28,33 +29,33 @@ class Combined(Strategy):
 
     def __post_init__(self):
         self.uses = [part["use"] for part in self.parts]
-        self.made = [make(*split(part)) for part in self.parts]
-        self.reads = "coefficients" if any(part.reads == "coefficients" for part in self.made) else "pixels"
-        self.spectral = any(part.spectral for part in self.made)
-        self.single_device = any(part.single_device for part in self.made)
+        self.strategies = [make(*split(part)) for part in self.parts]
+        self.reads = "coefficients" if any(part.reads == "coefficients" for part in self.strategies) else "pixels"
+        self.spectral = any(part.spectral for part in self.strategies)
+        self.single_device = any(part.single_device for part in self.strategies)
         self.shares: dict[str, float] = {}  # of the samples visited in the epoch, those read at each level
 
     def start(self, run: Run) -> None:
         """Start every part; each draws from generators of its own, so none disturbs another's draws."""
         super().start(run)
-        for part in self.made:
+        for part in self.strategies:
             part.model_builder = self.model_builder
             part.start(run)
 
     def most_visited(self) -> int:
         """The fewest of any part."""
-        return min(part.most_visited() for part in self.made)
+        return min(part.most_visited() for part in self.strategies)
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """The model as each part in turn makes it."""
-        for part in self.made:
+        for part in self.strategies:
             model = part.prepare_model(model)
         return model
 
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """The plans of all parts laid over each other. losses: (n,) last loss of each. Raises FrugalError where two collide."""
         plan = EpochPlan()
-        for use, part in zip(self.uses, self.made, strict=True):
+        for use, part in zip(self.uses, self.strategies, strict=True):
             own = part.plan_epoch(epoch, losses)
             for field in fields(own):
                 answer = getattr(own, field.name)
@@ -84,73 +85,73 @@ class Combined(Strategy):
 
     def scoring_scale(self) -> float | None:
         """That of the part which scores candidates."""
-        return next((scale for part in self.made if (scale := part.scoring_scale()) is not None), None)
+        return next((scale for part in self.strategies if (scale := part.scoring_scale()) is not None), None)
 
     def select(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(b, classes), (b,) -> (m,): the choice of the part which scores candidates."""
-        return next(part for part in self.made if part.scoring_scale() is not None).select(logits, labels)
+        return next(part for part in self.strategies if part.scoring_scale() is not None).select(logits, labels)
 
     def after_forward(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
         """(b,), (b, classes), (b,) -> (b,) or None: the mask of the part that has one."""
-        masks = [part.after_forward(indices, logits, labels) for part in self.made]
+        masks = [part.after_forward(indices, logits, labels) for part in self.strategies]
         return next((mask for mask in masks if mask is not None), None)
 
     def learning_rate(self, scheduled: float) -> float:
         """The recipe's as each part in turn changes it."""
-        for part in self.made:
+        for part in self.strategies:
             scheduled = part.learning_rate(scheduled)
         return scheduled
 
     def before_step(self, training: TrainingState) -> None:
         """Every part's."""
-        for part in self.made:
+        for part in self.strategies:
             part.before_step(training)
 
     def after_step(self, training: TrainingState) -> None:
         """Every part's."""
-        for part in self.made:
+        for part in self.strategies:
             part.after_step(training)
 
     def after_epoch(self, training: TrainingState) -> None:
         """Every part's."""
-        for part in self.made:
+        for part in self.strategies:
             part.after_epoch(training)
 
     def settled_since(self) -> int | None:
         """When the last part left the net's shape alone."""
-        since = [part.settled_since() for part in self.made]
+        since = [part.settled_since() for part in self.strategies]
         return None if None in since else max(since)
 
     def finish(self, training: TrainingState) -> bool:
         """Whether any part changed the net once more."""
-        changed = [part.finish(training) for part in self.made]  # of all, not up to the first
+        changed = [part.finish(training) for part in self.strategies]  # of all, not up to the first
         return any(changed)
 
     def left_out(self) -> tuple[int, int]:
         """Weights removed and weights held at zero, of all parts."""
-        removed, masked = zip(*(part.left_out() for part in self.made), strict=True)
+        removed, masked = zip(*(part.left_out() for part in self.strategies), strict=True)
         return sum(removed), sum(masked)
 
     @property
     def notes(self) -> list[str]:
         """Every part's."""
-        return [note for part in self.made for note in part.notes]
+        return [note for part in self.strategies for note in part.notes]
 
     def test_level(self) -> int | None:
         """That of the part which reads at levels."""
-        return next((level for part in self.made if (level := part.test_level()) is not None), None)
+        return next((level for part in self.strategies if (level := part.test_level()) is not None), None)
 
     def levels(self) -> list[int]:
         """Those of the part which reads at levels."""
-        return sorted({level for part in self.made for level in part.levels()})
+        return sorted({level for part in self.strategies for level in part.levels()})
 
     def evidence(self) -> dict[str, float | None]:
         """Every part's; a name that two of them have is given their names too. Shares of levels are of the visited samples."""
-        return self._named([part.evidence() for part in self.made]) | self.shares
+        return self._named([part.evidence() for part in self.strategies]) | self.shares
 
     def trace(self) -> dict[str, Tensor]:
         """Every part's; columns (batches,)."""
-        return self._named([part.trace() for part in self.made])
+        return self._named([part.trace() for part in self.strategies])
 
     def _named(self, told: list[dict[str, Any]]) -> dict[str, Any]:
         often = Counter(name for one in told for name in one)
@@ -159,15 +160,15 @@ class Combined(Strategy):
 
     def state_dict(self) -> dict[str, Any]:
         """Every part's, and the shares of the levels."""
-        return {"parts": [part.state_dict() for part in self.made], "shares": self.shares}
+        return {"parts": [part.state_dict() for part in self.strategies], "shares": self.shares}
 
     def rebuild(self, training: TrainingState, state: dict[str, Any]) -> None:
         """Every part's."""
-        for part, own in zip(self.made, state["parts"], strict=True):
+        for part, own in zip(self.strategies, state["parts"], strict=True):
             part.rebuild(training, own)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The counterpart of `state_dict`."""
-        for part, own in zip(self.made, state["parts"], strict=True):
+        for part, own in zip(self.strategies, state["parts"], strict=True):
             part.load_state_dict(own)
         self.shares = state["shares"]

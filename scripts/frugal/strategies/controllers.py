@@ -1,8 +1,8 @@
 """Controllers of Adaptive Sparse Training: which scores of a batch are high enough to train on.
 
-The source's controller moves a threshold by proportion and integral of the error (PI); ours takes the quantile of the
-scores. A controller lives on the device of the scores; what it logs is never asked back from it. The score is the
-significance of a sample: its loss, and how undecided the net is about it.
+The controller of Idiakhoa (2024; cited in full in `frugal.strategies.ast`) moves a threshold by proportion and integral of
+the error (PI); ours takes the quantile of the scores. A controller lives on the device of the scores; what it logs is never
+asked back from it. The score is the significance of a sample: its loss, and how undecided the net is about it.
 """
 
 from math import ceil, floor

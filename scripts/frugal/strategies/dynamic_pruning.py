@@ -4,8 +4,10 @@
 training" (author and year not named).
 
 Importance is I_c = EMA of (sum of activation x gradient)^2 over a neuron's coupled group, divided by the layer's mean: Molchanov
-et al., CVPR 2019, see `frugal.pruning.importance`. Groups are found by DepGraph: Fang et al., CVPR 2023, see
-`frugal.pruning.tracing`. Removed neurons are gone from weights, BatchNorm statistics, gradients and the optimizer's moments.
+et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, https://arxiv.org/abs/1906.10771 (see
+`frugal.pruning.importance`). Groups are found by DepGraph: Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023,
+https://arxiv.org/abs/2301.12900 (see `frugal.pruning.tracing`). Removed neurons are gone from weights, BatchNorm
+statistics, gradients and the optimizer's moments.
 """
 
 from dataclasses import dataclass
@@ -114,7 +116,7 @@ class DynamicPruning(Strategy):
     def prune_to(self, training: TrainingState, share: float) -> None:
         """An event that comes down to a share of the full net's FLOPs, or as near to it as the guards allow."""
         importance = self.importance.absolute()
-        self.guards.save_up()
+        self.guards.grant()
         widths = by_target(self.neurons, self.guards, self.sizes, importance, share)
         self._remove(training, least_important(importance, widths))
 
@@ -125,7 +127,7 @@ class DynamicPruning(Strategy):
     def _prune_by_threshold(self, training: TrainingState) -> None:
         """An event, where there are enough units that were under the threshold for long enough."""
         importance = self.importance.relative()
-        self.guards.save_up()
+        self.guards.grant()
         for name, values in importance.items():
             self.strikes[name] = torch.where(values < self.threshold, self.strikes[name] + 1, 0)
             importance[name] = torch.where(self.strikes[name] >= self.checks, values - self.threshold, values)

@@ -1,4 +1,4 @@
-"""Full training, the baseline that every saving is a ratio to: nothing is left out."""
+"""Full training: nothing is left out. The baseline that every saving is measured against."""
 
 from dataclasses import dataclass
 

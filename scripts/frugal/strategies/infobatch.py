@@ -1,4 +1,4 @@
-"""InfoBatch: leave out a share of the easy samples, weigh up those that stay, end on everything.
+"""InfoBatch: leave out a share of the easy samples, give the remaining ones more weight, train the last epochs on all.
 
 Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning", ICLR 2024,
 https://arxiv.org/abs/2303.04947.

@@ -1,8 +1,8 @@
-"""InfoBatch with a prune ratio that is set and got: so many of all samples are left out, neither more nor less.
+"""InfoBatch with an exact prune ratio: the share of all samples that an epoch leaves out is the one that was set.
 
-In Qin et al., "InfoBatch", ICLR 2024, https://arxiv.org/abs/2303.04947, the ratio is one of the samples below the mean
-loss. So what an epoch leaves out follows from how the losses are spread: mostly 20 to 35 % at r = 0.5. Users ask for a
-ratio of all samples.
+In Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning", ICLR 2024,
+https://arxiv.org/abs/2303.04947, the ratio is one of the samples below the mean loss. So what an epoch leaves out follows
+from how the losses are spread: mostly 20 to 35 % at r = 0.5. Users ask for a ratio of all samples.
 
 The samples that may be left out, the pool, are InfoBatch's: those below the mean. Where they are too few for the ratio, the
 next lowest losses join them, just so many that a quarter of the pool stays: a sample then stands for four at most, and the

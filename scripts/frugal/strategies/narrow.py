@@ -1,4 +1,4 @@
-"""Control for sparsity: a dense net of as many parameters, made narrower all through. Does sparsity matter, or only the size?"""
+"""Control for sparsity: a dense net of as many parameters, with all layers narrower. Does sparsity matter, or only the size?"""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar

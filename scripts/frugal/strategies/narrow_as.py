@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from frugal.pruning.finding import find_groups
-from frugal.pruning.removal import Neurons
-from frugal.pruning.widths import final_widths
+from frugal.pruning.removal import Neurons, final_widths
 from frugal.strategies.base import Strategy
 
 

@@ -1,10 +1,12 @@
-"""OrderDP: draw a part of the samples blindly, then train on the hardest of them.
+"""OrderDP: draw a part of the samples at random, then train on those of them with the highest losses.
 
-Jin et al., "OrderDP: A Theoretically Guaranteed Lossless Dynamic Data Pruning Framework", ICLR 2026, arXiv:2606.08574.
+Jin et al., "OrderDP: A Theoretically Guaranteed Lossless Dynamic Data Pruning Framework", ICLR 2026,
+https://arxiv.org/abs/2606.08574.
 Epoch by epoch: s samples drawn uniformly, of them the q with the highest last losses, all of weight 1. Nothing is rescaled,
 since the gradient is an unbiased one of another objective: the expected mean of the q highest of s losses. A sample of rank
 j (1 = the hardest of n) is visited with probability sum over l = 1..q of C(j-1, l-1) C(n-j, s-l) / C(n, s), so hard samples
-count more and none is ever excluded. The authors' code (shengze-xu/OrderDP) selects to the last epoch, and so does this.
+count more and none is ever excluded. The authors' code (https://github.com/shengze-xu/OrderDP) selects to the last epoch,
+and so does this.
 """
 
 from dataclasses import dataclass

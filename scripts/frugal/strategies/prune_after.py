@@ -1,4 +1,4 @@
-"""Control for pruning while training: the same widths, but all at once at the end. Does the time of removal matter?
+"""Control for pruning while training: the same widths, but all neurons are removed at the end. Does the time matter?
 
 The experiment report that the pruning study repeats (config/README.md, "The sources") claims that removing neurons during
 training beats removing them afterwards.
@@ -12,9 +12,8 @@ from torch import nn
 
 from frugal.pruning.choice import least_important
 from frugal.pruning.importance import Importance
-from frugal.pruning.removal import Neurons
+from frugal.pruning.removal import Neurons, final_widths
 from frugal.pruning.sizes import Sizes
-from frugal.pruning.widths import final_widths
 from frugal.strategies.base import Strategy, TrainingState
 
 

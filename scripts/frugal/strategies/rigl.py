@@ -1,4 +1,4 @@
-"""RigL: a sparse net that moves its weights while it trains, from where they are small to where the gradient is large.
+"""RigL: dynamic sparse training, which drops the smallest weights and grows others where the gradient is largest.
 
 Evci et al., "Rigging the Lottery: Making All Tickets Winners", ICML 2020, https://arxiv.org/abs/1911.11134, with every layer at
 the same sparsity. Every `every` steps each layer drops its smallest weights and grows as many where the

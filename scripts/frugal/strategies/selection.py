@@ -1,4 +1,4 @@
-"""Selection of samples by their scores, the last loss of each; exactly as many as are wanted.
+"""Selection of an exact number of samples by their scores, which are their last losses.
 
 The last loss is inf where a sample was never seen. Nothing here copies all of them at once: at 100 million samples each
 copy in float64 would be 800 MB. Drawing takes time that grows linearly: a permutation of 100 million jumps through memory,

@@ -1,7 +1,7 @@
-"""SeTa: leave out redundant samples at random, then the too hard or the too easy ones, by a window that slides.
+"""SeTa: leave out samples at random, then those too hard or too easy, by a window that slides over clusters of losses.
 
-Zhou, Gao and Wang, "Scale Efficient Training for Large Datasets", CVPR 2025, arXiv:2503.13385, with the authors' code
-(mrazhou/SeTa) where it is more exact. In epoch t (from 0):
+Zhou, Gao and Wang, "Scale Efficient Training for Large Datasets", CVPR 2025, https://arxiv.org/abs/2503.13385, with the
+authors' code (https://github.com/mrazhou/SeTa) where it is more exact. In epoch t (from 0):
 1. draw floor((1 - r) n) samples uniformly;
 2. cluster their last losses by k-means and order the k clusters from easy to hard;
 3. train on w = round(k * window) neighbouring clusters, from the one numbered t mod (k - w + 1) on: the window moves from easy

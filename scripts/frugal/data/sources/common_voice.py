@@ -26,7 +26,7 @@ from frugal.data.folders import encodable, home_of, limited
 from frugal.data.made_from import read_file
 from frugal.data.sound import Unusable, as_stored, decoded, notes_on
 from frugal.data.split import keep_apart
-from frugal.data.transcripts import Said, plain
+from frugal.data.transcripts import Transcript, plain
 from frugal.errors import FrugalError, needs_extra
 
 with needs_extra("data", "lists of recordings"):
@@ -95,8 +95,8 @@ class Clips:
         self.count = 0
 
     def read(self, listed: list[tuple[str, str]], threads: int) -> tuple[np.ndarray, np.ndarray]:
-        """(n, length) int16 waves and (n,) objects Said of the clips (path, sentence) that can be used."""
-        rows, said = [], []
+        """(n, length) int16 waves and (n,) objects Transcript of the clips (path, sentence) that can be used."""
+        rows, transcripts = [], []
         for path, _ in listed:
             read_file(self.place / path)
         self.count += len(listed)
@@ -116,10 +116,10 @@ class Clips:
                 self.unfit[why] = self.unfit.get(why, 0) + 1
                 continue
             rows.append(np.pad(wave, (0, self.length - len(wave))))
-            said.append(Said(text, len(wave)))
+            transcripts.append(Transcript(text, len(wave)))
             self.remarks.update(remarks)
-        labels = np.empty(len(said), object)
-        labels[:] = said
+        labels = np.empty(len(transcripts), object)
+        labels[:] = transcripts
         return np.stack(rows) if rows else np.empty((0, self.length), np.int16), labels
 
     def _waves(self, paths: list[str], threads: int) -> Iterable[Clip | Unusable]:

@@ -1,7 +1,7 @@
 """Digits of scikit-learn: 1,797 handwritten images of 8x8 in 17 grey levels, which come with the dependencies.
 
 The test part of Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998,
-https://archive.ics.uci.edu/ml/datasets/optical+recognition+of+handwritten+digits. There is no published split of these, so
+https://doi.org/10.24432/C50P49. There is no published split of these, so
 a test set is split off by a fixed seed that no study changes.
 """
 

@@ -1,4 +1,4 @@
-"""Generated speech: words spelt in tones, for demos and tests of transcription without a download.
+"""Generated speech: words whose letters are tones, for demos and tests of transcription without a download.
 
 A program made them, and the records of runs on them say so.
 
@@ -15,7 +15,7 @@ from annotated_types import Ge, Le
 
 from frugal.data.arrays import Arrays
 from frugal.data.sound import as_stored
-from frugal.data.transcripts import Said
+from frugal.data.transcripts import Transcript
 
 KIND = "sound"
 TASK = "transcription"
@@ -42,19 +42,19 @@ def read(
     """
     draw = np.random.default_rng(seed)
     length = int(1.2 * TONE * longest)
-    rows, said = (
+    rows, transcripts = (
         np.zeros((train_samples + test_samples, length), np.int16),
         np.empty(train_samples + test_samples, object),
     )
     for place in range(len(rows)):
         text = _text(draw, LETTERS[:letters], longest)
         wave = _wave(draw, text, noise)
-        rows[place, : len(wave)], said[place] = as_stored(wave), Said(text, len(wave))
+        rows[place, : len(wave)], transcripts[place] = as_stored(wave), Transcript(text, len(wave))
     return Arrays(
         rows[:train_samples],
-        said[:train_samples],
+        transcripts[:train_samples],
         rows[train_samples:],
-        said[train_samples:],
+        transcripts[train_samples:],
         generated=True,
         notes=("words spelt in tones, computed, not recorded",),
         kind=KIND,

@@ -1,4 +1,9 @@
-"""Data set in four idx files, the format of MNIST: Fashion-MNIST, KMNIST, your own."""
+"""Data set in four idx files, the format of MNIST: Fashion-MNIST, KMNIST, your own.
+
+Xiao et al., "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms", 2017,
+https://arxiv.org/abs/1708.07747. Clanuwat et al., "Deep Learning for Classical Japanese Literature", 2018,
+https://arxiv.org/abs/1812.01718.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,8 @@
-"""Tables that come with scikit-learn, so without a download: breast_cancer, wine, iris (all from UCI).
+"""Tables that come with scikit-learn, so without a download: breast_cancer, wine, iris.
+
+Wolberg, Mangasarian and Street, "Breast Cancer Wisconsin (Diagnostic)", UCI, 1993, https://doi.org/10.24432/C5DW2B.
+Aeberhard and Forina, "Wine", UCI, 1992, https://doi.org/10.24432/C5PC7J.
+Fisher, "Iris", UCI, 1936, https://doi.org/10.24432/C56C76.
 
 There is no published split of these, so a test set is split off by a fixed seed that no study changes.
 """

@@ -1,6 +1,7 @@
 """Free Spoken Digit Dataset: the digits 0 to 9 in English by six speakers, 8 kHz (CC BY-SA 4.0).
 
-Z. Jackson and others, https://github.com/Jakobovski/free-spoken-digit-dataset.
+Jackson et al., "Free Spoken Digit Dataset", 2018, https://doi.org/10.5281/zenodo.1342401; newer versions at
+https://github.com/Jakobovski/free-spoken-digit-dataset.
 
     free-spoken-digits/recordings/{digit}_{speaker}_{take}.wav
 

@@ -1,4 +1,8 @@
-"""Titanic: 891 passengers, of whom 342 survived, which is to be predicted (the training table of the well-known exercise)."""
+"""Titanic: 891 passengers, of whom 342 survived, which is to be predicted.
+
+The training table of Cukierski, "Titanic: Machine Learning from Disaster", Kaggle, 2012,
+https://www.kaggle.com/competitions/titanic.
+"""
 
 from pathlib import Path
 from typing import Annotated
