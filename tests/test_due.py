@@ -13,7 +13,7 @@ from frugal.plan import Plan, read_yaml
 from frugal.record import SEALED, seal
 
 ROOT = Path(__file__).parents[1]
-SETTINGS = {"strategies": ["full", "ema-4-16", "random-4-16"], "seeds": 2, "recipe": {"epochs": 2}}
+SETTINGS = {"strategies": ["full", "ema-4-16", "random-4-16"], "seeds": 2, "budgets": [], "recipe": {"epochs": 2}}
 CONTENTS = {name: f"{name} of a run\n".encode() for name in SEALED}
 CELL = "compression/digits/cnn-small"
 

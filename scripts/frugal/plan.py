@@ -281,6 +281,11 @@ class Plan:
                 "lists: add it"
             )
         ours, theirs = (self._recipe(study.name, dataset, model, one).epochs for one in (strategy, own.follows))
+        if ours != int(ours) and own.use != "equal_cost":
+            raise Unfit(
+                f"{where}: it repeats what {own.follows} did in each epoch, and its {ours:g} epochs end within one; choose "
+                "budgets of whole epochs"
+            )
         if ours > theirs:
             raise Unfit(
                 f"{where}: it has {ours} epochs and {own.follows}, which it follows, {theirs}; give both as many"

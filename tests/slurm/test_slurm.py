@@ -26,7 +26,7 @@ CONFIG = (
     "studies=[compression]",
     "checkpoint_seconds=0",
     "caches=caches",
-    "override={seeds: 4, recipe: {epochs: 8}, grouped: false}",
+    "override={seeds: 4, budgets: [], recipe: {epochs: 8}, grouped: false}",
 )
 LIMIT = os.environ.get("FRUGAL_SLURM_SECONDS", "300")
 TOOLS = Path(sys.executable).parent
@@ -120,7 +120,7 @@ def test_runs_that_are_cancelled_and_preempted_end_with_the_record_of_undisturbe
 
 
 def test_a_study_goes_on_slurm_from_its_data_to_its_page(folder):
-    small = "override={strategies: [full, infobatch], seeds: 2, recipe: {epochs: 2}, grouped: true}"
+    small = "override={strategies: [full, infobatch], seeds: 2, budgets: [], recipe: {epochs: 2}, grouped: true}"
     together = ("--groups", "tabulate=report", "render=report", "index=report")
     ended(on_slurm(folder, (), *together, config=("studies=[infobatch]", small)), folder)
     assert (folder / "results/demo/index.html").exists()

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 STUDY = "studies=[compression]"
 SMALL = (
     STUDY,
-    "override={strategies: [full, fixed-16, ema-4-16, random-4-16], seeds: 1, recipe: {epochs: 2}, grouped: false}",
+    "override={strategies: [full, fixed-16, ema-4-16, random-4-16], seeds: 1, budgets: [], recipe: {epochs: 2}, grouped: false}",
 )
 
 

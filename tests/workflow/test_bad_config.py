@@ -34,7 +34,7 @@ def plan(**changes):
         ({"override": {"recipe": {"epoch": 1}}}, f"{DEMO}: unknown key 'recipe.epoch'; did you mean epochs?"),
         (
             {"override": {"recipe": {"epochs": 0}}},
-            f"{DEMO}: recipe.epochs is 0; input should be greater than or equal to 1",
+            f"{DEMO}: recipe.epochs is 0; input should be greater than 0",
         ),
         (
             {"override": {"recipe": {"epochs": "many"}}},
@@ -47,6 +47,8 @@ def plan(**changes):
         ({"override": {"strategies": ["fixed-16"]}}, f"{DEMO}: strategies lacks the baseline 'full'"),
         ({"override": {"datasets": ["mnits"]}}, f"{DEMO}: unknown data set 'mnits'; did you mean mnist?"),
         ({"override": {"models": ["resnet"]}}, f"{DEMO}: unknown model 'resnet'; did you mean resnet-8?"),
+        ({"override": {"budgets": [0]}}, f"{DEMO}: budgets.0 is 0; input should be greater than 0"),
+        ({"override": {"budgets": [0.5, 1, 0.5]}}, f"{DEMO}: the budget 0.5 of full is given twice; name it once"),
         ({"override": {"seeds": []}}, f"{DEMO}: seeds is []; give a number of at least 1 or a list"),
         ({"override": {"seeds": [1, 1]}}, f"{DEMO}: seeds lists the seed 1 2 times; name it once"),
         ({"override": {"seeds": [0, -1]}}, f"{DEMO}: seeds lists -1; a seed is a whole number from 0 to"),
@@ -133,6 +135,39 @@ def test_a_bad_study_is_refused_in_one_line(tmp_path, before, after, line):
         Plan(yaml.safe_load((folder / "config.yaml").read_text()), folder)
     assert line in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_budgets_are_runs_of_their_own_with_their_share_of_the_epochs():
+    cross = plan(studies=["cross"], override={"budgets": [0.125, 0.5], "seeds": 2})
+    study = cross.studies["cross"]
+    assert study.budgets == {"full": {"full@0.125": 0.125, "full@0.5": 0.5, "full": 1.0}}
+    assert study.shortened == {"full@0.125": "full", "full@0.5": "full"}
+    assert len(list(study.runs())) == (len(study.strategies) + 2) * 2
+    short, whole = (cross.run("cross", "digits", "cnn-small", name, 1) for name in ("full@0.125", "full"))
+    assert (short.recipe.epochs, whole.recipe.epochs) == (1.25, 10)
+    assert short.path.endswith("full@0.125/seed-1")
+    assert short.model_copy(update={"recipe": whole.recipe, "strategy": whole.strategy}) == whole
+
+
+def test_budgets_of_a_strategy_are_followed_by_those_of_its_control(tmp_path):
+    def planned(budgets, override=None):
+        shutil.copytree(FOLDER, tmp_path / budgets, dirs_exist_ok=True)
+        file = tmp_path / budgets / "studies/infobatch.yaml"
+        text = file.read_text().replace("  infobatch:\n    use", "  infobatch:\n    budgets: [0.5]\n    use")
+        file.write_text(text.replace("    use: random_subset\n", f"    use: random_subset\n    budgets: [{budgets}]\n"))
+        config = yaml.safe_load((FOLDER / "config.yaml").read_text()) | {"studies": ["infobatch"]}
+        return Plan(config | {"override": override or {}}, tmp_path / budgets)
+
+    spec = planned("0.5").run("infobatch", "digits", "cnn-small", "random-subset@0.5", 0)
+    assert spec.strategy.follows == "infobatch@0.5"
+    with pytest.raises(
+        FrugalError, match=r"random-subset has the budget 0.25 and infobatch, which it follows, has not"
+    ):
+        planned("0.25")
+    with pytest.raises(
+        FrugalError, match=r"repeats what infobatch@0.5 did in each epoch, and its 0.5 epochs end within"
+    ):
+        planned("0.5", {"recipe": {"epochs": 1}})
 
 
 def test_a_misspelled_key_is_unknown_before_it_is_missing(tmp_path):

@@ -38,7 +38,9 @@ RUNS = "results/demo/runs/infobatch/digits/cnn-small"
 
 def config(grouped):
     names = "[full, infobatch, failing, follower]"
-    settings = f"strategies: {names}, datasets: [digits], models: [cnn-small], seeds: 2, recipe: {{epochs: 2}}"
+    settings = (
+        f"strategies: {names}, datasets: [digits], models: [cnn-small], seeds: 2, budgets: [], recipe: {{epochs: 2}}"
+    )
     return "studies=[infobatch]", "device=cpu", f"override={{{settings}, grouped: {str(grouped).lower()}}}"
 
 

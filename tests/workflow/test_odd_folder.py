@@ -11,7 +11,10 @@ from frugal.faults.checkout import snapshot
 
 CACHE = "digits/manifest.json"
 RUN = "runs/compression/digits/cnn-small/full/seed-0/metrics.json"
-SMALL = ("studies=[compression]", "override={strategies: [full], seeds: 1, recipe: {epochs: 1}, grouped: false}")
+SMALL = (
+    "studies=[compression]",
+    "override={strategies: [full], seeds: 1, budgets: [], recipe: {epochs: 1}, grouped: false}",
+)
 SUBMIT = '#!/bin/sh\n(sh "$1" > submitted.log 2>&1 &)\necho 1\n'
 
 

@@ -113,7 +113,9 @@ def test_a_dry_run_counts_every_cell(fresh):
     cpu = fresh.planned(config=("studies=[pruning]", "scale=cpu"))["train"]
     assert cpu == 4 * (5 + 3 + 3 + 2 + 1)  # each task has its own seeds
     override = "override={seeds: [3, 5, 8, 13], grouped: false}"
-    assert fresh.planned(config=("studies=[compression]", override))["train"] == 14 * 4
+    assert (
+        fresh.planned(config=("studies=[compression]", override))["train"] == (14 + 2) * 4
+    )  # the baseline at two budgets more
 
 
 def test_the_workflow_is_planned_without_torch(fresh, tmp_path, monkeypatch):
@@ -122,7 +124,7 @@ def test_the_workflow_is_planned_without_torch(fresh, tmp_path, monkeypatch):
     assert fresh.planned("results/demo/index.html")["train"] == 4
 
 
-TINY = "strategies: [full, fixed-16, ema-4-16, random-4-16], seeds: 1"
+TINY = "strategies: [full, fixed-16, ema-4-16, random-4-16], seeds: 1, budgets: []"
 
 
 def under(results, override=f"{TINY}, recipe: {{epochs: 2}}, grouped: false"):
@@ -191,7 +193,8 @@ def lettered(tmp_path):
         file.write(LETTERS)
     write_letters(data / "letters")
     override = (
-        "{strategies: [full], seeds: 1, recipe: {epochs: 1}, grouped: false, datasets: [letters], models: [cnn-small]}"
+        "{strategies: [full], seeds: 1, budgets: [], recipe: {epochs: 1}, grouped: false, datasets: [letters],"
+        " models: [cnn-small]}"
     )
     config = (STUDY, f"override={override}", f"data={data}")
     done = workflow.snakemake(LETTERS_RECORD, config=config)

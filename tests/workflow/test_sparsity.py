@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[2] / "config"
 
 
 def test_a_dry_run_lists_each_run_and_one_crossover_map(fresh):
-    alone = {"train": 2 * 5 * 3}  # tasks, strategies, seeds
+    alone = {"train": 2 * (5 + 2) * 3}  # tasks, strategies and the baseline at two budgets more, seeds
     once = {"tabulate": 1, "crossover": 1, "render": 1, "index": 1}
     assert fresh.planned(config=("studies=[sparsity]",)) == {"prepare": 2, "train_sparsity": 2, **once}
     override = "override={grouped: false}"
@@ -22,5 +22,5 @@ def test_a_dry_run_lists_each_run_and_one_crossover_map(fresh):
 def test_two_of_four_is_asked_for_only_where_a_gpu_is(scale, strategies):
     config = yaml.safe_load((FOLDER / "config.yaml").read_text())
     study = Plan({**config, "scale": scale, "studies": ["sparsity"]}, FOLDER).studies["sparsity"]
-    assert len(list(study.runs())) == 2 * strategies * 3
+    assert len(list(study.runs())) == 2 * (strategies + 2 * (scale == "demo")) * 3
     assert ("semi-structured-2-4" in study.strategies) == (scale in ("standard", "published"))

@@ -46,7 +46,12 @@ class Grid:
     def options(self) -> list[str]:
         """The grid as `--config` of Snakemake; a checkpoint is written every fifth of a second."""
         override = {
-            **{"strategies": list(self.strategies), "seeds": self.seeds, "recipe": {"epochs": self.epochs}},
+            **{
+                "strategies": list(self.strategies),
+                "seeds": self.seeds,
+                "budgets": [],
+                "recipe": {"epochs": self.epochs},
+            },
             **{"grouped": self.grouped, "datasets": [self.dataset], "models": ["cnn-small"]},
         }
         data = [f"data={self.data}"] if self.data else []

@@ -148,7 +148,7 @@ def exchange(row: pd.Series, paid: str) -> str:
     if pd.isna(low):
         return f"{told} (no interval)"
     if low == 0 and np.isinf(high):
-        return f"{told} (any, by these seeds)"
+        return f"{told} (any)"
     ends = "below the curve" if low == 0 else f"{low:.2f}", "above it" if np.isinf(high) else f"{high:.2f}"
     return f"{told} ({' to '.join(ends)})"
 
@@ -185,7 +185,7 @@ def exchanged(compared: Comparison) -> str:
         lines += [f"- **{verdict}**: {', '.join(told)}"] if told else []
     opening = (
         "What the plain net, trained for less, would have had to spend for the same accuracy, as a multiple of the "
-        f"{_noun(paid)} that the strategy spent, with simultaneous 95 % intervals:"
+        f"{_noun(paid)} that the strategy spent, with simultaneous 95 % intervals (any: these seeds can't tell):"
     )
     remarks = [remark for remark in dict.fromkeys(others["exchange_reason"].dropna()) if "levelled" in remark]
     return "\n\n".join([opening, "\n".join(lines), *remarks])
