@@ -250,7 +250,7 @@ class Plan:
                 if config.skip is not True and self.config.unfit == "error":
                     raise Unfit(f"{error}; or leave it out there with skip: true, or --config unfit=skip") from None
                 out[strategy] = str(error).removeprefix(f"{where}: ")
-        kept = (strategy for strategy in study.strategies if strategy in out)
+        kept = (strategy for strategy in study.trained if strategy in out)
         return [Skipped(dataset=dataset, model=model, strategy=strategy, why=out[strategy]) for strategy in kept]
 
     def _check_fit(self, study: Study, dataset: str, model: str, strategy: str, where: str) -> None:
@@ -275,7 +275,7 @@ class Plan:
         self._strategy(study.name, dataset, strategy)
         if followed is None:
             return
-        if scale.grouped and own.follows not in study.strategies:
+        if scale.grouped and own.follows not in study.trained:
             raise Unfit(
                 f"{where}: it follows {own.follows}, which `strategies` leaves out; a grouped scale trains only those it "
                 "lists: add it"
@@ -459,10 +459,10 @@ class Plan:
 
 
 def _leaders_first(study: Study) -> list[str]:
-    """The strategies, each after the one that it follows."""
+    """What is trained, each after the one that it follows."""
     needs = {
-        name: {study.follows[name]} & set(study.strategies) if name in study.follows else set()
-        for name in study.strategies
+        name: {study.follows[name]} & set(study.trained) if name in study.follows else set()
+        for name in study.trained
     }
     return list(TopologicalSorter(needs).static_order())
 
