@@ -293,6 +293,19 @@ def measurements_of_study(wildcards):
     return [f"{RESULTS}/measurements/{name}.csv" for name in names]
 
 
+FIRST = 1_000_000  # priority of a run with a study's first seed
+
+
+def seeds_outside(wildcards):
+    """The priority of a run: all strategies with one seed, then with the next, so that whatever else the machine does meets
+    all of them alike.
+    """
+    study = PLAN.studies[wildcards.study]
+    seeds = study.seeds_of(wildcards.dataset, wildcards.model)
+    seed = int(wildcards.seed)
+    return FIRST - (seeds.index(seed) if seed in seeds else 0)
+
+
 def gpus_of_run(wildcards):
     """One GPU per device of a run where runs use GPUs."""
     return PLAN.gpus_per_run()

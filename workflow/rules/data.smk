@@ -12,7 +12,7 @@ rule prepare:
         f"{PLAN.caches}/{{dataset}}/prepare.log",
     benchmark:
         f"{PLAN.caches}/{{dataset}}/benchmark.tsv"
-    priority: 100  # runs wait for it
+    priority: 2_000_000  # runs wait for it
     conda:
         "../../envs/train.yaml"
     threads: threads_of_source

@@ -21,6 +21,7 @@ rule train:
         f"{RUN}/train.log",
     benchmark:
         f"{RUN}/benchmark.tsv"
+    priority: seeds_outside
     conda:
         "../../envs/train.yaml"
     threads: PLAN.config.devices
