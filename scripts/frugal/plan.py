@@ -461,8 +461,7 @@ class Plan:
 def _leaders_first(study: Study) -> list[str]:
     """What is trained, each after the one that it follows."""
     needs = {
-        name: {study.follows[name]} & set(study.trained) if name in study.follows else set()
-        for name in study.trained
+        name: {study.follows[name]} & set(study.trained) if name in study.follows else set() for name in study.trained
     }
     return list(TopologicalSorter(needs).static_order())
 

@@ -10,7 +10,7 @@ import pytest
 
 from frugal.report.costs import COSTS
 from frugal.report.load import comparisons
-from frugal.report.sentences import exchanged, headline
+from frugal.report.sentences import exchanged, headline, seconds_in_doubt
 from frugal.spec import Cost
 from report import factory
 
@@ -281,6 +281,23 @@ def test_seconds_in_which_the_baseline_waited_for_a_core_are_nobodys_saving(make
 
     _, tables, _ = make_tables(spoil)
     assert tables.audit.empty
+
+
+@pytest.mark.parametrize(("load", "queued"), [(7.3, 0.1), (1.2, 12.0)])
+def test_seconds_of_a_crowded_machine_are_not_to_be_trusted(make_tables, load, queued):
+    def spoil(root):
+        for file in root.glob("*/*/*/seed-*/metrics.json"):
+            edit(file, lambda metrics: metrics.update(machine_load=load, train_queued_seconds=queued))
+
+    study, _, folder = make_tables(spoil)
+    said = seconds_in_doubt(comparisons(folder, study)[0])
+    assert "**Seconds are not to be trusted**: 15 of 15 runs" in said
+    assert f"load {load} on 2 cores" in said
+
+
+def test_seconds_of_a_quiet_machine_need_no_word(make_tables):
+    study, _, folder = make_tables()
+    assert seconds_in_doubt(comparisons(folder, study)[0]) == ""
 
 
 def test_a_run_left_out_is_named_and_the_rest_compared(make_tables):

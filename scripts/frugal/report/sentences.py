@@ -16,6 +16,9 @@ from frugal.study import Study
 
 ENOUGH = 0.01  # a saving below one per cent is not worth a headline
 NARROW = "\N{NARROW NO-BREAK SPACE}"  # between a sign and its number
+QUEUED = (
+    0.1  # share of the training's seconds in a queue for a core, above which they are told to be of a crowded machine
+)
 FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
 
 
@@ -208,6 +211,7 @@ def verdicts(compared: Comparison) -> str:
     fidelity = "At their own fidelity, against" if compared.fidelity_differs else "Against"
     opening = f"{fidelity} `{compared.study.baseline}` and with a margin of {margin}:"
     parts = [opening, "\n".join(f"- {line}" for line in said), own_intervals(compared), few_seeds(compared.study)]
+    parts.append(seconds_in_doubt(compared))
     return "\n\n".join(filter(None, parts))
 
 
@@ -226,6 +230,24 @@ def few_seeds(study: Study) -> str:
     return (
         f"**{seeds} seeds are few.** How far seeds scatter is then known from what all strategies share alone, and a verdict may "
         f"change with more seeds. Run at least {FEW}."
+    )
+
+
+def seconds_in_doubt(compared: Comparison) -> str:
+    """One line where runs shared their cores with other work, so that their seconds say more of the machine; else empty."""
+    runs = compared.everything
+    if "machine_load" not in runs:  # tables of before it was written
+        return ""
+    queued = (runs["train_queued_seconds"] / runs["train_seconds"]).fillna(0.0)
+    crowded = (runs["machine_load"] > runs["cores"] + 0.5) | (queued > QUEUED)
+    if not crowded.any():
+        return ""
+    load = f"load {runs['machine_load'].max():.1f} on {runs['cores'].max()} cores, " * bool(
+        runs["machine_load"].notna().any()
+    )
+    return (
+        f"**Seconds are not to be trusted**: {crowded.sum()} of {len(runs)} runs shared their cores with other work ({load}"
+        f"up to {percent(queued.max())} of the time in a queue for one). CPU seconds tell what was computed."
     )
 
 
