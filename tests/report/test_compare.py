@@ -1,14 +1,12 @@
 """Two sets of results: what differs beyond the noise of the seeds is said, nothing else, and a regression fails."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forks import REPORTS
 from frugal.errors import FrugalError
 from frugal.report.compare import CELL, MACHINE, differences, only_in, read_runs
 
@@ -107,8 +105,7 @@ def test_the_exit_status_is_one_where_something_got_worse(runs, results, tmp_pat
     worse = tmp_path / "runs.csv"
     changed(runs, "full", test_accuracy=np.array([-0.1, -0.11, -0.12])).to_csv(worse, index=False)
     for before, after, status in ((results, results, 0), (results, worse, 1), (worse, results, 0)):
-        command = [sys.executable, "scripts/compare.py", str(before), str(after)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = REPORTS.run(["scripts/compare.py", before, after])
         assert done.returncode == status, done.stderr
     assert "test_accuracy" in done.stdout
     assert "better" in done.stdout

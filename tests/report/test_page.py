@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from forks import REPORTS
 from report import factory
 
 NOTEBOOK = Path("notebooks/compression.ipynb")
@@ -20,7 +21,7 @@ EXTERNAL = re.compile(r"""(?:<link[^>]+href|src|srcset|url\()\s*=?\s*["']?(?:htt
 def call(script: str, **options: object) -> subprocess.CompletedProcess:
     several = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
     named = [part for name, values in several.items() for part in (f"--{name}", *map(str, values))]
-    return subprocess.run([sys.executable, f"scripts/{script}.py", *named], capture_output=True, text=True, check=False)
+    return REPORTS.run([f"scripts/{script}.py", *named])
 
 
 def outputs(root: Path, name: str) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from frugal.data.cache import open_cache
 from frugal.spec import RunSpec
 from frugal.training.distributed import join_team
 from frugal.training.trainer import Trainer
+from frugal.training.writer import metrics
 
 if __name__ == "__main__":
     spec, cache, out = RunSpec.model_validate_json(sys.argv[1]), open_cache(Path(sys.argv[2])), Path(sys.argv[3])
@@ -25,5 +26,6 @@ if __name__ == "__main__":
         "model": trainer.model.state_dict(),
         "ledger": trainer.ledger.as_dict(),
         "curve": torch.cat(trainer.history.curve),
+        "metrics": metrics(trainer, "") if team.is_main else None,
     }
     torch.save(ended, out / f"{team.rank}.pt")

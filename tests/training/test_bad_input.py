@@ -1,9 +1,6 @@
 """What can go wrong while a run runs: one line, a non-zero exit, nothing half-written, nothing finished lost."""
 
-import resource
 import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +9,7 @@ import pytest
 import torch
 
 import tiny
+from forks import TRAINING
 from frugal.errors import exit_with_one_line
 from train import main as train_main
 
@@ -120,13 +118,9 @@ def test_a_results_folder_that_cannot_be_written(finished, train):
 
 
 def test_a_full_disk(finished):
-    def small_files_only():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-
-    command = [sys.executable, TRAIN, "--spec", tiny.spec().model_dump_json(), "--out", finished / "out"]
+    command = [TRAIN, "--spec", tiny.spec().model_dump_json(), "--out", finished / "out"]
     command += ["--cache", finished / "data" / "manifest.json", "--device", "cpu"]
-    done = subprocess.run(command, preexec_fn=small_files_only, capture_output=True, text=True, check=False)
+    done = TRAINING.run(command, limits={"RLIMIT_FSIZE": 2000})
     assert "cannot write" in complaint(done)
     assert leftovers(finished / "out") == []
 

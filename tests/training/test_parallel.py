@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
+from forks import TRAINING
 from frugal.errors import FrugalError
 from frugal.plan import Plan
 from frugal.strategies.base import EpochPlan
@@ -29,7 +30,7 @@ PLANNED = Plan(WANTED, CONFIG).launcher().split()  # as the workflow starts it
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", *PLANNED[1:]]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SCRIPTS), "OMP_NUM_THREADS": "1"}
 MODEL = {"name": "cnn_fc", "use": "cnn_fc", "parameters": {"channels": [4, 8], "hidden": 16}}  # no batch statistics
-RECIPE = {"epochs": 4, "batch_size": 31, "augment": {"crop_padding": 1, "flip": True}}  # shares of 16 and 15
+RECIPE = {"epochs": 10, "batch_size": 31, "augment": {"crop_padding": 1, "flip": True}}  # shares of 16 and 15
 
 
 def spec(devices, **recipe):
@@ -69,12 +70,19 @@ def test_shares_partition_every_batch_evenly_at_their_levels(samples, size, rank
         assert torch.equal(whole, epoch.order[start:stop])
 
 
-def test_two_ranks_hold_the_same_losses_and_choose_the_samples_that_one_process_chooses(tmp_path, data):
-    for launcher, devices in (([sys.executable], 1), (TORCHRUN, 2)):
-        command = [*launcher, HERE / "one_rank.py", spec(devices).model_dump_json(), data, tmp_path / str(devices)]
-        subprocess.run(command, check=True, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-    first, second = (torch.load(tmp_path / "2" / f"{rank}.pt") for rank in (0, 1))
-    alone = torch.load(tmp_path / "1" / "0.pt")
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, data):
+    """What each rank of two ended with, and a single process."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    one_rank = [HERE / "one_rank.py", spec(2).model_dump_json(), data, folder / "2"]
+    subprocess.run([*TORCHRUN, *one_rank], check=True, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    alone = TRAINING.run([HERE / "one_rank.py", spec(1).model_dump_json(), data, folder / "1"])
+    assert alone.returncode == 0, alone.stderr
+    return [torch.load(folder / name) for name in ("2/0.pt", "2/1.pt", "1/0.pt")]
+
+
+def test_two_ranks_hold_the_same_losses_and_choose_the_samples_that_one_process_chooses(undisturbed):
+    first, second, alone = undisturbed
     assert torch.equal(first["losses"], second["losses"])
     assert torch.equal(first["curve"], second["curve"])
     assert first["ledger"] == second["ledger"] == alone["ledger"]
@@ -97,10 +105,8 @@ def last_step(out):
     return max((int(file.stem.split("-")[1]) for file in out.glob("checkpoints/*/step-*.pt")), default=0)
 
 
-def test_two_ranks_that_are_stopped_and_killed_end_with_the_same_metrics(tmp_path, data):
-    run = spec(2, epochs=10)
-    whole = start(run, data, tmp_path / "whole")
-    assert whole.wait() == 0, whole.stderr.read()
+def test_two_ranks_that_are_stopped_and_killed_end_with_the_same_metrics(tmp_path, data, undisturbed):
+    run = spec(2)
     for number, goal in ((signal.SIGTERM, 10), (signal.SIGUSR1, 25), (signal.SIGKILL, 45)):
         process = start(run, data, tmp_path / "cut")
         while process.poll() is None and last_step(tmp_path / "cut") < goal:
@@ -114,16 +120,16 @@ def test_two_ranks_that_are_stopped_and_killed_end_with_the_same_metrics(tmp_pat
         assert last_step(tmp_path / "cut") == step, "a rank outlived torchrun"
         assert not (tmp_path / "cut" / "metrics.json").exists()
     assert start(run, data, tmp_path / "cut").wait() == 0
-    one, other = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "cut"))
-    assert tiny.outcome(one) == tiny.outcome(other)
+    cut = json.loads((tmp_path / "cut" / "metrics.json").read_text())
+    whole = json.loads(json.dumps(undisturbed[0]["metrics"] | {"fingerprint": cut["fingerprint"]}))
+    assert tiny.outcome(cut) == tiny.outcome(whole)
     manifest = json.loads((tmp_path / "cut" / "manifest.json").read_text())
     assert manifest["resumes"] == 3
     assert "devices 2: each batch is shared among them, through gloo" in manifest["notes"]
 
 
 def test_a_run_for_two_devices_is_not_started_on_one(tmp_path, data):
-    command = [sys.executable, SCRIPTS / "train.py", "--spec", spec(2).model_dump_json(), "--cache", data]
-    done = subprocess.run([*command, "--out", tmp_path], capture_output=True, text=True, env=ENVIRONMENT)
+    done = TRAINING.run([SCRIPTS / "train.py", "--spec", spec(2).model_dump_json(), "--cache", data, "--out", tmp_path])
     assert done.returncode == 2
     assert "devices: 2, but 1 process(es) were started" in done.stderr
     assert "Traceback" not in done.stderr

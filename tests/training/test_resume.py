@@ -4,9 +4,8 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tiny
+from forks import TRAINING
 from frugal.training.signals import Interrupted
 from frugal.training.writer import metrics
 from memory import Memory
@@ -33,12 +33,24 @@ RUNS = {
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.fixture(scope="module")
+def undisturbed_run(digits):
+    """Each run to its end, once."""
+
+    @cache
+    def run(name):
+        trainer = tiny.trainer(digits, RUNS[name])
+        trainer.run()
+        return trainer
+
+    return run
+
+
 @pytest.mark.parametrize("name", RUNS)
 @EVERYTHING
 @given(data=st.data())
-def test_a_run_continued_from_any_step_is_the_undisturbed_run(digits, name, data):
-    undisturbed = tiny.trainer(digits, RUNS[name])
-    undisturbed.run()
+def test_a_run_continued_from_any_step_is_the_undisturbed_run(digits, undisturbed_run, name, data):
+    undisturbed = undisturbed_run(name)
     stop_after = data.draw(st.integers(1, undisturbed.ledger.steps - 1))
     stopped = tiny.trainer(digits, RUNS[name], checkpoints=Memory(), checkpoint_seconds=1e9)
     after_step = stopped.strategy.after_step
@@ -61,10 +73,8 @@ def test_a_run_continued_from_any_step_is_the_undisturbed_run(digits, name, data
 
 
 def start(cache, run, out, every="0"):
-    command = [sys.executable, TRAIN, "--spec", run.model_dump_json(), "--cache", cache, "--out", out]
-    return subprocess.Popen(
-        [*command, "--checkpoint-seconds", every, "--device", "cpu"], stderr=subprocess.PIPE, text=True
-    )
+    command = [TRAIN, "--spec", run.model_dump_json(), "--cache", cache, "--out", out]
+    return TRAINING.start([*command, "--checkpoint-seconds", every, "--device", "cpu"])
 
 
 def last_step(out):

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from forks import Forks
 from frugal.faults.checkout import snapshot
 
 ROOT = Path(__file__).parents[2]
+TOOLS = Path(sys.executable).parent
+SNAKEMAKE = Forks("snakemake.cli", "snakemake_executor_plugin_slurm", "pydantic", path=TOOLS)
 STUDY = "studies=[compression]"
 SMALL = (
     STUDY,
@@ -27,12 +30,15 @@ class Workflow:
 
     def snakemake(self, *arguments: str, config: tuple[str, ...] = SMALL) -> subprocess.CompletedProcess:
         """Run snakemake there, with the small study unless told otherwise."""
-        tools = Path(sys.executable).parent
         # Without the virtual environment on the path, as a user who starts .venv/bin/snakemake has it.
-        others = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != tools]
+        others = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != TOOLS]
         environment = {**os.environ, "PATH": os.pathsep.join(others)}
-        command = [tools / "snakemake", "--cores", "2", *arguments, *(["--config", *config] if config else [])]
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        command = [TOOLS / "snakemake", "--cores", "2", *arguments, *(["--config", *config] if config else [])]
+        if "PYTHONPATH" in environment:  # which Python reads as it starts
+            return subprocess.run(
+                command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+            )
+        return SNAKEMAKE.run(command, cwd=self.folder, env=environment)
 
     def planned(self, *arguments: str, config: tuple[str, ...] = SMALL) -> Counter:
         """How many jobs of each rule a dry run lists."""

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+from typing import NamedTuple
 
 import pytest
 
@@ -36,23 +38,43 @@ ENTRIES = """
 RUNS = "results/demo/runs/infobatch/digits/cnn-small"
 
 
-def config(grouped):
+TABLES = "results/demo/tables/infobatch/runs.csv"
+
+
+def config(grouped, seeds):
     names = "[full, infobatch, failing, follower]"
-    settings = (
-        f"strategies: {names}, datasets: [digits], models: [cnn-small], seeds: 2, budgets: [], recipe: {{epochs: 2}}"
-    )
-    return "studies=[infobatch]", "device=cpu", f"override={{{settings}, grouped: {str(grouped).lower()}}}"
+    settings = f"strategies: {names}, budgets: [], datasets: [digits], models: [cnn-small], seeds: {seeds}"
+    return "studies=[infobatch]", "device=cpu", f"override={{{settings}, recipe: {{epochs: 2}}, grouped: {str(grouped).lower()}}}"
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["grouped", "ungrouped"])
+class Failed(NamedTuple):
+    """A checkout whose study was run with a strategy that fails, the study's settings and seeds, and what the command said.
+
+    asked: what a start after that asks for: everything, or the tables, which need all runs
+    """
+
+    workflow: Workflow
+    settings: tuple[str, ...]
+    seeds: range
+    asked: tuple[str, ...]
+    done: subprocess.CompletedProcess
+
+    @property
+    def others(self):
+        """The runs that don't fail."""
+        return {f"{strategy}/seed-{seed}" for strategy in ("full", "infobatch") for seed in self.seeds}
+
+
+# Two seeds in one job; where each run is a job of its own, one seed has all kinds of them.
+@pytest.fixture(scope="module", params=[(True, 2, ()), (False, 1, (TABLES,))], ids=["grouped", "ungrouped"])
 def failed(request, tmp_path_factory):
-    """A checkout whose study was run with a strategy that fails, its settings, and what the command said."""
     workflow = Workflow(tmp_path_factory.mktemp("failing"))
     (workflow.folder / "scripts/frugal/strategies/failing.py").write_text(STRATEGY)
     study = workflow.folder / "config/studies/infobatch.yaml"
     study.write_text(study.read_text().replace("\nstrategies:\n", f"\nstrategies:{ENTRIES}", 1))
-    settings = config(request.param)
-    return workflow, settings, workflow.snakemake(config=settings)
+    grouped, seeds, asked = request.param
+    settings = config(grouped, seeds)
+    return Failed(workflow, settings, range(seeds), asked, workflow.snakemake(config=settings))
 
 
 def rows(file):
@@ -66,24 +88,21 @@ def records(workflow):
     return {f"{file.parts[-3]}/{file.parts[-2]}": file.stat().st_mtime_ns for file in files}
 
 
-OTHERS = {f"{strategy}/seed-{seed}" for strategy in ("full", "infobatch") for seed in (0, 1)}
-
-
 def test_all_but_what_failed_is_there_and_the_command_fails_and_says_why(failed):
-    workflow, _, done = failed
+    workflow, done = failed.workflow, failed.done
     results = workflow.folder / "results/demo"
     assert done.returncode != 0
-    assert records(workflow).keys() == OTHERS
-    assert len(rows(results / "tables/infobatch/runs.csv")) == 4
+    assert records(workflow).keys() == failed.others
+    assert len(rows(results / "tables/infobatch/runs.csv")) == len(failed.others)
     audit = [row for row in rows(results / "tables/infobatch/audit.csv") if row["finding"] == "run failed"]
     assert [(row["runs"], row["detail"].split(";")[0]) for row in audit] == [
-        *((f"failing/seed-{seed}", "the second epoch is one too many") for seed in (0, 1)),
-        *((f"follower/seed-{seed}", "not run: it follows failing, which failed") for seed in (0, 1)),
+        *((f"failing/seed-{seed}", "the second epoch is one too many") for seed in failed.seeds),
+        *((f"follower/seed-{seed}", "not run: it follows failing, which failed") for seed in failed.seeds),
     ]
     for page in ("reports/infobatch.html", "index.html"):
         assert (results / page).stat().st_size > 0
     assert "failing/seed-0: the second epoch is one too many" in (results / "reports/infobatch.html").read_text()
-    last = done.stderr.strip().splitlines()[-4:]
+    last = done.stderr.strip().splitlines()[-2 * len(failed.seeds) :]
     assert all(line.startswith("frugal: failed: runs/infobatch/digits/cnn-small/f") for line in last)
     left = json.loads((workflow.folder / RUNS / "failing/seed-0/failed.json").read_text())
     assert left["why"] == "the second epoch is one too many; mend it"
@@ -92,32 +111,32 @@ def test_all_but_what_failed_is_there_and_the_command_fails_and_says_why(failed)
 
 
 def test_a_failing_run_that_is_asked_for_by_its_path_fails(failed):
-    workflow, settings, _ = failed
+    workflow, settings = failed.workflow, failed.settings
     path = f"{RUNS}/failing/seed-0/metrics.json"
     done = workflow.snakemake(path, config=settings)
     assert done.returncode != 0
     assert not (workflow.folder / path).exists()
-    assert records(workflow).keys() == OTHERS
+    assert records(workflow).keys() == failed.others
     assert workflow.snakemake(f"{RUNS}/full/seed-0/metrics.json", config=settings).returncode == 0
 
 
 def test_started_again_only_what_failed_is_tried_and_mended_it_is_whole(failed):
-    workflow, settings, _ = failed
+    workflow, settings, asked = failed.workflow, failed.settings, failed.asked
     before = records(workflow)
-    again = workflow.snakemake(config=settings)
+    again = workflow.snakemake(*asked, config=settings)
     assert again.returncode != 0
     assert records(workflow) == before
     strategy = workflow.folder / "scripts/frugal/strategies/failing.py"
     strategy.write_text(STRATEGY.replace("trainer.epoch == 1", "trainer.epoch == 7"))
-    mended = workflow.snakemake(config=settings)
+    mended = workflow.snakemake(*asked, config=settings)
     assert mended.returncode == 0, mended.stderr[-3000:]
     after = records(workflow)
     assert {name: after[name] for name in before} == before
-    assert len(after) == 8
+    assert len(after) == 2 * len(before)
     results = workflow.folder / "results/demo"
-    assert len(rows(results / "tables/infobatch/runs.csv")) == 8
+    assert len(rows(results / "tables/infobatch/runs.csv")) == len(after)
     assert not [row for row in rows(results / "tables/infobatch/audit.csv") if row["finding"] == "run failed"]
     assert not list((workflow.folder / RUNS).glob("*/seed-*/failed.json"))
-    assert workflow.planned(config=settings) == {}
+    assert workflow.planned(*asked, config=settings) == {}
     (workflow.folder / RUNS / "full/seed-0/metrics.json").unlink()
     assert workflow.planned(config=settings)["train"] == 1
