@@ -16,7 +16,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -24,12 +26,15 @@ from pathlib import Path
 class Fork:
     """A started script, used like subprocess.Popen with pipes."""
 
-    def __init__(self, forks: "Forks", argv: list, cwd=None, env=None, limits=None):
+    def __init__(self, forks: "Forks", argv: list, cwd=None, env=None, limits=None, session=False):
         self.args, self.returncode, self._forks = argv, None, forks
-        self.stdout, self.stderr = (tempfile.NamedTemporaryFile("r") for _ in range(2))  # noqa: SIM115  gone with this
+        (out, out_name), (err, err_name) = tempfile.mkstemp(), tempfile.mkstemp()
+        self.stdout, self.stderr = os.fdopen(out), os.fdopen(err)
         how = {"cwd": str(Path(cwd or ".").absolute()), "env": dict(env or os.environ), "limits": limits or {}}
-        files = {"stdout": self.stdout.name, "stderr": self.stderr.name}
-        self.pid = forks.ask({"argv": list(map(str, argv)), **how, **files})
+        how["session"] = session
+        self.pid = forks.ask({"argv": list(map(str, argv)), **how, "files": [os.devnull, out_name, err_name]})
+        os.unlink(out_name)  # both have them open
+        os.unlink(err_name)
 
     def poll(self) -> int | None:
         """The exit status, that of a signal below zero; None while it runs."""
@@ -58,7 +63,10 @@ class Forks:
         self.server, self.statuses = None, {}
 
     def start(self, argv: list, **how: object) -> Fork:
-        """Start a script. argv: its path and arguments; how: cwd, env, and limits, by their names in `resource`."""
+        """Start a script.
+
+        argv: its path and arguments; how: cwd, env, limits by their names in `resource`, session: whether it has its own
+        """
         return Fork(self, argv, **how)
 
     def run(self, argv: list, **how: object) -> subprocess.CompletedProcess:
@@ -110,15 +118,36 @@ def serve() -> dict | None:
         if sys.stdin in ready:
             if not (line := sys.stdin.readline()):
                 return None
+            request = json.loads(line)
+            files = [os.open(file, os.O_RDWR) for file in request["files"]]
             if pid := os.fork():
                 children += 1
+                for file in files:
+                    os.close(file)
                 print(json.dumps([pid, None]), flush=True)
                 continue
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.close(woken)
-            os.close(wake)
-            return json.loads(line)
+            for descriptor, file in enumerate(files):
+                os.dup2(file, descriptor)
+            for file in (*files, woken, wake):
+                os.close(file)
+            return request
+
+
+def run(script: str) -> int:
+    """Run the script's file as Python does; returns the exit status."""
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as stop:
+        if stop.code is None or isinstance(stop.code, int):
+            return stop.code or 0
+        print(stop.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
@@ -128,15 +157,18 @@ if __name__ == "__main__":
     gc.freeze()  # a fork's collections don't copy what all of them have
     if (asked := serve()) is None:
         os._exit(0)  # nothing is left to do, and what was imported would say that it leaks
-    for descriptor, file in enumerate((os.devnull, asked["stdout"], asked["stderr"])):
-        opened = os.open(file, os.O_RDWR)
-        os.dup2(opened, descriptor)
-        os.close(opened)
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
+    if asked["session"]:
+        os.setsid()
     for name, limit in asked["limits"].items():
         resource.setrlimit(getattr(resource, name), (limit, limit))
-    sys.argv, script = asked["argv"], asked["argv"][0]
-    sys.path[0] = str(Path(script).resolve().parent)
-    runpy.run_path(script, run_name="__main__")
+    sys.argv = asked["argv"]
+    sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
+    status = run(sys.argv[0])
+    threading._shutdown()  # from here as multiprocessing ends its forks
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -18,6 +18,7 @@ from frugal.data.csvfile import CsvFile
 from frugal.data.prepare import prepare
 from frugal.data.sources import csvtable
 from frugal.errors import FrugalError
+from spreadsheet import about
 
 OPTIONS = {"path": "t.csv", "target": "y", "numeric": ["x"], "categorical": ["c"], "test_samples": 8}
 HEADER = "x,c,y"
@@ -200,18 +201,6 @@ def test_a_byte_order_mark_and_other_encodings_are_read(tmp_path):
         (text.encode("cp1252"), {"encoding": "cp1252"}),
     ):
         assert "é" in set(cells(read(tmp_path, content, **options))[:, 1])
-
-
-def about(**changes):
-    return {
-        "name": "t",
-        "source": "csvtable",
-        "shape": [3],
-        "classes": 2,
-        "validation": 6,
-        "split_seed": 0,
-        "dct": None,
-    } | changes
 
 
 def test_a_column_without_a_value_in_training_is_named(tmp_path):

@@ -2,8 +2,7 @@
 
 import os
 import signal
-import subprocess
-import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 
 import photos
 import tiny
+from forks import TRAINING
 from frugal.data import files
 from frugal.data.files import Files
 from frugal.data.listing import Listing
@@ -181,16 +181,20 @@ def test_a_worker_that_is_killed_stops_the_run(cache, hook):
 def test_a_run_that_ends_in_any_way_leaves_no_process(cache, tmp_path, number):
     """A signal to the whole group, as a scheduler sends it, lets the trainer save first: its workers go on until it ends."""
     run, manifest = photos.spec(epochs=10_000), tmp_path / "cache" / "manifest.json"
-    command = [sys.executable, "scripts/train.py", "--spec", run.model_dump_json(), "--cache", manifest]
+    command = ["scripts/train.py", "--spec", run.model_dump_json(), "--cache", manifest]
     command += ["--out", tmp_path / "run", "--device", "cpu", "--residency", "files", "--workers", "2"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        line = next(line for line in process.stderr if line.startswith("epoch "))
-        family = psutil.Process(process.pid).children(recursive=True)
-        if number == signal.SIGKILL:
-            process.kill()
-        else:
-            os.killpg(process.pid, number)
-        assert gone(family), line
+    process, said = TRAINING.start(command, cwd=ROOT, session=True), ""
+    while not (line := next((line for line in said.splitlines() if line.startswith("epoch ")), "")):
+        assert process.poll() is None, said
+        time.sleep(0.02)
+        said += process.stderr.read()
+    family = psutil.Process(process.pid).children(recursive=True)
+    if number == signal.SIGKILL:
+        process.kill()
+    else:
+        os.killpg(process.pid, number)
+    process.wait()
+    assert gone(family), line
     assert len(family) >= 3
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 128 + signal.SIGTERM)
     assert bool(list((tmp_path / "run").rglob("checkpoints/*"))) == (number == signal.SIGTERM)

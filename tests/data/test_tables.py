@@ -17,6 +17,7 @@ from frugal.data.prepare import prepare
 from frugal.data.sources import csvtable, titanic
 from frugal.data.table import Columns
 from frugal.errors import FrugalError
+from spreadsheet import about
 
 OPTIONS = {
     "path": "t.csv",
@@ -43,16 +44,7 @@ def write(folder, cells, header="id,age,colour,sold"):
 
 
 def prepared(tmp_path, cells):
-    about = {
-        "name": "t",
-        "source": "csvtable",
-        "shape": [3],
-        "classes": 2,
-        "validation": 6,
-        "split_seed": 0,
-        "dct": None,
-    }
-    return open_cache(prepare(about | {"options": OPTIONS}, tmp_path / "a", tmp_path, write(tmp_path / "d", cells)))
+    return open_cache(prepare(about(options=OPTIONS), tmp_path / "a", tmp_path, write(tmp_path / "d", cells)))
 
 
 def test_features_are_learnt_from_the_training_split_alone(tmp_path):
@@ -134,17 +126,8 @@ def test_a_table_that_is_not_as_described_is_refused(tmp_path, changes, header, 
 
 
 def test_the_right_number_of_features_is_told(tmp_path):
-    about = {
-        "name": "t",
-        "source": "csvtable",
-        "shape": [9],
-        "classes": 2,
-        "validation": 6,
-        "split_seed": 0,
-        "dct": None,
-    }
     with pytest.raises(FrugalError, match=r"features of shape \[3\], config/datasets.yaml says \[9\]"):
-        prepare(about | {"options": OPTIONS}, tmp_path / "a", tmp_path, write(tmp_path / "d", rows()))
+        prepare(about(options=OPTIONS, shape=[9]), tmp_path / "a", tmp_path, write(tmp_path / "d", rows()))
     assert {file.name for file in (tmp_path / "a").iterdir()} == {".prepare.lock"}
 
 

@@ -22,6 +22,7 @@ RUNS = {
     "rigl-block": tiny.spec("rigl", pattern="block-4x4", sparsity=0.5, every=2, until=1.0),
     "narrow": tiny.spec("narrow", match=0.5),
 }
+UNDISTURBED = {}
 FEW = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -40,8 +41,10 @@ def stopped_after(digits, run, step):
 @FEW
 @given(data=st.data())
 def test_a_run_continued_from_any_step_is_the_undisturbed_run(digits, name, data):
-    undisturbed = tiny.trainer(digits, RUNS[name])
-    undisturbed.run()
+    if name not in UNDISTURBED:
+        UNDISTURBED[name] = tiny.trainer(digits, RUNS[name])
+        UNDISTURBED[name].run()
+    undisturbed = UNDISTURBED[name]
     content = stopped_after(digits, RUNS[name], data.draw(st.integers(1, undisturbed.ledger.steps - 1)))
     with pytest.MonkeyPatch.context() as patch:
         # A resumed run must not measure again: another process may come to another choice, and so to other sums.

@@ -2,14 +2,13 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 import tiny
+from forks import TRAINING
 from frugal.status import file_system_time, status_of_run
 from frugal.training.writer import metrics, read_followed
 
@@ -18,9 +17,9 @@ TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
 
 def start(cache, runs, out, seeds):
     specs = f"[{', '.join(run.model_dump_json() for run in runs)}]"
-    command = [sys.executable, TRAIN, "--spec", specs, "--cache", cache, "--out", out, "--seeds", *seeds]
+    command = [TRAIN, "--spec", specs, "--cache", cache, "--out", out, "--seeds", *seeds]
     command += ["--device", "cpu", "--checkpoint-seconds", "0.05"]
-    return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    return TRAINING.start(command)
 
 
 def state(results, seed):
@@ -46,8 +45,8 @@ def test_forked_runs_leave_the_records_of_lone_ones_and_one_that_fails_stops_no_
     (tmp_path / "pair" / "full" / "seed-5").mkdir(parents=True)
     (tmp_path / "pair" / "full" / "seed-5" / "checkpoints").write_text("a file where a folder should be")
     group = start(cache, [follower, full, leader], tmp_path / "pair", seeds=[3, 5])
-    said = group.communicate()[1]
-    assert group.returncode == 2
+    assert group.wait() == 2
+    said = group.stderr.read()
     assert sorted(said.splitlines()) == [
         *("chance/seed-3: done", "chance/seed-5: done", "ema/seed-3: done", "ema/seed-5: done", "full/seed-3: done"),
         "full/seed-5: exit status 2, see full/seed-5/train.log",
@@ -80,8 +79,7 @@ def test_a_signal_to_the_group_ends_the_run_under_way_which_has_saved(tmp_path, 
     assert status.epochs_done < 3000
     assert state(tmp_path, 1).state == "waiting"
     group.send_signal(how)
-    group.communicate()  # ends when the last process that holds the pipe does
-    assert group.returncode in (143, -signal.SIGKILL)
+    assert group.wait() in (143, -signal.SIGKILL)
     log = tmp_path / "pair" / "full" / "seed-0" / "train.log"
     for _ in range(500):
         if "stopped by SIGTERM in epoch" in log.read_text():

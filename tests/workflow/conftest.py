@@ -33,6 +33,7 @@ class Workflow:
         # Without the virtual environment on the path, as a user who starts .venv/bin/snakemake has it.
         others = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != TOOLS]
         environment = {**os.environ, "PATH": os.pathsep.join(others)}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # the next job needn't compile the checkout's modules again
         command = [TOOLS / "snakemake", "--cores", "2", *arguments, *(["--config", *config] if config else [])]
         if "PYTHONPATH" in environment:  # which Python reads as it starts
             return subprocess.run(

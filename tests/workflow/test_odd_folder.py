@@ -48,5 +48,6 @@ def test_a_run_with_results_and_caches_in_such_folders(checkout):
 
 def test_a_job_of_a_cluster(checkout):
     cluster = ("--executor", "cluster-generic", "--cluster-generic-submit-cmd", "'./submit it.sh'", "--jobs", "1")
+    cluster += ("--seconds-between-status-checks", "1")
     snakemake(checkout, *cluster, f"results/demo/data/{CACHE}", "--config", *SMALL)
     assert Path(checkout, f"results/demo/data/{CACHE}").is_file()
