@@ -9,7 +9,7 @@ import pytest
 from frugal.training import locks as slots
 from frugal.training.locks import take_slot, take_whole
 
-SPAWN = multiprocessing.get_context("spawn")
+FORK = multiprocessing.get_context("fork")  # of what has torch imported
 
 
 def hold(place, gpus, jobs_per_gpu, told):
@@ -23,10 +23,10 @@ def hold(place, gpus, jobs_per_gpu, told):
 @pytest.fixture
 def holders(tmp_path):
     """Start processes that hold a slot each."""
-    started, told = [], SPAWN.Queue()
+    started, told = [], FORK.Queue()
 
     def start(gpus, jobs_per_gpu):
-        process = SPAWN.Process(target=hold, args=(tmp_path, gpus, jobs_per_gpu, told))
+        process = FORK.Process(target=hold, args=(tmp_path, gpus, jobs_per_gpu, told))
         process.start()
         started.append(process)
         return told.get(timeout=60)
