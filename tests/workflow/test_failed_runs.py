@@ -36,15 +36,17 @@ ENTRIES = """
     control: true
 """
 RUNS = "results/demo/runs/infobatch/digits/cnn-small"
-
-
 TABLES = "results/demo/tables/infobatch/runs.csv"
 
 
 def config(grouped, seeds):
     names = "[full, infobatch, failing, follower]"
     settings = f"strategies: {names}, budgets: [], datasets: [digits], models: [cnn-small], seeds: {seeds}"
-    return "studies=[infobatch]", "device=cpu", f"override={{{settings}, recipe: {{epochs: 2}}, grouped: {str(grouped).lower()}}}"
+    return (
+        "studies=[infobatch]",
+        "device=cpu",
+        f"override={{{settings}, recipe: {{epochs: 2}}, grouped: {str(grouped).lower()}}}",
+    )
 
 
 class Failed(NamedTuple):
