@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from frugal import record
 from frugal.atomic import write_text
 from frugal.record import SCHEMA
 from frugal.report.schema import HISTORY, ITERATIONS, Metrics
@@ -28,8 +29,11 @@ def study(strategies: int, seeds: int) -> Study:
     )
 
 
-def write(of: Study, results: Path, steps: int) -> None:
-    """A record of every run of the study, each of EPOCHS epochs of `steps` steps."""
+def write(of: Study, results: Path, steps: int, plans: dict[str, dict[str, str]] | None = None) -> None:
+    """A record of every run of the study, each of EPOCHS epochs of `steps` steps.
+
+    plans: of each cell, as `frugal.due.plans` gives them; the records are sealed with them, so that planning finds them whole
+    """
     draw = np.random.default_rng(0)
     versions, hardware = {"python": "3"}, {"cpu": "none", "cores": 1, "threads": 1, "memory_bytes": None, "gpu": None}
     for cell, seed in of.runs():
@@ -50,8 +54,16 @@ def write(of: Study, results: Path, steps: int) -> None:
         history = [",".join(map(str, values.values())) for values in by_epoch]
         losses = draw.uniform(0.5, 1.5, EPOCHS * steps)
         curve = [f"{i + 1},{i // steps + 1},{loss:.6g}" for i, loss in enumerate(losses)]
-        write_text(folder / "history.csv", "\n".join([",".join(HISTORY), *history, ""]))
-        write_text(folder / "iterations.csv", "\n".join([",".join(ITERATIONS), *curve, ""]))
-        write_text(folder / "trace.csv", "epoch,batch\n")
-        write_text(folder / "manifest.json", json.dumps(about))
-        write_text(folder / "metrics.json", json.dumps(figures))
+        contents = {
+            record.HISTORY: "\n".join([",".join(HISTORY), *history, ""]),
+            record.ITERATIONS: "\n".join([",".join(ITERATIONS), *curve, ""]),
+            record.TRACE: "epoch,batch\n",
+            record.METRICS: json.dumps(figures),
+        }
+        sealed = json.dumps(about).encode()
+        if plans is not None:
+            plan = plans[f"{cell.dataset}/{cell.model}"][cell.strategy]
+            about |= {"run": folder.relative_to(results / "runs").as_posix(), "plan": plan, "followed": None}
+            sealed = record.seal(about, {name: content.encode() for name, content in contents.items()})
+        for name, content in {record.MANIFEST: sealed.decode(), **contents}.items():
+            write_text(folder / name, content)
