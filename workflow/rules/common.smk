@@ -1,6 +1,7 @@
 # What the other files share: the plan made from the config, the paths, and what a rule may ask about a run.
 import atexit
 import gc
+import inspect
 import os
 import re
 import shlex
@@ -309,3 +310,16 @@ def seeds_outside(wildcards):
 def gpus_of_run(wildcards):
     """One GPU per device of a run where runs use GPUs."""
     return PLAN.gpus_per_run()
+
+
+# Snakemake reads the signature of each of these for each of ten thousand jobs, which takes a tenth of planning; written down once
+# it is only looked up.
+for function in (
+    code_of_run,
+    spec_of_run,
+    places_of_run,
+    history_followed,
+    seeds_outside,
+    gpus_of_run,
+):
+    function.__signature__ = inspect.signature(function)
