@@ -6,6 +6,9 @@ UV_VERSION := 0.13.8
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Of check-reference: a name under config/reference, by default the cheapest, and how long its runs may take.
+REFERENCE :=
+MINUTES := 10
 # Further keys of config/config.yaml, as after `snakemake --config`; it comes last, and so wins.
 CONFIG :=
 # The shell takes no braces or brackets of CONFIG for patterns of its own.
@@ -13,7 +16,7 @@ PLAIN := set -f +B;
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed demo run status test test-slurm lint format bench compare lock schemas clean
+.PHONY: help setup installed demo run status test test-slurm lint format bench compare check-reference error-rates lock schemas clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -69,6 +72,12 @@ bench: installed  ## measure this machine: ratios printed as a table, written un
 compare: installed  ## differences beyond seed noise: make compare A=<results/scale> B=<results/scale>; fails on a regression
 	@test -n '$(A)' && test -n '$(B)' || { echo "give two sets of results: make compare A=results/demo B=/elsewhere/demo" >&2; exit 2; }
 	$(BIN)/python scripts/compare.py '$(A)' '$(B)'
+
+check-reference: installed  ## does training here converge as it should: two seeds against config/reference; REFERENCE=<name> MINUTES=10
+	$(BIN)/python scripts/check_reference.py $(REFERENCE) --cores $(CORES) --minutes $(MINUTES)
+
+error-rates: installed  ## how often comparisons call what is not there, and miss what is; written under benchmarks/
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/error_rates.py
 
 lock: installed  ## resolve pyproject.toml anew into requirements.lock
 	VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command "make lock" \

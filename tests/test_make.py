@@ -11,7 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MOVES = ("setup", "demo", "run", "test")
-STAYS = ("status", "compare", "lint", "format", "bench", "lock", "schemas", "test-slurm")
+STAYS = (
+    "status",
+    "compare",
+    "lint",
+    "format",
+    "bench",
+    "lock",
+    "schemas",
+    "test-slurm",
+    "check-reference",
+    "error-rates",
+)
 
 
 @pytest.fixture

@@ -39,6 +39,33 @@ def test_critical_values_are_the_points_of_the_multivariate_t(comparisons, freed
     assert correlated.cdf(bound, lower_limit=-bound, random_state=0) == pytest.approx(0.95, abs=0.001)
 
 
+@pytest.mark.parametrize(
+    ("freedom", "published"),
+    [
+        (5, [2.57, 3.03, 3.29, 3.48, 3.62, 3.73, 3.82, 3.90, 3.97]),
+        (10, [2.23, 2.57, 2.76, 2.89, 2.99, 3.07, 3.14, 3.19, 3.24]),
+        (20, [2.09, 2.38, 2.54, 2.65, 2.73, 2.80, 2.86, 2.90, 2.95]),
+        (60, [2.00, 2.27, 2.41, 2.51, 2.58, 2.64, 2.69, 2.73, 2.77]),
+    ],
+)
+def test_critical_values_are_those_of_dunnetts_two_sided_table(freedom, published):
+    """Dunnett, "New Tables for Multiple Comparisons with a Control", Biometrics 20 (1964): 5 %, 1 to 9 treatments."""
+    ours = [critical_value(comparisons, freedom) for comparisons in range(1, 10)]
+    assert ours == pytest.approx(published, abs=0.0051)
+
+
+def test_intervals_are_those_that_minitab_prints_for_three_groups_of_six():
+    """http://www.stat.wmich.edu/wang/664/egs/MTBmice.html: error mean square 73.97, 15 degrees of freedom."""
+    steps = np.array([-1, -1, -1, 1, 1, 1]) * np.sqrt(1109.5 / 18)
+    numbers = iter(range(100))
+    means = {"C": 0.0, "1": 14.5, "2": 10.5}
+    rows = [(name, next(numbers), mean + step) for name, mean in means.items() for step in steps]
+    table, pool = compare(pd.DataFrame(rows, columns=["strategy", "seed", "value"]), "C", share=False)
+    assert (pool.variance, pool.freedom) == (pytest.approx(73.97, abs=0.005), 15)
+    assert table["difference_low"][["1", "2"]].to_numpy() == pytest.approx([2.388, -1.612], abs=0.002)
+    assert table["difference_high"][["1", "2"]].to_numpy() == pytest.approx([26.61, 22.61], abs=0.006)
+
+
 def test_unequal_groups_have_the_intervals_of_scipys_dunnett():
     numbers = iter(range(100))
     runs = pd.DataFrame(

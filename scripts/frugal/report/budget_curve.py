@@ -64,7 +64,7 @@ def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series) -> pd.Da
     """
     rows = {}
     for (dataset, model), mine in runs.groupby(["dataset", "model"], sort=False):
-        curve, spreads, remark = _curve(study, mine)
+        curve, spreads, remark = curve_of(study, mine)
         for strategy in dict.fromkeys(mine["strategy"]):
             if strategy not in study.strategies:
                 continue
@@ -82,8 +82,11 @@ def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series) -> pd.Da
     return pd.DataFrame(list(rows.values()), index=index)
 
 
-def _curve(study: Study, runs: pd.DataFrame) -> tuple[Curve | None, dict[str, float], str]:
-    """The baseline's curve, how many times as far some strategies' seeds scatter, and what is to be said of it."""
+def curve_of(study: Study, runs: pd.DataFrame) -> tuple[Curve | None, dict[str, float], str]:
+    """The baseline's curve, how many times as far some strategies' seeds scatter, and what is to be said of it.
+
+    runs: a row per run of one data set and model, those of the baseline's budgets among them
+    """
     budgets = study.budgets.get(study.baseline, {})
     own = runs[runs["strategy"].isin(budgets)]
     if own.empty:

@@ -77,124 +77,156 @@ def _critical_value(loadings: tuple[float, ...], freedom: float, confidence: flo
     return float(optimize.brentq(missed, 0.99 * single, 1.01 * bonferroni, xtol=1e-7))
 
 
-def compare(runs: pd.DataFrame, baseline: str, share: bool = True) -> tuple[pd.DataFrame, Pool]:
+def compare(
+    runs: pd.DataFrame, baseline: str, share: bool = True, known: tuple[float, float] | None = None
+) -> tuple[pd.DataFrame, Pool]:
     """Every strategy of one ground beside its baseline: means, differences, simultaneous 95 % intervals.
 
     runs: a row per run with the columns strategy, seed and value; share: whether the values are shares, so that no interval
-    of a mean leaves [0, 1]
+    of a mean leaves [0, 1]; known: variance of one run with its degrees of freedom, where it is taken from elsewhere, as
+    from a reference, since these runs are too few to tell
     returns: indexed by strategy, in the order of the runs: seeds; mean, low, high; difference, difference_low,
       difference_high, level (two-sided confidence of one such interval by itself), reason (why there is none, or why it is
       the strategy's own); all null for the baseline's difference; and the pool
     """
     values = runs.pivot(index="strategy", columns="seed", values="value")
     values = values.reindex(dict.fromkeys(runs["strategy"])).dropna(how="all")
-    found = pool_of(values, baseline)
-    others = [name for name in values.index if name != baseline]
-    table = pd.DataFrame({"seeds": values.count(axis=1), "mean": values.mean(axis=1)}, index=values.index)
-    table[["low", "high"]] = _means(values, found, share)
-    if baseline not in values.index:
-        return table.assign(**dict.fromkeys(DIFFERENCES, np.nan), level=np.nan, reason="the baseline has no run"), found
-    pooled = [name for name in others if name not in found.apart]
-    rows = {name: _by_itself(values, baseline, name, len(others), found.apart[name]) for name in found.apart}
-    rows |= _together(values, baseline, pooled, found, len(others))
-    differences = pd.DataFrame.from_dict(rows, orient="index", columns=[*DIFFERENCES, "level", "reason"])
-    return table.join(differences), found
+    found = pool_of(values, baseline, known)
+    names, numbers = list(values.index), values.to_numpy(float)
+    low, high = _means(names, numbers, found, known is not None)
+    table = {
+        "seeds": np.isfinite(numbers).sum(1),
+        "mean": np.nanmean(numbers, axis=1),
+        "low": np.clip(low, 0, 1) if share else low,
+        "high": np.clip(high, 0, 1) if share else high,
+    }
+    none = [np.nan] * 4
+    if baseline not in names:
+        rows = {name: [*none, "the baseline has no run"] for name in names}
+    else:
+        others = len(names) - 1
+        pooled = [name for name in names if name != baseline and name not in found.apart]
+        rows = {name: _by_itself(values, baseline, name, others, found.apart[name]) for name in found.apart}
+        rows |= _together(names, numbers, baseline, pooled, found, others)
+        rows[baseline] = [*none, np.nan]
+    for place, column in enumerate([*DIFFERENCES, "level", "reason"]):
+        table[column] = [rows[name][place] for name in names]
+    return pd.DataFrame(table, index=values.index), found
 
 
 DIFFERENCES = ("difference", "difference_low", "difference_high")
 
 
-def pool_of(values: pd.DataFrame, baseline: str) -> Pool:
+def pool_of(values: pd.DataFrame, baseline: str, known: tuple[float, float] | None = None) -> Pool:
     """The spread that strategies share, and those that scatter otherwise: F-test of each against the others, Bonferroni.
 
     values: a row per strategy, a column per seed, null where a run is missing. Seeds are taken out by the median over the
     other strategies first, so that one that collapsed does not hide itself. A spread of zero among others that have one
-    is no spread to pool. The baseline always stays: what can't be pooled with it is left out.
+    is no spread to pool. The baseline always stays: what can't be pooled with it is left out. known: as for `compare`; the
+    strategies are tested against it too, and it is the spread of the pool.
     """
-    enough = values[values.count(axis=1) >= 2]
-    shared = (values.count(axis=0) > 1).any()
-    centred = enough.sub(enough.mean(axis=1), axis=0)
-    if shared and len(enough) > 1:  # what the others of a seed have in common, without the one that is looked at
-        centred = centred - pd.DataFrame({name: centred.drop(name).median() for name in centred.index}).T
-    variances, sizes = centred.var(axis=1, ddof=1), centred.count(axis=1) - 1
+    every = values.to_numpy(float)
+    several = np.isfinite(every).sum(1) >= 2
+    names, numbers = np.array(values.index, object)[several], every[several]
+    numbers = numbers[:, np.isfinite(numbers).any(0)]
+    shared = (np.isfinite(every).sum(0) > 1).any()
+    centred = numbers - np.nanmean(numbers, axis=1, keepdims=True) if len(numbers) else numbers
+    if shared and len(numbers) > 1:  # what the others of a seed have in common, without the one that is looked at
+        centred = centred - np.array([_median(np.delete(centred, row, axis=0)) for row in range(len(centred))])
+    count = np.maximum(np.isfinite(centred).sum(1), 1)  # none where nobody else has a seed
+    centred = centred - (np.nansum(centred, axis=1) / count)[:, None]
+    sizes, squares = count - 1, np.nansum(centred**2, axis=1)
+    variances = squares / np.maximum(sizes, 1)
     apart: dict[str, str] = {}
-    alike = enough.var(axis=1, ddof=1) <= TINY
+    alike = np.nanvar(numbers, axis=1, ddof=1) <= TINY if len(numbers) else np.zeros(0, bool)
     if not alike.all():
-        apart = {name: NO_SPREAD for name in alike.index[alike] if name != baseline}
+        apart = dict.fromkeys(names[alike & (names != baseline)], NO_SPREAD)
+    more = known or (0.0, 0.0)
     while True:
-        kept = [name for name in variances.index if name not in apart]
-        tested = {}
-        for name in kept:
-            rest = [other for other in kept if other != name]
-            freedom = sizes[rest].sum()
-            if name == baseline or freedom < 2:
-                continue
-            others = (variances[rest] * sizes[rest]).sum() / freedom
-            ratio = variances[name] / others if others > TINY else np.inf
-            one_sided = min(stats.f.sf(ratio, sizes[name], freedom), stats.f.cdf(ratio, sizes[name], freedom))
-            tested[name] = (2 * one_sided, ratio)
-        worst = min(tested, key=lambda name: tested[name][0], default=None)
-        if worst is None or tested[worst][0] >= UNEQUAL / len(tested):
+        kept = np.array([name not in apart for name in names], bool)
+        freedom = sizes[kept].sum() + more[1] - sizes
+        tested = kept & (names != baseline) & (sizes >= 1) & (freedom >= 2)
+        if not tested.any():
             break
-        apart[worst] = SPREADS_APART.format(np.sqrt(tested[worst][1]))
-    variance, freedom = _residual(values.drop(index=list(apart)))
-    return Pool(variance, freedom, apart)
+        size, freedom = sizes[tested], freedom[tested]
+        others = (squares[kept].sum() + more[0] * more[1] - squares[tested]) / freedom
+        ratio = np.where(others > TINY, variances[tested] / np.maximum(others, TINY), np.inf)
+        chance = 2 * np.minimum(special.fdtrc(size, freedom, ratio), special.fdtr(size, freedom, ratio))
+        worst = chance.argmin()
+        if chance[worst] >= UNEQUAL / len(chance):
+            break
+        apart[names[tested][worst]] = SPREADS_APART.format(np.sqrt(ratio[worst]))
+    if known:
+        return Pool(*known, apart)
+    return Pool(*_residual(every[np.array([name not in apart for name in values.index], bool)]), apart)
 
 
-def _residual(values: pd.DataFrame) -> tuple[float, int]:
+def _median(numbers: np.ndarray) -> np.ndarray:
+    """Of each column, null where all of it is."""
+    whole = np.isfinite(numbers)
+    if whole.all():
+        return np.median(numbers, axis=0)
+    return np.array(
+        [np.median(column[there]) if there.any() else np.nan for column, there in zip(numbers.T, whole.T, strict=True)]
+    )
+
+
+def _residual(numbers: np.ndarray) -> tuple[float, int]:
     """Residual variance of strategy + seed and its degrees of freedom; of strategies alone where seeds are not shared."""
-    long = values.stack().dropna()
-    if long.empty:
+    long = numbers[np.isfinite(numbers)]
+    if not len(long):
         return np.nan, 0
-    design, _ = _design(long.index)
-    fitted, _, rank, _ = np.linalg.lstsq(design, long.to_numpy(), rcond=None)
+    design = _design(np.isfinite(numbers))
+    fitted, _, rank, _ = np.linalg.lstsq(design, long, rcond=None)
     freedom = len(long) - rank
     if freedom < 1:
         return np.nan, 0
-    return float(((long.to_numpy() - design @ fitted) ** 2).sum() / freedom), int(freedom)
+    return float(((long - design @ fitted) ** 2).sum() / freedom), int(freedom)
 
 
-def _design(index: pd.MultiIndex) -> tuple[np.ndarray, list[str]]:
-    """A column per strategy, and one per seed but the first where at least two strategies share each."""
-    strategies, seeds = index.get_level_values(0), index.get_level_values(1)
-    names, shared = list(dict.fromkeys(strategies)), pd.Series(seeds).value_counts()
-    blocks = list(dict.fromkeys(seeds))[1:] if (shared > 1).any() else []
-    columns = [(strategies == name) for name in names] + [(seeds == seed) for seed in blocks]
-    return np.column_stack(columns).astype(float), names
+def _design(there: np.ndarray) -> np.ndarray:
+    """A row per run, a column per strategy, and one per seed but the first where at least two strategies share one.
+
+    there: (strategies, seeds) which runs there are
+    """
+    strategies, seeds = np.nonzero(there)
+    columns = np.eye(there.shape[0])[strategies]
+    if (there.sum(0) > 1).any():
+        columns = np.hstack([columns, np.eye(there.shape[1])[seeds][:, np.flatnonzero(there.any(0))[1:]]])
+    return columns
 
 
 def _together(
-    values: pd.DataFrame, baseline: str, pooled: list[str], pool: Pool, comparisons: int
+    names: list[str], numbers: np.ndarray, baseline: str, pooled: list[str], pool: Pool, comparisons: int
 ) -> dict[str, list[float | str]]:
     """Differences to the baseline by least squares, with Dunnett's intervals over the pooled variance."""
-    none = [np.nan] * 4
     if not pooled:
         return {}
-    compared = values.loc[[baseline, *pooled]]
-    plain = compared.sub(compared.loc[baseline]).mean(axis=1)
+    numbers = numbers[[names.index(name) for name in [baseline, *pooled]]]
     if not pool.freedom or pool.variance <= TINY:
         why = (
             "one seed gives no interval" if not pool.freedom else "every seed differs by as much: no spread to judge by"
         )
-        return {name: [plain[name], *none[1:], why] for name in pooled}
-    long = compared.stack().dropna()
-    design, names = _design(long.index)
+        plain = [row[np.isfinite(row)] for row in numbers[1:] - numbers[0]]
+        return {
+            name: [row.mean() if len(row) else np.nan, *[np.nan] * 3, why]
+            for name, row in zip(pooled, plain, strict=True)
+        }
+    design = _design(np.isfinite(numbers))
     inverse = np.linalg.pinv(design.T @ design)
-    effects = inverse @ design.T @ long.to_numpy()
-    at, base = {name: names.index(name) for name in pooled if name in names}, names.index(baseline)
-    contrasts = np.zeros((len(at), design.shape[1]))
-    for row, place in enumerate(at.values()):
-        contrasts[row, place], contrasts[row, base] = 1, -1
+    effects = inverse @ design.T @ numbers[np.isfinite(numbers)]
+    contrasts = np.zeros((len(pooled), design.shape[1]))
+    contrasts[:, 0], contrasts[:, 1 : 1 + len(pooled)] = -1, np.eye(len(pooled))
     covariance = contrasts @ inverse @ contrasts.T
     errors = np.sqrt(np.diag(covariance))
     loadings = _loadings(covariance / np.outer(errors, errors))
     rest = [np.sqrt(0.5)] * (comparisons - len(loadings))  # those with an interval of their own are comparisons too
     bound = critical_value(comparisons, pool.freedom, [*loadings, *rest])
-    level = float(1 - 2 * stats.t.sf(bound, pool.freedom))
+    level = float(1 - 2 * special.stdtr(pool.freedom, -bound))
     half = bound * errors * np.sqrt(pool.variance)
     means = contrasts @ effects
     return {
-        name: [means[row], means[row] - half[row], means[row] + half[row], level, ""] for row, name in enumerate(at)
+        name: [means[row], means[row] - half[row], means[row] + half[row], level, ""] for row, name in enumerate(pooled)
     }
 
 
@@ -202,8 +234,10 @@ def _loadings(correlations: np.ndarray) -> np.ndarray:
     """One number per difference whose products are the correlations: one factor, by principal axes; exact in Dunnett's layout."""
     if len(correlations) == 1:
         return np.array([np.sqrt(0.5)])
+    loadings = np.full(len(correlations), np.sqrt(0.5))
+    if np.allclose(correlations[~np.eye(len(correlations), dtype=bool)], 0.5):
+        return loadings
     reduced = correlations.copy()
-    loadings = np.full(len(reduced), np.sqrt(0.5))
     for _ in range(100):
         np.fill_diagonal(reduced, loadings**2)
         values, vectors = np.linalg.eigh(reduced)
@@ -223,26 +257,30 @@ def _by_itself(values: pd.DataFrame, baseline: str, name: str, comparisons: int,
     return [mean, mean - half, mean + half, level, why]
 
 
-def _means(values: pd.DataFrame, pool: Pool, share: bool) -> pd.DataFrame:
-    """95 % intervals of the means over seeds: spread within strategies, pooled, with Satterthwaite's degrees of freedom."""
-    pooled = values.drop(index=list(pool.apart))
-    complete = pooled.dropna(axis=1)
+def _means(names: list[str], numbers: np.ndarray, pool: Pool, known: bool) -> tuple[np.ndarray, np.ndarray]:
+    """95 % intervals of the means over seeds, (strategies,) each: spread within strategies, pooled, with Satterthwaite's
+    degrees of freedom; a known spread is one of whole runs. Of its own for a strategy that is not pooled.
+    """
+    pooled = np.array([name not in pool.apart for name in names], bool)
+    count, mean = np.isfinite(numbers).sum(1), np.nanmean(numbers, axis=1)
+    complete = numbers[pooled][:, np.isfinite(numbers[pooled]).all(0)]
     strategies, seeds = complete.shape
-    low, high = pd.Series(np.nan, values.index), pd.Series(np.nan, values.index)
-    if seeds > 1 and strategies > 1 and pool.freedom:
+    half = np.full(len(names), np.nan)
+    if known:
+        half[pooled] = _quantile(pool.freedom) * np.sqrt(pool.variance / count[pooled])
+    elif seeds > 1 and strategies > 1 and pool.freedom:
         between = strategies * complete.mean(axis=0).var(ddof=1)
         within = (strategies - 1) * pool.variance
         variance = (between + within) / strategies
         freedom = (between + within) ** 2 / (
             between**2 / (seeds - 1) + within**2 / max(1, (strategies - 1) * (seeds - 1)) + TINY**2
         )
-        half = stats.t.ppf(0.5 + CONFIDENCE / 2, max(freedom, 1)) * np.sqrt(variance / pooled.count(axis=1))
-        low.update(pooled.mean(axis=1) - half)
-        high.update(pooled.mean(axis=1) + half)
-    own = values.loc[[name for name in values.index if np.isnan(low[name])]]
-    size = own.count(axis=1)
-    half = stats.t.ppf(0.5 + CONFIDENCE / 2, np.maximum(size - 1, 1)) * own.std(axis=1, ddof=1) / np.sqrt(size)
-    low.update(own.mean(axis=1) - half)
-    high.update(own.mean(axis=1) + half)
-    bounds = pd.DataFrame({"low": low, "high": high})
-    return bounds.clip(0, 1) if share else bounds
+        half[pooled] = _quantile(max(freedom, 1)) * np.sqrt(variance / count[pooled])
+    for row in np.flatnonzero(np.isnan(half) & (count > 1)):
+        own = numbers[row][np.isfinite(numbers[row])]
+        half[row] = _quantile(len(own) - 1) * own.std(ddof=1) / np.sqrt(len(own))
+    return mean - half, mean + half
+
+
+def _quantile(freedom: float) -> float:
+    return float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2))
