@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import seaborn as sns
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
@@ -82,3 +83,21 @@ def test_a_figure_has_the_same_ids_each_time_and_takes_colours_from_the_page(mak
     assert 'width="' not in one.partition(">")[0], "it scales with the page"
     report.save(report.differences(folder), "again", "")
     assert "#1f2328" not in re.sub(r"var\(--ink, #1f2328\)", "", one)
+
+
+def test_a_grid_is_laid_out_once_and_also_where_nobody_saves_it(tmp_path, monkeypatch):
+    passes = []
+    execute = mpl.layout_engine.TightLayoutEngine.execute
+    monkeypatch.setattr(
+        mpl.layout_engine.TightLayoutEngine, "execute", lambda *given: passes.append(given) or execute(*given)
+    )
+    report.set_theme(tmp_path)
+    rows = pd.DataFrame({"epoch": [1, 2] * 2, "value": range(4), "panel": ["one", "one", "two", "two"]})
+    grid = sns.relplot(rows, x="epoch", y="value", col="panel", kind="line")
+    assert not passes, "it grows still"
+    report.save(grid, "grid", "Two panels.")
+    assert len(passes) == 1
+    shown = sns.relplot(rows, x="epoch", y="value", col="panel", kind="line")
+    shown.figure.canvas.draw()
+    assert len(passes) == 2
+    plt.close(shown.figure)

@@ -1,6 +1,7 @@
 """The scripts as Snakemake calls them: tabulate, render, index."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -64,6 +65,15 @@ def test_analysis_needs_no_torch():
     every = [f"frugal.report.{path.stem}" for path in Path("scripts/frugal/report").glob("*.py")]
     told = f"import sys; sys.path.insert(0, 'scripts'); import {', '.join(every)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", told], check=False).returncode == 0
+
+
+def test_rendering_builds_no_parser_of_web_addresses_and_leaves_it_to_others():
+    """`jsonschema` would import it, which takes longer than all else that a page needs."""
+    code = "import sys; import frugal.report.page; assert 'rfc3987_syntax' not in sys.modules; import rfc3987_syntax"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": "scripts"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("name", "least"), [("compression", 8), ("infobatch", 6)])

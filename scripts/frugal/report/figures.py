@@ -225,7 +225,7 @@ def curves(tables: str | Path, measures: Sequence[str] = ()) -> sns.FacetGrid:
         else:
             axes.set_ylim(0, 1.08 * mine["value"].max())
             axes.yaxis.set_major_formatter(ticker.EngFormatter(sep="\N{THIN SPACE}"))
-    return grid.set_axis_labels("epoch", "").tight_layout()
+    return grid.set_axis_labels("epoch", "")
 
 
 def _panels(count: int, height: float, columns: int) -> tuple[Figure, list[Axes]]:

@@ -10,16 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
-from nbclient.exceptions import DeadKernelError
-from nbconvert import HTMLExporter
-from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from frugal.atomic import write_text
 from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS
+
+# `jsonschema` imports a parser of web addresses, which takes 1.7 s to build itself, three quarters of all that is imported here.
+# A notebook has no address that its schema asks about; whoever imports the parser later still gets it.
+_PARSER = "rfc3987_syntax"
+_hidden = sys.modules.setdefault(_PARSER, None)  # what stands for "no such module"
+import nbformat  # noqa: E402
+import papermill  # noqa: E402
+from nbclient.exceptions import DeadKernelError  # noqa: E402
+from nbconvert import HTMLExporter  # noqa: E402
+from papermill.exceptions import PapermillExecutionError  # noqa: E402
+
+if _hidden is None:
+    del sys.modules[_PARSER]
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -217,6 +217,9 @@ class Loop:
         useful: without multiplications by weights that are known to be zero. Counting is no part of the training's time and
         energy.
         """
+        useful = useful and any(
+            hasattr(module, "count_useful") for module in self.model.modules()
+        )  # else it's the same
         key = (pixels, useful)
         if key not in self.flops_of_size:
             data, classes = self.train_data, self.spec.dataset.classes
