@@ -87,7 +87,10 @@ def test_make_passes_config_on_word_for_word(checkout):
 def test_status_takes_the_keys_of_a_run(tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text("studies: [compression]\noverride: {recipe: {epochs: 2}}\n")
-    given = (f"results={tmp_path}/out/", "override={strategies: [full, ema-4-16], seeds: 1, levels_for: 28}")
+    given = (
+        f"results={tmp_path}/out/",
+        "override={strategies: [full, ema-4-16], seeds: 1, budgets: [], levels_for: 28}",
+    )
     command = [sys.executable, "scripts/status.py", *given, "scale=demo", "--configfile", str(mine)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

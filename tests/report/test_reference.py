@@ -13,8 +13,7 @@ from frugal.errors import FrugalError
 from frugal.report import reference as r
 from frugal.report.pooled import compare
 from frugal.study import Study
-
-from . import factory
+from report import factory
 
 ROOT = Path(__file__).parents[2]
 BUDGETS = {"full@0.25": 0.25, "full": 1.0}

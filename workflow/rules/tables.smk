@@ -18,6 +18,7 @@ rule tabulate:
         audit=f"{RESULTS}/tables/{{study}}/audit.csv",
         trace=f"{RESULTS}/tables/{{study}}/trace.csv",
         notes=f"{RESULTS}/tables/{{study}}/notes.csv",
+        budgets=f"{RESULTS}/tables/{{study}}/budgets.csv",
         study=f"{RESULTS}/tables/{{study}}/study.json",
     log:
         f"{RESULTS}/tables/{{study}}/tabulate.log",

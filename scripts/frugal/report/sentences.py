@@ -11,6 +11,7 @@ from frugal.report.budget_curve import currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, WASTES
 from frugal.report.load import Comparison, comparisons
+from frugal.report.power import detectable, seeds_for
 from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
 from frugal.study import Study
 
@@ -210,9 +211,28 @@ def verdicts(compared: Comparison) -> str:
     margin = f"{100 * compared.study.margin:g} points"
     fidelity = "At their own fidelity, against" if compared.fidelity_differs else "Against"
     opening = f"{fidelity} `{compared.study.baseline}` and with a margin of {margin}:"
-    parts = [opening, "\n".join(f"- {line}" for line in said), own_intervals(compared), few_seeds(compared.study)]
+    parts = [opening, "\n".join(f"- {line}" for line in said), own_intervals(compared), in_sight(compared)]
     parts.append(seconds_in_doubt(compared))
     return "\n\n".join(filter(None, parts))
+
+
+def in_sight(compared: Comparison) -> str:
+    """Which difference these seeds can see, how many seeds the margin asks for, and whose spread that is computed with."""
+    study, row = compared.study, compared.summary.iloc[0]
+    seeds, spread, freedom = len(study.seeds), row["pool_spread"], row["pool_freedom"]
+    others = len(compared.summary) - 1
+    least = detectable(spread, freedom, seeds, others)
+    if np.isnan(least):
+        return few_seeds(study)
+    wanted = seeds_for(study.margin, spread, others)
+    asks = f"{wanted} seeds" if wanted else "more than a thousand seeds"
+    margin = f"{100 * study.margin:g} points"
+    enough = (
+        f"enough for the margin of {margin}" if least <= study.margin else f"the margin of {margin} asks for {asks}"
+    )
+    remark = row["pool_remark"] if isinstance(row["pool_remark"], str) else ""
+    told = f"With {seeds} seeds this study tells differences of {100 * least:.2g} points apart (four times in five): {enough}."
+    return " ".join(filter(None, [told, remark[:1].upper() + remark[1:] + "." * bool(remark)]))
 
 
 def own_intervals(compared: Comparison) -> str:

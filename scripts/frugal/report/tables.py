@@ -15,6 +15,7 @@ from frugal.report.costs import COSTS as OF_A_RUN
 from frugal.report.costs import spent_by_epoch
 from frugal.report.pooled import compare
 from frugal.report.records import Found, Record
+from frugal.report.reference import spread_for
 from frugal.report.schema import ITERATIONS, Metrics
 from frugal.report.statistics import BASELINE, UNPAIRED, against_controls, intervals, paired, verdict
 from frugal.report.terms import own_recipe, recipe_of
@@ -22,6 +23,7 @@ from frugal.study import Study
 
 CELL = ["dataset", "model", "strategy"]
 ACCURACIES = ["test_accuracy", "test_accuracy_full_fidelity", "test_f1", "val_accuracy", "best_val_accuracy"]
+ENOUGH = 10  # degrees of freedom of a spread, below which that of a reference is taken where there is one
 COSTS = [*OF_A_RUN, "inference_seconds"]
 OTHERS = ["compression_ratio", "epochs_to_target", "seconds_to_target", "cost_to_target"]
 
@@ -151,13 +153,18 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
 def accuracy_table(study: Study, values: pd.DataFrame) -> pd.DataFrame:
     """Of each accuracy its mean and its difference to the baseline, by cell, with intervals; and level, of one such interval.
 
-    values: a row per run. No interval of a mean leaves [0, 1].
+    values: a row per run. No interval of a mean leaves [0, 1]. pool_spread: standard deviation of one run around its strategy
+    and seed, pool_freedom: its degrees of freedom; pool_remark: where it is that of a reference, since these runs are too few
     """
     parts = []
     for place, mine in values.groupby(CELL[:2], sort=False):
         found = []
         for name in ACCURACIES:
-            table, _ = compare(mine[["strategy", "seed"]].assign(value=mine[name]), study.baseline)
+            asked = mine[["strategy", "seed"]].assign(value=mine[name])
+            table, pool = compare(asked, study.baseline)
+            elsewhere = spread_for(study, *place, (pool.variance, pool.freedom)) if pool.freedom < ENOUGH else None
+            if elsewhere:
+                table, pool = compare(asked, study.baseline, known=(elsewhere.spread**2, elsewhere.freedom))
             table = table.reindex(dict.fromkeys(mine["strategy"]))
             means = table[["mean", "low", "high"]].add_prefix(f"{name}_")
             ends = {"difference": "mean", "difference_low": "low", "difference_high": "high"}
@@ -167,6 +174,9 @@ def accuracy_table(study: Study, values: pd.DataFrame) -> pd.DataFrame:
             ]
             if name == "test_accuracy":
                 found.append(table[["level", "reason"]].rename(columns={"reason": "interval_remark"}))
+                spread = {"pool_spread": np.sqrt(pool.variance), "pool_freedom": pool.freedom}
+                remark = elsewhere.sentence if elsewhere else None
+                found.append(pd.DataFrame(spread | {"pool_remark": remark}, index=table.index))
         parts.append(pd.concat(found, axis=1).assign(dataset=place[0], model=place[1]))
     return pd.concat(parts).rename_axis("strategy").reset_index().set_index(CELL)
 
