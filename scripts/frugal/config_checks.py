@@ -40,6 +40,8 @@ def meant(path: str) -> str:
     """
     if not path.strip():
         raise ValueError("give the name of a folder")
+    if set("{}") & set(path):
+        raise ValueError("Snakemake reads what stands in braces as a wildcard; choose a path without them")
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
         raise ValueError(

@@ -73,12 +73,14 @@ def tables(plan: Plan) -> dict[str, list[str]]:
 
 
 def told(found: list[Due]) -> list[str]:
-    """One line for each study and reason."""
+    """One line for each study and reason; of a single record with its data set, model, strategy and seed."""
     lines = []
     for study in dict.fromkeys(due.study for due in found):
         reasons = Counter(due.reason for due in found if due.study == study)
         for reason, count in reasons.most_common(KINDS):
-            lines.append(f"{_due(count, study)}: {reason}")
+            one = next(due.folder for due in found if (due.study, due.reason) == (study, reason))
+            which = f" ({'/'.join(Path(one).parts[-4:])})" if count == 1 else ""
+            lines.append(f"{_due(count, study)}: {reason}{which}")
         if rest := sum(count for _, count in reasons.most_common()[KINDS:]):
             more = len(reasons) - KINDS
             lines.append(f"{_due(rest, study)} for {more} other reason{'s' * (more > 1)}")

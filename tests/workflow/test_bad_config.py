@@ -30,6 +30,7 @@ def plan(**changes):
         ({"studies": ["compresion"]}, "config.yaml: unknown study 'compresion'; did you mean compression?"),
         ({"results": f"{__file__}/x"}, "test_bad_config.py is a file; choose another with --config results=<folder>"),
         ({"caches": f"{__file__}/x"}, "test_bad_config.py is a file; choose another with --config caches=<folder>"),
+        ({"results": "out/{a}"}, "what stands in braces as a wildcard; choose a path without them"),
         ({"device": "tpu"}, "config.yaml: device is 'tpu'"),
         ({"override": {"recipe": {"epoch": 1}}}, f"{DEMO}: unknown key 'recipe.epoch'; did you mean epochs?"),
         (
