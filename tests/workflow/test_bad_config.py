@@ -139,7 +139,7 @@ def test_a_bad_study_is_refused_in_one_line(tmp_path, before, after, line):
 
 
 def test_budgets_are_runs_of_their_own_with_their_share_of_the_epochs():
-    cross = plan(studies=["cross"], override={"budgets": [0.125, 0.5], "seeds": 2})
+    cross = plan(studies=["cross"], override={"budgets": [0.125, 0.5], "seeds": 2, "recipe": {"epochs": 10}})
     study = cross.studies["cross"]
     assert study.budgets == {"full": {"full@0.125": 0.125, "full@0.5": 0.5, "full": 1.0}}
     assert study.shortened == {"full@0.125": "full", "full@0.5": "full"}
