@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 import tiny
 from forks import TRAINING
 from frugal.status import file_system_time, status_of_run
+from frugal.training import job, tasks
 from frugal.training.writer import metrics, read_followed
 
+MANIFEST = {"symbols": ["", "a"], "shape": [400]}
 TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
 
 
@@ -89,3 +92,12 @@ def test_a_signal_to_the_group_ends_the_run_under_way_which_has_saved(tmp_path, 
     assert not (tmp_path / "pair" / "full" / "seed-1").exists()
     assert state(tmp_path, 0).state == "stopped"
     assert "stopped by SIGTERM in epoch" in state(tmp_path, 0).why
+
+
+def test_what_the_scores_import_is_imported_once_for_all_runs(tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(tasks, "load_error_rates", lambda: loaded.append(True))
+    monkeypatch.setattr(job, "open_cache", lambda _: Namespace(task="transcription", manifest=MANIFEST))
+    monkeypatch.setattr(job, "_in_a_fork", lambda run: (len(loaded) != 1, False))
+    run = job.Job(tiny.spec(), tmp_path / "manifest.json", tmp_path)
+    assert job.train_all(run, [run.spec], [0, 1]) == 0

@@ -37,6 +37,7 @@ from frugal.training.distributed import join_team
 from frugal.training.locks import claim
 from frugal.training.progress import PROGRESS_FILE
 from frugal.training.signals import Interrupt, Interrupted, die_with_parent
+from frugal.training.tasks import make_task
 from frugal.training.trainer import Trainer
 from frugal.training.writer import describe, manifest, metrics, read_followed, write_record
 
@@ -169,6 +170,8 @@ def train_all(job: Job, specs: list[RunSpec], seeds: list[int], stamp: Path | No
             closure(TRAINING, *modules)  # read once, then remembered
     with suppress(ImportError):  # each run says so in its record
         finders()
+    with suppress(Exception):  # as above; error rates of transcripts import a library for three seconds
+        make_task(open_cache(job.cache))
     statuses: dict[str, int] = {}
     for run in (_run_of(job, spec, seed) for seed in seeds for spec in _leaders_first(specs)):
         name, leader = run.out.relative_to(job.out).as_posix(), run.spec.strategy.follows
