@@ -8,7 +8,7 @@ from importlib import import_module
 from frugal.errors import needs_extra
 
 _HOME = {
-    "load": ["budgets", "history", "losses", "means", "notes", "panels", "read_study_of", "read_table"]
+    "load": ["history", "losses", "means", "notes", "panels", "read_study_of", "read_table"]
     + ["runs", "smooth", "summary", "trace"],
     "statistics": ["intervals", "paired", "t_interval"],
     "reported": ["exchange_rates", "read_reported", "savings", "setting"],

@@ -51,7 +51,7 @@ def exchange_rates(tables: str | Path) -> pd.DataFrame:
     main = currency(study)
     measured = [paid for paid in dict.fromkeys([main, *CURRENCIES]) if table[f"{paid}_exchange_rate"].notna().any()]
     found = {"accuracy, %": spread(table, "test_accuracy")}
-    bound = table[f"{main}_exchange_bound"].fillna("").astype(str)
+    bound = table[f"{main}_exchange_bound"].astype(object).fillna("")
     budget = table["matched_budget"].map(lambda share: "–" if pd.isna(share) else f"{share:.2f}")
     found["matched budget"] = bound.where(budget != "–", "") + budget
     for paid in measured:
