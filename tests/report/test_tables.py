@@ -135,6 +135,20 @@ def test_every_cost_that_a_study_may_name_is_tabulated_and_has_words(selection):
     assert {f"{cost}_saved_mean" for cost in COSTS} <= set(selection.summary)
 
 
+def test_two_seeds_without_an_interval_say_why_and_no_difference_is_beyond_all_samples(make_tables):
+    def spoil(root):
+        for strategy, accuracies in {"full": (0.99, 0.99), "fixed-4": (0.8, 0.8), "fixed-16": (0.2, 0.95)}.items():
+            for seed, accuracy in enumerate(accuracies):
+                file = seed_folder(root, strategy, seed) / "metrics.json"
+                edit(file, lambda m, a=accuracy: m.update(test_accuracy=a, test_accuracy_full_fidelity=a))
+
+    _, tables, _ = make_tables(spoil, seeds=[0, 1])
+    summary = tables.summary.set_index("strategy")
+    assert "no spread: every seed gives the same value" in summary.loc["fixed-4", "verdict_reason"]
+    ends = summary.loc["fixed-16", ["test_accuracy_difference_low", "test_accuracy_difference_high"]]
+    assert list(ends) == [-1, 1]
+
+
 def test_one_seed_gives_numbers_but_no_verdict(make_tables):
     _, tables, _ = make_tables(seeds=[4])
     others = tables.summary[tables.summary["strategy"] != "full"]

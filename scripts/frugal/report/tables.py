@@ -145,6 +145,9 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         verdicts[f"{column}_reason"] = np.where(
             is_baseline, "what the others are compared with", [why for _, why in reached]
         )
+        remark = summary["interval_remark"].fillna("").astype(str)
+        told = summary[f"{accuracy}_difference_low"].isna() & summary["seeds"].gt(1) & remark.ne("")
+        verdicts[f"{column}_reason"] = np.where(told, remark, verdicts[f"{column}_reason"])
         unpaired = summary["seeds_compared"].lt(2) & summary["seeds"].gt(1)
         verdicts[f"{column}_reason"] = np.where(unpaired, UNPAIRED, verdicts[f"{column}_reason"])
     return pd.concat([summary, pd.DataFrame(verdicts, index=summary.index)], axis=1).copy().reset_index()
@@ -166,6 +169,7 @@ def accuracy_table(study: Study, values: pd.DataFrame) -> pd.DataFrame:
             if elsewhere:
                 table, pool = compare(asked, study.baseline, known=(elsewhere.spread**2, elsewhere.freedom))
             table = table.reindex(dict.fromkeys(mine["strategy"]))
+            table[["difference_low", "difference_high"]] = table[["difference_low", "difference_high"]].clip(-1, 1)
             means = table[["mean", "low", "high"]].add_prefix(f"{name}_")
             ends = {"difference": "mean", "difference_low": "low", "difference_high": "high"}
             found += [
