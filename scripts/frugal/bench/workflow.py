@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,7 +52,8 @@ def measure(folder: Path) -> list[Row]:
     planned = [_snakemake(folder, "-n", seeds=MANY, **settings) for _ in range(ROUNDS)]
     target = f"{folder}/none/demo/runs/compression/digits/cnn-small/full/seed-{MANY - 15}/metrics.json"
     one = _snakemake(folder, "-n", target, seeds=MANY, **settings)
-    _records_of_the_plan(folder / "none")
+    plan = _records_of_the_plan(folder / "none")
+    looking = min(_cpu_seconds(lambda: due.find(plan, digest_of_training)) for _ in range(ROUNDS))
     done = [_snakemake(folder, "-n", seeds=MANY, **settings) for _ in range(ROUNDS)]
     shutil.rmtree(folder / "none")
     tables = _tables(folder / "records")
@@ -71,10 +73,10 @@ def measure(folder: Path) -> list[Row]:
         ),
         Row(
             "workflow",
-            "the same where all records are there, over none",
-            least["done"] / least["plan"],
-            "x",
-            1.2,
+            "looking at as many records, share of planning where all are there",
+            100 * looking / least["done"],
+            "%",
+            20,
             "at most",
         ),
         Row("workflow", f"dry run of {per_run}", least["plan"], "CPU s"),
@@ -94,13 +96,20 @@ def _strategies() -> list[str]:
     return list(study["strategies"])[:STRATEGIES]
 
 
-def _records_of_the_plan(results: Path) -> None:
-    """Invented records of all of its runs, sealed as what is planned."""
+def _records_of_the_plan(results: Path) -> Plan:
+    """The plan of that study, and invented records of all of its runs, sealed as what is planned."""
     override = {"seeds": MANY, "strategies": _strategies(), "budgets": [], "grouped": False}
     config = {"studies": ["compression"], "results": str(results), "device": "cpu", "override": override}
     plan = Plan(read_yaml(ROOT / "config/config.yaml") | config, ROOT / "config")
     plans = due.plans(plan, "compression", digest_of_training)
     records.write(plan.studies["compression"], Path(plan.results), 1, plans)
+    return plan
+
+
+def _cpu_seconds(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def _snakemake(folder: Path, *arguments: str, **override: object) -> Spent:
