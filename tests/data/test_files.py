@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,12 @@ def trainer(cache, run=None, residency="files", **options):
 
 def workers():
     """Processes that decode: children of the fork server."""
-    found = psutil.Process().children(recursive=True)
-    return [p for p in found if any(c.cmdline() and "forkserver" in " ".join(c.cmdline()) for c in p.parents()[:1])]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            if any("forkserver" in " ".join(parent.cmdline()) for parent in process.parents()[:1]):
+                found.append(process)
+    return found
 
 
 def gone(processes):
@@ -171,7 +176,13 @@ def test_files_that_decode_to_other_pixels_than_the_cache_holds_stop_the_run(cac
 @pytest.mark.parametrize("hook", ["after_epoch", "after_step"])
 def test_a_worker_that_is_killed_stops_the_run(cache, hook):
     run = trainer(cache, photos.spec(batch_size=2))
-    setattr(run.strategy, hook, lambda _: [process.kill() for process in workers()])
+
+    def kill(_):
+        for process in workers():
+            with suppress(psutil.NoSuchProcess):  # killed a step before
+                process.kill()
+
+    setattr(run.strategy, hook, kill)
     with pytest.raises(FrugalError, match="a process that decodes images was killed.*lower `workers`"):
         run.run()
     assert gone(workers())
