@@ -29,7 +29,7 @@ from frugal.spec import (
     StudyConfig,
     parse,
 )
-from frugal.study import Skipped, Study
+from frugal.study import Skipped, Study, epochs_of, merged, shortened
 from frugal.unfit import Ground, Unfit, why_unfit
 from frugal.yamlfile import read_yaml
 
@@ -157,7 +157,7 @@ class Plan:
             if self.config.studies != "all":
                 raise FrugalError(f"{file} has no scale {self.scale!r}; {did_you_mean(self.scale, list(study.scales))}")
             return None
-        section = _merged(content["scales"][self.scale], self.config.override)
+        section = merged(content["scales"][self.scale], self.config.override)
         if {"datasets", "models"} <= self.config.override.keys():
             section.pop("tasks", None)
         where = f"{file}: scales.{self.scale}" + (" with the override" if self.config.override else "")
@@ -217,7 +217,7 @@ class Plan:
             datasets=list(dict.fromkeys(pair.dataset for pair in scale.pairs)),
             models=list(dict.fromkeys(pair.model for pair in scale.pairs)),
             tasks=tasks,
-            follows={s: other for s in [*strategies, *_shortened(budgets)] if (other := study.strategies[s].follows)},
+            follows={s: other for s in [*strategies, *shortened(budgets)] if (other := study.strategies[s].follows)},
             target_accuracy=scale.target_accuracy,
         )
         for model in planned.models:
@@ -392,10 +392,9 @@ class Plan:
             (f"strategies.{strategy}", config.strategies[strategy].recipe),
         ):
             if own:
-                recipe = parse(Recipe, _merged(recipe.model_dump(mode="json"), own), f"{file}: {place}.recipe")
+                recipe = parse(Recipe, merged(recipe.model_dump(mode="json"), own), f"{file}: {place}.recipe")
         if share:
-            epochs = round(recipe.epochs * float(share), 9)
-            recipe = recipe.model_copy(update={"epochs": int(epochs) if epochs == int(epochs) else epochs})
+            recipe = recipe.model_copy(update={"epochs": epochs_of(recipe.epochs, float(share))})
         return recipe
 
     @cache  # noqa: B019
@@ -497,10 +496,6 @@ def _with_budgets(
     return study.model_copy(update={"strategies": {**study.strategies, **more}}), budgets
 
 
-def _shortened(budgets: dict[str, dict[str, float]]) -> list[str]:
-    return [run for name, runs in budgets.items() for run in runs if run != name]
-
-
 def _check_groups(study: StudyConfig, where: str) -> None:
     """Raise FrugalError where a group of the figures names what isn't a strategy, the baseline, or a strategy twice."""
     seen: dict[str, str] = {study.baseline: "the baseline, which is in every panel"}
@@ -525,15 +520,6 @@ def _check_writable(folder: Path, key: str) -> None:
     reason = "is a file" if not there.is_dir() else "can't be written" if not os.access(there, os.W_OK) else None
     if reason:
         raise FrugalError(f"{key} can't go to {folder}: {there} {reason}; choose another with --config {key}=<folder>")
-
-
-def _merged(section: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    """`section` with the keys of `override` replaced, mappings merged key by key."""
-    merged = dict(section)
-    for key, value in override.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
 
 
 def _with_nulls(content: Any) -> Any:

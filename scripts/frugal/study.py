@@ -113,7 +113,7 @@ class Study(BaseModel):
     @property
     def shortened(self) -> dict[str, str]:
         """The names of runs with a budget of their own, such as full@0.25, each with its strategy's."""
-        return {name: one for one, budgets in self.budgets.items() for name in budgets if name != one}
+        return shortened(self.budgets)
 
     @property
     def trained(self) -> list[str]:
@@ -158,6 +158,26 @@ class Study(BaseModel):
     def folder(self, cell: Cell, seed: int) -> Path:
         """Where a run's record lies, relative to the results of the scale."""
         return Path("runs", self.name, cell.dataset, cell.model, cell.strategy, f"seed-{seed}")
+
+
+def shortened(budgets: dict[str, dict[str, float]]) -> dict[str, str]:
+    """The names of runs with a budget of their own, such as full@0.25, each with its strategy's. budgets: as `Study.budgets`."""
+    return {name: one for one, shares in budgets.items() for name in shares if name != one}
+
+
+def epochs_of(epochs: float, share: float) -> int | float:
+    """That share of so many epochs, a whole number where it is one: it is part of a run's identity."""
+    part = round(epochs * share, 9)
+    return int(part) if part == int(part) else part
+
+
+def merged(section: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """`section` with the keys of `override` replaced, mappings merged key by key."""
+    found = dict(section)
+    for key, value in override.items():
+        both = isinstance(value, dict) and isinstance(found.get(key), dict)
+        found[key] = merged(found[key], value) if both else value
+    return found
 
 
 def one_line(error: ValidationError) -> str:

@@ -8,12 +8,11 @@ from scipy import stats
 
 from frugal.costs import RUNNING
 from frugal.report.exchange_rate import NO_CURVE, Curve, Rate, exchange_rate
-from frugal.report.pooled import CONFIDENCE, Pool, pool_of
+from frugal.report.pooled import CONFIDENCE, Pool, by_seed, pool_of
 from frugal.study import Study
 
 CURRENCIES = (*RUNNING, "energy_joules")  # what a training pays in
 PARTS = ("exchange_rate", "exchange_low", "exchange_high", "exchange_bound", "exchange_verdict", "honest_saving")
-RUN = ["dataset", "model", "run"]
 BASELINE = "the baseline is what the others are held against"
 SCATTERS = (
     "the baseline's seeds at {} of its epochs scatter {:.2g} times as far as the others', which its curve allows for"
@@ -33,7 +32,7 @@ def budgets_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (dataset, model), mine in runs.groupby(["dataset", "model"], sort=False):
-        values = _values(mine)
+        values = by_seed(mine)
         pool = pool_of(values, study.baseline)
         for strategy, budgets in study.budgets.items():
             for run, share in budgets.items():
@@ -91,7 +90,7 @@ def curve_of(study: Study, runs: pd.DataFrame) -> tuple[Curve | None, dict[str, 
     own = runs[runs["strategy"].isin(budgets)]
     if own.empty:
         return None, {}, ""
-    values = _values(runs)
+    values = by_seed(runs)
     pool = pool_of(values, study.baseline)
     spread = np.sqrt(pool.variance)
     apart = {name: values.loc[name].std(ddof=1) / spread for name in pool.apart} if spread > 0 else {}
@@ -99,11 +98,6 @@ def curve_of(study: Study, runs: pd.DataFrame) -> tuple[Curve | None, dict[str, 
     remark = "; ".join(SCATTERS.format(f"{budget:g}", ratio) for budget, ratio in wider.items())
     curve = Curve(own.assign(budget=own["strategy"].map(budgets).astype(float)), spread, pool.freedom, wider)
     return curve, apart, remark
-
-
-def _values(runs: pd.DataFrame) -> pd.DataFrame:
-    values = runs.pivot(index="strategy", columns="seed", values="test_accuracy")
-    return values.reindex(dict.fromkeys(runs["strategy"]))
 
 
 def _told(rates: dict[str, Rate], main: str, remark: str) -> dict[str, Any]:

@@ -34,6 +34,11 @@ class Metric:
         return self.formatter(float(f"{amount:.3g}"))
 
     @property
+    def noun(self) -> str:
+        """Of a cost, e.g. "samples"."""
+        return self.saved.removesuffix(" saved")
+
+    @property
     def formatter(self) -> ticker.Formatter:
         """For the axis of a figure."""
         return ticker.EngFormatter(unit=self.unit, sep="\N{THIN SPACE}" if self.unit else "")

@@ -100,6 +100,7 @@ def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
     study = load.read_study_of(tables)
     cost, budgets = cost or study.cost, load.budgets(tables)
     every = load.summary(tables)
+    every["half"] = (every["test_accuracy_difference_high"] - every["test_accuracy_difference_low"]) / 2 / np.sqrt(2)
     summary = load.panels(every.dropna(subset=[f"{cost}_mean"]).reset_index(drop=True))
     names = list(dict.fromkeys(summary["panel"]))
     figure, panels = _panels(len(names), 3.3 if len(names) == 1 else 2.9, columns=2)
@@ -131,14 +132,12 @@ def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
         axes.scatter(x, y, s=14, color=FAINT, alpha=0.4, linewidths=0)
         for row in mine.itertuples():
             at, colour = getattr(row, f"{cost}_mean"), colours[row.strategy]
-            half = (row.test_accuracy_difference_high - row.test_accuracy_difference_low) / 2 / np.sqrt(2)
-            if pd.notna(half):
-                ends = [max(row.test_accuracy_mean - half, 0), min(row.test_accuracy_mean + half, 1)]
+            if pd.notna(row.half):
+                ends = [max(row.test_accuracy_mean - row.half, 0), min(row.test_accuracy_mean + row.half, 1)]
                 axes.plot([at, at], ends, color=colour, alpha=0.55, linewidth=1.2)
             size = 110 if row.kind == "baseline" else 38
             axes.scatter(at, row.test_accuracy_mean, s=size, color=colour, marker=marks[row.strategy], zorder=3, lw=0)
-        half = (there["test_accuracy_difference_high"] - there["test_accuracy_difference_low"]) / 2 / np.sqrt(2)
-        _accuracy_ticks(axes, y.min(), max(y.max(), (there["test_accuracy_mean"] + half).clip(upper=1).max()))
+        _accuracy_ticks(axes, y.min(), max(y.max(), (there["test_accuracy_mean"] + there["half"]).clip(upper=1).max()))
         _cost_scale(axes, x, METRICS[cost].formatter, most=3 if len(names) > 1 else 6)
         axes.set_title(panel if len(names) > 1 else "")
         axes.set_xlabel(METRICS[cost].axis)

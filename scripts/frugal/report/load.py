@@ -281,11 +281,6 @@ class Comparison:
         return self.everything[self.everything["strategy"].isin(self.study.strategies)].reset_index(drop=True)
 
     @cached_property
-    def budgets(self) -> pd.DataFrame:
-        """A row per budget that a strategy was trained for."""
-        return self._mine(self.tables["budgets"])
-
-    @cached_property
     def audit(self) -> pd.DataFrame:
         """A row per doubt about this comparison."""
         return self._mine(self.tables["audit"])

@@ -89,7 +89,7 @@ class Overview:
         rows = [row for one in ranked for row in self._rows(one, costs)]
         head = "".join(f'<th scope="col"{WORDS if name in IN_WORDS else ""}>{name}</th>' for name in heads)
         table = f'<table class="sortable"><thead><tr>{head}</tr></thead>\n<tbody>{"".join(rows)}</tbody></table>'
-        unknown = [COSTS[cost].saved.removesuffix(" saved") for cost in SAVED if cost not in costs]
+        unknown = [COSTS[cost].noun for cost in SAVED if cost not in costs]
         remark = f'<p class="remark">Not measured in any run: {listed(unknown)}.</p>' if unknown else ""
         script = SCRIPT.read_text(encoding="utf-8")
         return HTML(
@@ -234,8 +234,7 @@ def _exchanged(row: pd.Series, paid: str, baseline: bool) -> list[str]:
     if baseline or pd.isna(rate):
         why = "" if baseline else html.escape(str(row["exchange_reason"]), quote=True)
         return [_cell(f'<span title="{why}">{"" if baseline else "–"}</span>', float("nan")), _cell("", "", WORDS)]
-    unit = COSTS[paid].saved.removesuffix(" saved")
-    told = f"{exchange(row, paid)} in {unit}; matched budget {row['matched_budget']:.2f}"
+    told = f"{exchange(row, paid)} in {COSTS[paid].noun}; matched budget {row['matched_budget']:.2f}"
     value = f"{row[f'{paid}_exchange_bound'] if isinstance(row[f'{paid}_exchange_bound'], str) else ''}{rate:.2f}"
     return [
         _cell(f'<span title="{html.escape(told, quote=True)}">{value}</span>', rate),

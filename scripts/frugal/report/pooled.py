@@ -89,8 +89,7 @@ def compare(
       difference_high, level (two-sided confidence of one such interval by itself), reason (why there is none, or why it is
       the strategy's own); all null for the baseline's difference; and the pool
     """
-    values = runs.pivot(index="strategy", columns="seed", values="value")
-    values = values.reindex(dict.fromkeys(runs["strategy"])).dropna(how="all")
+    values = by_seed(runs, "value").dropna(how="all")
     found = pool_of(values, baseline, known)
     names, numbers = list(values.index), values.to_numpy(float)
     low, high = _means(names, numbers, found, known is not None)
@@ -112,6 +111,11 @@ def compare(
     for place, column in enumerate([*DIFFERENCES, "level", "reason"]):
         table[column] = [rows[name][place] for name in names]
     return pd.DataFrame(table, index=values.index), found
+
+
+def by_seed(runs: pd.DataFrame, column: str = "test_accuracy") -> pd.DataFrame:
+    """A column of the runs of one data set and model: a row per strategy, in the order of the runs, a column per seed."""
+    return runs.pivot(index="strategy", columns="seed", values=column).reindex(dict.fromkeys(runs["strategy"]))
 
 
 DIFFERENCES = ("difference", "difference_low", "difference_high")

@@ -19,7 +19,7 @@ from scipy import special, stats
 from frugal.atomic import write_text
 from frugal.errors import FrugalError
 from frugal.report.pooled import CONFIDENCE, UNEQUAL
-from frugal.study import Study
+from frugal.study import Study, merged
 
 FOLDER = Path("config/reference")
 LEAST = 5  # seeds per budget of a reference
@@ -203,7 +203,7 @@ def spread_for(
         return None
     recipe = study.recipe
     for more in (study.pair(dataset, model).recipe, study.recipes.get(study.baseline, {})):
-        recipe = _merged(recipe, more)
+        recipe = merged(recipe, more)
     for reference in _of(read_all(folder), dataset, model):
         if _differing(reference.recipe, recipe):
             continue
@@ -228,15 +228,6 @@ def _apart(one: tuple[float, float], other: tuple[float, float]) -> bool:
         return False
     ratio = one[0] / other[0]
     return 2 * min(stats.f.sf(ratio, one[1], other[1]), stats.f.cdf(ratio, one[1], other[1])) < UNEQUAL
-
-
-def _merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _merged(base[key], more[key])
-        for key in base.keys() & more.keys()
-        if isinstance(more[key], dict) and base[key]
-    }
-    return {**base, **more, **both}
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

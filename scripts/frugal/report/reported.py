@@ -55,7 +55,7 @@ def exchange_rates(tables: str | Path) -> pd.DataFrame:
     budget = table["matched_budget"].map(lambda share: "–" if pd.isna(share) else f"{share:.2f}")
     found["matched budget"] = bound.where(budget != "–", "") + budget
     for paid in measured:
-        found[COSTS[paid].saved.removesuffix(" saved")] = [exchange(row, paid) for _, row in table.iterrows()]
+        found[COSTS[paid].noun] = [exchange(row, paid) for _, row in table.iterrows()]
     found["verdict"] = table[f"{main}_exchange_verdict"].where(table[f"{main}_exchange_rate"].notna(), "–")
     found["charged"] = table["charged"]
     return table[["where", "strategy"]].assign(**found)

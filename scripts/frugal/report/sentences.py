@@ -104,7 +104,9 @@ def _best(study: Study, proposals: pd.DataFrame) -> pd.Series | None:
 def _saved(row: pd.Series, compared: Comparison) -> str:
     """What a proposal leaves out, and how its accuracy stands to the baseline's."""
     cost, share = COSTS[compared.study.cost], row[f"{compared.study.cost}_saved_mean"]
-    saved = cost.saving.format(f"**{percent(share)}**") if share > ENOUGH else f"saves no {_noun(compared.study.cost)}"
+    saved = (
+        cost.saving.format(f"**{percent(share)}**") if share > ENOUGH else f"saves no {COSTS[compared.study.cost].noun}"
+    )
     margin = f"the margin of {100 * compared.study.margin:g} points"
     held = {
         BETTER: "and is more accurate than the baseline",
@@ -139,7 +141,7 @@ def _by_curve(row: pd.Series, compared: Comparison) -> str:
     rate = row[f"{paid}_exchange_rate"]
     if pd.isna(rate):
         return f"no exchange rate: {row['exchange_reason']}"
-    return f"exchange rate {exchange(row, paid)} in {_noun(paid)}"
+    return f"exchange rate {exchange(row, paid)} in {COSTS[paid].noun}"
 
 
 def exchange(row: pd.Series, paid: str) -> str:
@@ -169,11 +171,6 @@ def _conclusion(row: pd.Series, study: Study) -> str:
     return "Whether anything is saved beside training for less is **undecided**."
 
 
-def _noun(cost: str) -> str:
-    """A cost as a noun, e.g. "samples"."""
-    return COSTS[cost].saved.removesuffix(" saved")
-
-
 def exchanged(compared: Comparison) -> str:
     """Who saves, who wastes and of whom it can't be told, by exchange rate in what the study is about."""
     summary, paid = compared.summary, currency(compared.study)
@@ -189,7 +186,7 @@ def exchanged(compared: Comparison) -> str:
         lines += [f"- **{verdict}**: {', '.join(told)}"] if told else []
     opening = (
         "What the plain net, trained for less, would have had to spend for the same accuracy, as a multiple of the "
-        f"{_noun(paid)} that the strategy spent, with simultaneous 95 % intervals (any: these seeds can't tell):"
+        f"{COSTS[paid].noun} that the strategy spent, with simultaneous 95 % intervals (any: these seeds can't tell):"
     )
     remarks = [remark for remark in dict.fromkeys(others["exchange_reason"].dropna()) if "levelled" in remark]
     return "\n\n".join([opening, "\n".join(lines), *remarks])

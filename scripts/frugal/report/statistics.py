@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from frugal.report.pooled import TINY, Pool, pool_of
+from frugal.report.pooled import TINY, Pool, by_seed, pool_of
 from frugal.study import Study
 
 CONFIDENCE = 0.95
@@ -126,8 +126,8 @@ def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFram
     spent = runs.groupby(cell, sort=False, observed=True)[study.cost].mean()
     rows, grounds = [], {}
     for place, here in runs.groupby(cell[:-1], sort=False, observed=True):
-        values = here.astype({"strategy": str}).pivot(index="strategy", columns="seed", values="test_accuracy")
-        grounds[place] = values, pool_of(values.reindex(dict.fromkeys(here["strategy"].astype(str))), study.baseline)
+        values = by_seed(here)
+        grounds[place] = values, pool_of(values, study.baseline)
     for key, mine in spent.items():
         *pair, strategy = key
         others = [name for name in study.controls if name in study.strategies and name != strategy]

@@ -7,7 +7,7 @@ from typing import Any
 
 from frugal.report.copies import Finding, names_of
 from frugal.report.records import Record
-from frugal.study import Study
+from frugal.study import Study, epochs_of
 
 RECIPE = "another recipe than the baseline"
 NOT_COUNTED = "FLOPs not counted alike"
@@ -55,8 +55,7 @@ def _recipes(study: Study, compared: Sequence[Record]) -> Iterable[Finding]:
             continue
         expected, share = recipe_of(base), shares.get(run.cell.strategy, 1)
         if share != 1 and "epochs" in expected:
-            epochs = round(expected["epochs"] * share, 9)
-            expected = expected | {"epochs": int(epochs) if epochs == int(epochs) else epochs}
+            expected = expected | {"epochs": epochs_of(expected["epochs"], share)}
         if told := own_recipe(expected, recipe_of(run)):
             differing[told].append(run)
     for told, runs in differing.items():
