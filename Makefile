@@ -24,7 +24,7 @@ help:  ## what each command does
 	@echo "  variables: SCALE=demo|mnist|cpu|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
 	@echo "             CONFIG='results=/elsewhere studies=[ast] override=\"{seeds: 5}\"' for run, demo and status"
 
-setup: $(INSTALLED)  ## install the pinned packages into .venv (6.2 GB)
+setup: $(INSTALLED)  ## install the pinned packages into .venv (6.8 GB)
 
 $(INSTALLED): requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
