@@ -15,7 +15,7 @@ from frugal.record import SEALED, seal
 ROOT = Path(__file__).parents[1]
 SETTINGS = {"strategies": ["full", "ema-4-16", "random-4-16"], "seeds": 2, "budgets": [], "recipe": {"epochs": 2}}
 CONTENTS = {name: f"{name} of a run\n".encode() for name in SEALED}
-CELL = "compression/digits/cnn-small"
+CELL = "compression/digits/cnn-tiny"
 
 
 def plan_of(results, **override):
@@ -99,10 +99,10 @@ def test_a_run_that_is_not_there_is_no_news(finished):
 
 def test_other_code_names_the_files(finished):
     shutil.rmtree(record(finished))
-    code = checksums(closure(TRAINING, *finished.modules("compression", "cnn-small", "full")))
+    code = checksums(closure(TRAINING, *finished.modules("compression", "cnn-tiny", "full")))
     old = code | {"frugal/strategies/full.py": "0" * 64}
-    plan = finished.run("compression", "digits", "cnn-small", "full", 0).plan(digest_of(old))
-    write_record(finished, "digits", "cnn-small", "full", 0, code=old, plan=plan)
+    plan = finished.run("compression", "digits", "cnn-tiny", "full", 0).plan(digest_of(old))
+    write_record(finished, "digits", "cnn-tiny", "full", 0, code=old, plan=plan)
     (line,) = said(finished)
     assert line.startswith("1 record of study compression is due again: other code: frugal/strategies/full.py (digits/")
 
@@ -116,10 +116,10 @@ def test_other_data_is_named(finished):
 
 def test_a_control_follows_the_record_that_is_there(finished):
     shutil.rmtree(record(finished, "random-4-16", 1))
-    write_record(finished, "digits", "cnn-small", "random-4-16", 1, followed="another")
+    write_record(finished, "digits", "cnn-tiny", "random-4-16", 1, followed="another")
     assert said(finished) == [
         "1 record of study compression is due again: ema-4-16, which it follows, has another record now "
-        "(digits/cnn-small/random-4-16/seed-1)"
+        "(digits/cnn-tiny/random-4-16/seed-1)"
     ]
 
 
@@ -127,7 +127,7 @@ def test_a_record_in_another_runs_place_is_due(finished):
     shutil.rmtree(record(finished, seed=1))
     shutil.copytree(record(finished), record(finished, seed=1))
     told = f"1 record of study compression is due again: the record is that of {CELL}/full/seed-0"
-    assert said(finished) == [f"{told} (digits/cnn-small/full/seed-1)"]
+    assert said(finished) == [f"{told} (digits/cnn-tiny/full/seed-1)"]
 
 
 def edit(path):

@@ -54,7 +54,7 @@ def study(**changes) -> dict:
         "margin": 0.005,
         "target_accuracy": 0.97,
         "datasets": ["digits"],
-        "models": ["cnn-small"],
+        "models": ["cnn-tiny"],
         "seeds": [0, 1, 2],
         "strategies": list(STRATEGIES),
         "labels": STRATEGIES,

@@ -98,7 +98,7 @@ def test_sets_that_share_nothing_and_places_without_runs_are_refused(runs, tmp_p
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     with pytest.raises(FrugalError, match="lacks the column study"):
         read_runs(tmp_path / "x.csv")
-    assert only_in(runs, runs[runs["strategy"] != "full"]) == ["compression/digits/cnn-small/full"]
+    assert only_in(runs, runs[runs["strategy"] != "full"]) == ["compression/digits/cnn-tiny/full"]
 
 
 def test_the_exit_status_is_one_where_something_got_worse(runs, results, tmp_path):

@@ -48,7 +48,7 @@ def rendered(tmp_path_factory) -> Path:
     root, steps = tmp_path_factory.mktemp("rendered"), []
     for given in (*STUDIES.values(), CROSS):
         factory.write_runs(root, given)
-    (root / "runs/cross/digits/cnn-small/fixed-16/seed-1/metrics.json").write_text("{")
+    (root / "runs/cross/digits/cnn-tiny/fixed-16/seed-1/metrics.json").write_text("{")
     (root / "runs/cross/notes.txt").write_text("mine")
     for name, given in {**STUDIES, "cross": CROSS}.items():
         steps.append(call("tabulate_runs", study=json.dumps(given), results=root, out=root / "tables" / name))

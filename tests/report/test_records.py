@@ -76,7 +76,7 @@ def scramble(path):
 )
 def test_broken_record_is_named_in_one_line(tmp_path, file, spoil, said):
     factory.write_runs(tmp_path, GIVEN)
-    path = tmp_path / "runs/compression/digits/cnn-small/ema-4-16/seed-1" / file
+    path = tmp_path / "runs/compression/digits/cnn-tiny/ema-4-16/seed-1" / file
     spoil(path)
     found = read_records(study_of(GIVEN), tmp_path)
     assert [(run.cell.strategy, run.seed) for run in found.left_out] == [("ema-4-16", 1)]
@@ -90,7 +90,7 @@ def test_broken_record_is_named_in_one_line(tmp_path, file, spoil, said):
 def test_without_any_run_of_the_baseline_there_is_nothing_to_compare(tmp_path):
     factory.write_runs(tmp_path, GIVEN)
     for seed in (0, 1):
-        cut(tmp_path / f"runs/compression/digits/cnn-small/full/seed-{seed}/metrics.json")
+        cut(tmp_path / f"runs/compression/digits/cnn-tiny/full/seed-{seed}/metrics.json")
     with pytest.raises(FrugalError, match="full/seed-0/metrics.json is broken"):
         read_records(study_of(GIVEN), tmp_path)
 
@@ -99,9 +99,9 @@ def test_what_is_no_run_of_the_study_is_named(tmp_path):
     factory.write_runs(tmp_path, GIVEN | {"seeds": [0, 1, 2]})
     top = tmp_path / "runs/compression"
     (top / "notes.txt").write_text("mine")
-    (top / "digits/cnn-small/full/seed-0/checkpoints").mkdir()
-    (top / "digits/cnn-small/full/seed-0/metrics (copy).json").write_text("{}")
-    cell = "runs/compression/digits/cnn-small"
+    (top / "digits/cnn-tiny/full/seed-0/checkpoints").mkdir()
+    (top / "digits/cnn-tiny/full/seed-0/metrics (copy).json").write_text("{}")
+    cell = "runs/compression/digits/cnn-tiny"
     assert read_records(study_of(GIVEN), tmp_path).foreign == [
         f"{cell}/ema-4-16/seed-2",
         f"{cell}/full/seed-0/metrics (copy).json",
@@ -112,7 +112,7 @@ def test_what_is_no_run_of_the_study_is_named(tmp_path):
 
 def test_one_column_more_is_welcome(tmp_path):
     factory.write_runs(tmp_path, GIVEN)
-    change(live_heads=12)(tmp_path / "runs/compression/digits/cnn-small/full/seed-0/metrics.json")
+    change(live_heads=12)(tmp_path / "runs/compression/digits/cnn-tiny/full/seed-0/metrics.json")
     first = read_records(study_of(GIVEN), tmp_path).records[0]
     assert first.metrics.model_dump()["live_heads"] == 12
 
@@ -132,7 +132,7 @@ def sealed(tmp_path, **about):
     factory.write_runs(tmp_path, GIVEN)
     for strategy in GIVEN["strategies"]:
         for seed in GIVEN["seeds"]:
-            factory.seal(folder := tmp_path / f"runs/compression/digits/cnn-small/{strategy}/seed-{seed}")
+            factory.seal(folder := tmp_path / f"runs/compression/digits/cnn-tiny/{strategy}/seed-{seed}")
     return folder
 
 
@@ -178,7 +178,7 @@ def test_history_and_metrics_that_disagree_are_left_out_whoever_sealed_them(tmp_
 def test_a_record_of_another_plan_is_left_out_and_says_what_differs(tmp_path):
     folder = sealed(tmp_path)
     recipe = GIVEN["recipe"]
-    plans = {"digits/cnn-small": {"full": "planned", "ema-4-16": "planned"}}
+    plans = {"digits/cnn-tiny": {"full": "planned", "ema-4-16": "planned"}}
     assert read(tmp_path, plans=plans).left_out == []
     factory.seal(folder, plan="another", spec={"recipe": recipe | {"epochs": 16}})
     assert "made with other settings: recipe.epochs was 16, is 3" in why(read(tmp_path, plans=plans))
@@ -218,7 +218,7 @@ def test_a_report_prints_the_settings_of_the_records(tmp_path):
     tabulate(study, read_records(study, tmp_path)).write(tmp_path / "tables")
     shown = " ".join(reported.setting(tmp_path / "tables")["value"])
     assert "epochs 3, batch size 128" in shown
-    assert "digits/cnn-small ema-4-16: epochs 16" in shown, "what one strategy has of its own stands beside it"
+    assert "digits/cnn-tiny ema-4-16: epochs 16" in shown, "what one strategy has of its own stands beside it"
     assert "500" not in shown
 
 

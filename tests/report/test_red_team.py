@@ -471,7 +471,7 @@ CHEATS = [
         told("infobatch", about={"plan": "an easier one"}),
         audit.LEFT_OUT,
         "not of this plan",
-        changes={"plans": {"digits/cnn-small": dict.fromkeys(factory.SELECTION, "planned")}},
+        changes={"plans": {"digits/cnn-tiny": dict.fromkeys(factory.SELECTION, "planned")}},
     ),
     # Unlike terms
     Cheat("two code versions", told("infobatch", SEEDS, about=OTHER_CODE), "different code", "loop.py"),

@@ -29,7 +29,7 @@ def runs(seeds=12, generator=None, **columns):
     generator = generator or np.random.default_rng(0)
     rows = [
         {
-            **{"dataset": "digits", "model": "cnn-small", "strategy": name, "seed": seed},
+            **{"dataset": "digits", "model": "cnn-tiny", "strategy": name, "seed": seed},
             "test_accuracy": MEANS[name] + generator.normal(0, SD),
             "recipe": json.dumps(factory.study()["recipe"] | {"epochs": 12 * share}),
             **{"data_checksum": "ab", "device": "cpu", "cpu": "some", "git_commit": "c0ffee", "git_dirty": False},
@@ -43,7 +43,7 @@ def runs(seeds=12, generator=None, **columns):
 
 @pytest.fixture
 def made():
-    return r.reference_from(study(), runs(), "digits", "cnn-small")
+    return r.reference_from(study(), runs(), "digits", "cnn-tiny")
 
 
 def test_a_reference_has_mean_spread_and_origin_per_budget(made):
@@ -81,7 +81,7 @@ def test_it_is_read_back_as_it_was_written(made, tmp_path):
 )
 def test_what_makes_no_reference_is_refused_in_one_line(given, said):
     with pytest.raises(FrugalError, match=said) as error:
-        r.reference_from(study(), given, "digits", "cnn-small")
+        r.reference_from(study(), given, "digits", "cnn-tiny")
     assert "\n" not in str(error.value)
 
 
@@ -116,7 +116,7 @@ def test_a_refused_reference_costs_nobody_the_one_that_is_there(tmp_path):
         "--dataset",
         "digits",
         "--model",
-        "cnn-small",
+        "cnn-tiny",
     ]
     done = subprocess.run([*command, "--out", out], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -133,7 +133,7 @@ def here(generator, shift=0.0):
 def test_99_of_100_sound_installations_agree_and_unsound_ones_do_not():
     generator, studies, sound = np.random.default_rng(1), 100, 0
     for _ in range(studies):
-        made = r.reference_from(study(), runs(generator=generator), "digits", "cnn-small")
+        made = r.reference_from(study(), runs(generator=generator), "digits", "cnn-tiny")
         sound += r.agreement(made, here(generator))["agrees"].all()
     assert sound / studies >= 0.96  # three standard errors below 0.99
     broken = r.agreement(made, here(generator, shift=-5 * SD))
@@ -162,7 +162,7 @@ def test_few_seeds_take_the_spread_of_a_reference_of_the_same_ground(made, tmp_p
     r.write(made, tmp_path / f"{made.name}.csv")
     recipe = factory.study()["recipe"] | {"epochs": 12}
     few = study(recipe=recipe, name="another", seeds=[0, 1])
-    found = r.spread_for(few, "digits", "cnn-small", folder=tmp_path)
+    found = r.spread_for(few, "digits", "cnn-tiny", folder=tmp_path)
     assert found.spread == pytest.approx(made.table["sd"].iloc[1])
     assert found.freedom == 11
     assert found.sentence.startswith("2 seeds are too few")
@@ -172,10 +172,10 @@ def test_few_seeds_take_the_spread_of_a_reference_of_the_same_ground(made, tmp_p
         study(recipe=recipe | {"epochs": 3}, seeds=[0]),
         study(recipe=recipe, seeds=[0], recipes={"full": {"batch_size": 1}}),
     ):
-        assert r.spread_for(other, "digits", "cnn-small", folder=tmp_path) is None
+        assert r.spread_for(other, "digits", "cnn-tiny", folder=tmp_path) is None
     assert r.spread_for(few, "digits", "mlp", folder=tmp_path) is None
-    assert r.spread_for(few, "digits", "cnn-small", own=((10 * SD) ** 2, 12), folder=tmp_path) is None
-    assert r.spread_for(few, "digits", "cnn-small", own=(SD**2, 12), folder=tmp_path) is not None
+    assert r.spread_for(few, "digits", "cnn-tiny", own=((10 * SD) ** 2, 12), folder=tmp_path) is None
+    assert r.spread_for(few, "digits", "cnn-tiny", own=(SD**2, 12), folder=tmp_path) is not None
 
 
 def test_intervals_with_a_references_spread_hold_together_even_with_one_seed():

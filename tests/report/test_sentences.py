@@ -152,4 +152,4 @@ def test_what_a_program_made_is_said_to_be_generated(make_tables):
     (one,) = comparisons(folder, study)
     assert one.generated
     assert findings.headline(one).startswith("On generated data, `digits`")
-    assert set(load.runs(folder)["where"]) == {"digits (generated), cnn-small"}
+    assert set(load.runs(folder)["where"]) == {"digits (generated), cnn-tiny"}

@@ -23,7 +23,7 @@ RUNS = {
 
 
 def seed_folder(root: Path, strategy: str, seed: int) -> Path:
-    return root / "digits/cnn-small" / strategy / f"seed-{seed}"
+    return root / "digits/cnn-tiny" / strategy / f"seed-{seed}"
 
 
 def edit(path: Path, change) -> None:
@@ -175,7 +175,7 @@ def test_iterations_keep_every_loss_to_the_last_digit(study, results):
     table = pd.read_csv(results / "tables/compression/iterations.csv", dtype={"loss": str})
     mine = table[(table["strategy"] == "ema-4-16") & (table["seed"] == 2)]
     record = pd.read_csv(
-        results / "runs/compression/digits/cnn-small/ema-4-16/seed-2/iterations.csv", dtype={"loss": str}
+        results / "runs/compression/digits/cnn-tiny/ema-4-16/seed-2/iterations.csv", dtype={"loss": str}
     )
     assert mine[["step", "epoch", "loss"]].reset_index(drop=True).equals(record)
 
@@ -318,7 +318,7 @@ def test_a_run_left_out_is_named_and_the_rest_compared(make_tables):
     def spoil(root):
         (seed_folder(root, "full", 0) / "metrics.json").write_text("{")
         (seed_folder(root, "fixed-4", 2) / "manifest.json").unlink()
-        shutil.rmtree(root / "digits/cnn-small/random-4-16")
+        shutil.rmtree(root / "digits/cnn-tiny/random-4-16")
 
     study, tables, folder = make_tables(spoil)
     found = tables.audit.groupby("finding")["runs"].agg(list)

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(bool(obstacle()), reason=f"no Slurm: {obstacle()}"),
 ]
 
-CELL = "results/demo/runs/compression/digits/cnn-small/full"
+CELL = "results/demo/runs/compression/digits/cnn-tiny/full"
 CONFIG = (
     "studies=[compression]",
     "checkpoint_seconds=0",

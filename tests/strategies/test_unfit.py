@@ -155,7 +155,7 @@ def test_a_run_that_was_not_planned_is_refused_by_the_same_line(digits):
 
 
 def planned(tmp_path, strategies, **more):
-    tasks = [{"dataset": "digits", "model": "cnn-fc-small"}, {"dataset": "digits", "model": "cnn-small"}]
+    tasks = [{"dataset": "digits", "model": "cnn-fc-small"}, {"dataset": "digits", "model": "cnn-tiny"}]
     return kinds.plan_of(tmp_path, {"tasks": tasks, **more}, {"full": {"use": "full"}, **strategies})
 
 
@@ -179,7 +179,7 @@ def test_the_plan_refuses_in_one_line_or_goes_on_without(tmp_path):
     assert out["smaller"].why.startswith("can't be trained on digits/cnn-fc-small: decode: spectral")
     assert {cell[1:] for cell, _ in study.runs()} == {
         ("cnn-fc-small", "full"),
-        *(("cnn-small", name) for name in ("full", "smaller", "control")),
+        *(("cnn-tiny", name) for name in ("full", "smaller", "control")),
     }
 
 
@@ -221,4 +221,4 @@ def test_parameters_that_contradict_are_refused_before_any_job(tmp_path, strateg
 
 def test_layers_that_stay_dense_are_still_a_parameter(tmp_path):
     plan = planned(tmp_path, {"sparse": {"use": "sparse", "skip": ["head"]}})
-    assert plan.run("mixed", "digits", "cnn-small", "sparse", 0).strategy.parameters["skip"] == ["head"]
+    assert plan.run("mixed", "digits", "cnn-tiny", "sparse", 0).strategy.parameters["skip"] == ["head"]

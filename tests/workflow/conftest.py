@@ -46,7 +46,7 @@ class Workflow:
         done = self.snakemake("-n", *arguments, config=config)
         assert done.returncode == 0, done.stderr
         self.said = text = done.stdout + done.stderr
-        self.trained = set(re.findall(r"compression: (\S+) on digits/cnn-small, seed", text))
+        self.trained = set(re.findall(r"compression: (\S+) on digits/cnn-tiny, seed", text))
         stats = re.search(r"Job stats:\n(.*?)\n(?:\n|Reasons)", text, re.DOTALL)
         rows = re.findall(r"^(\w+)\s+(\d+)", stats[1], re.MULTILINE) if stats else []
         return Counter({rule: int(count) for rule, count in rows if rule not in ("job", "total", "all")})

@@ -59,13 +59,13 @@ def plan(**changes):
         ({"override": {"models": []}}, f"{DEMO}: models is []; name at least one model"),
         ({"override": {"strategies": ["full", "full"]}}, f"{DEMO}: strategies lists the strategy full 2 times"),
         ({"override": {"datasets": ["digits"] * 2}}, f"{DEMO}: datasets lists the data set digits 2 times"),
-        ({"override": {"models": ["cnn-small"] * 2}}, f"{DEMO}: models lists the model cnn-small 2 times"),
+        ({"override": {"models": ["cnn-tiny"] * 2}}, f"{DEMO}: models lists the model cnn-tiny 2 times"),
         (
             {
                 "override": {
                     "datasets": None,
                     "models": None,
-                    "tasks": [{"dataset": "digits", "model": "cnn-small"}] * 2,
+                    "tasks": [{"dataset": "digits", "model": "cnn-tiny"}] * 2,
                 }
             },
             f"{DEMO}: datasets is None; input should be a valid list",
@@ -144,7 +144,7 @@ def test_budgets_are_runs_of_their_own_with_their_share_of_the_epochs():
     assert study.budgets == {"full": {"full@0.125": 0.125, "full@0.5": 0.5, "full": 1.0}}
     assert study.shortened == {"full@0.125": "full", "full@0.5": "full"}
     assert len(list(study.runs())) == (len(study.strategies) + 2) * 2
-    short, whole = (cross.run("cross", "digits", "cnn-small", name, 1) for name in ("full@0.125", "full"))
+    short, whole = (cross.run("cross", "digits", "cnn-tiny", name, 1) for name in ("full@0.125", "full"))
     assert (short.recipe.epochs, whole.recipe.epochs) == (1.25, 10)
     assert short.path.endswith("full@0.125/seed-1")
     assert short.model_copy(update={"recipe": whole.recipe, "strategy": whole.strategy}) == whole
@@ -159,7 +159,7 @@ def test_budgets_of_a_strategy_are_followed_by_those_of_its_control(tmp_path):
         config = yaml.safe_load((FOLDER / "config.yaml").read_text()) | {"studies": ["infobatch"]}
         return Plan(config | {"override": override or {}}, tmp_path / budgets)
 
-    spec = planned("0.5").run("infobatch", "digits", "cnn-small", "random-subset@0.5", 0)
+    spec = planned("0.5").run("infobatch", "digits", "cnn-tiny", "random-subset@0.5", 0)
     assert spec.strategy.follows == "infobatch@0.5"
     with pytest.raises(
         FrugalError, match=r"random-subset has the budget 0.25 and infobatch, which it follows, has not"

@@ -10,7 +10,7 @@ def rows(file):
 
 
 def test_every_bytes_figure_is_the_sum_over_samples_of_their_levels(finished):
-    runs = finished.folder / "results/demo/runs/compression/digits/cnn-small"
+    runs = finished.folder / "results/demo/runs/compression/digits/cnn-tiny"
     for strategy in ("fixed-16", "ema-4-16", "random-4-16"):
         record = runs / strategy / "seed-0"
         read = 0
@@ -23,14 +23,14 @@ def test_every_bytes_figure_is_the_sum_over_samples_of_their_levels(finished):
 
 
 def test_a_control_reads_exactly_what_the_run_it_follows_read(finished):
-    runs = finished.folder / "results/demo/runs/compression/digits/cnn-small"
+    runs = finished.folder / "results/demo/runs/compression/digits/cnn-tiny"
     follower, followed = (rows(runs / name / "seed-0" / "history.csv") for name in ("random-4-16", "ema-4-16"))
     assert [row["bytes_read"] for row in follower] == [row["bytes_read"] for row in followed]
     assert [row["train_loss"] for row in follower] != [row["train_loss"] for row in followed]
 
 
 def test_a_record_says_where_it_comes_from(finished):
-    record = finished.folder / "results/demo/runs/compression/digits/cnn-small/full/seed-0"
+    record = finished.folder / "results/demo/runs/compression/digits/cnn-tiny/full/seed-0"
     manifest, metrics = (json.loads((record / name).read_text()) for name in ("manifest.json", "metrics.json"))
     assert manifest["fingerprint"] == metrics["fingerprint"]
     assert manifest["spec"]["recipe"]["epochs"] == metrics["epochs"] == 2

@@ -35,13 +35,13 @@ ENTRIES = """
     follows: failing
     control: true
 """
-RUNS = "results/demo/runs/infobatch/digits/cnn-small"
+RUNS = "results/demo/runs/infobatch/digits/cnn-tiny"
 TABLES = "results/demo/tables/infobatch/runs.csv"
 
 
 def config(grouped, seeds):
     names = "[full, infobatch, failing, follower]"
-    settings = f"strategies: {names}, budgets: [], datasets: [digits], models: [cnn-small], seeds: {seeds}"
+    settings = f"strategies: {names}, budgets: [], datasets: [digits], models: [cnn-tiny], seeds: {seeds}"
     return (
         "studies=[infobatch]",
         "device=cpu",
@@ -105,7 +105,7 @@ def test_all_but_what_failed_is_there_and_the_command_fails_and_says_why(failed)
         assert (results / page).stat().st_size > 0
     assert "failing/seed-0: the second epoch is one too many" in (results / "reports/infobatch.html").read_text()
     last = done.stderr.strip().splitlines()[-2 * len(failed.seeds) :]
-    assert all(line.startswith("frugal: failed: runs/infobatch/digits/cnn-small/f") for line in last)
+    assert all(line.startswith("frugal: failed: runs/infobatch/digits/cnn-tiny/f") for line in last)
     left = json.loads((workflow.folder / RUNS / "failing/seed-0/failed.json").read_text())
     assert left["why"] == "the second epoch is one too many; mend it"
     assert left["spec"]["strategy"]["name"] == "failing"

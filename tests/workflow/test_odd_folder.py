@@ -10,7 +10,7 @@ import pytest
 from frugal.faults.checkout import snapshot
 
 CACHE = "digits/manifest.json"
-RUN = "runs/compression/digits/cnn-small/full/seed-0/metrics.json"
+RUN = "runs/compression/digits/cnn-tiny/full/seed-0/metrics.json"
 SMALL = (
     "studies=[compression]",
     "override={strategies: [full], seeds: 1, budgets: [], recipe: {epochs: 1}, grouped: false}",

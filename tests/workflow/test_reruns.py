@@ -11,7 +11,7 @@ import pytest
 from frugal.faults.accidents import LETTERS, write_letters
 from workflow.conftest import STUDY, Workflow
 
-LETTERS_RECORD = "results/demo/runs/compression/letters/cnn-small/full/seed-0/metrics.json"
+LETTERS_RECORD = "results/demo/runs/compression/letters/cnn-tiny/full/seed-0/metrics.json"
 OF_EACH = dict.fromkeys(
     ("inference_seconds", "checkpoint_seconds", "other_seconds", "peak_memory_bytes", "energy_joules", "energy_source")
 )  # measured anew
@@ -33,7 +33,7 @@ def test_a_finished_study_has_nothing_to_do(finished):
 
 
 def test_a_record_that_was_removed_is_made_again(finished):
-    record = finished.folder / "results/demo/runs/compression/digits/cnn-small/full/seed-0/metrics.json"
+    record = finished.folder / "results/demo/runs/compression/digits/cnn-tiny/full/seed-0/metrics.json"
     aside = record.rename(record.with_name("aside"))
     try:
         assert finished.planned() == {"train": 1, **AFTER_TRAINING}
@@ -85,7 +85,7 @@ def test_a_changed_recipe_retrains_and_a_changed_label_does_not(finished):
 
 
 def test_one_cell_is_run_again_by_its_path(finished):
-    cell = "results/demo/runs/compression/digits/cnn-small/fixed-16/seed-0/metrics.json"
+    cell = "results/demo/runs/compression/digits/cnn-tiny/fixed-16/seed-0/metrics.json"
     record = (finished.folder / cell).read_text()
     assert finished.planned(cell, "--force") == {"train": 1}
     (finished.folder / cell).unlink()
@@ -95,7 +95,7 @@ def test_one_cell_is_run_again_by_its_path(finished):
 
 
 def test_a_control_waits_for_the_run_it_follows(fresh):
-    path = "results/demo/runs/compression/digits/cnn-small/random-4-16/seed-1/metrics.json"
+    path = "results/demo/runs/compression/digits/cnn-tiny/random-4-16/seed-1/metrics.json"
     assert fresh.planned(path) == {"prepare": 1, "train": 2}
     assert fresh.trained == {"random-4-16", "ema-4-16"}
 
@@ -158,7 +158,7 @@ def test_copied_results_are_done_and_due_again_under_other_settings(finished, co
 
 
 def test_damaged_records_are_planned_again_and_nothing_else_is(finished, copied):
-    runs = copied / "demo/runs/compression/digits/cnn-small"
+    runs = copied / "demo/runs/compression/digits/cnn-tiny"
     (runs / "full/seed-0/metrics.json").write_bytes(b"\xff{")
     (runs / "fixed-16/seed-0/history.csv").unlink()
     (runs / "fixed-16/seed-0/history.csv").mkdir()
@@ -174,7 +174,7 @@ def test_damaged_records_are_planned_again_and_nothing_else_is(finished, copied)
 
 
 def test_a_figure_changed_by_hand_never_reaches_a_table(finished, copied):
-    metrics = copied / "demo/runs/compression/digits/cnn-small/full/seed-0/metrics.json"
+    metrics = copied / "demo/runs/compression/digits/cnn-tiny/full/seed-0/metrics.json"
     before = metrics.read_text()
     true = json.loads(before)["test_accuracy"]
     metrics.write_text(before.replace(f'"test_accuracy": {true}', '"test_accuracy": 0.9999'))
@@ -194,7 +194,7 @@ def lettered(tmp_path):
     write_letters(data / "letters")
     override = (
         "{strategies: [full], seeds: 1, budgets: [], recipe: {epochs: 1}, grouped: false, datasets: [letters],"
-        " models: [cnn-small]}"
+        " models: [cnn-tiny]}"
     )
     config = (STUDY, f"override={override}", f"data={data}")
     done = workflow.snakemake(LETTERS_RECORD, config=config)

@@ -50,7 +50,7 @@ def measure(folder: Path) -> list[Row]:
     (bare / "Snakefile").write_text(BARE.replace("COUNT", str(STRATEGIES * MANY)))
     plain = [_snakemake_alone(bare) for _ in range(ROUNDS)]
     planned = [_snakemake(folder, "-n", seeds=MANY, **settings) for _ in range(ROUNDS)]
-    target = f"{folder}/none/demo/runs/compression/digits/cnn-small/full/seed-{MANY - 15}/metrics.json"
+    target = f"{folder}/none/demo/runs/compression/digits/cnn-tiny/full/seed-{MANY - 15}/metrics.json"
     one = _snakemake(folder, "-n", target, seeds=MANY, **settings)
     plan = _records_of_the_plan(folder / "none")
     looking = min(_cpu_seconds(lambda: due.find(plan, digest_of_training)) for _ in range(ROUNDS))
@@ -152,13 +152,13 @@ def _grouping(folder: Path) -> float:
     grid = {"strategies": "[full, fixed-8]", "seeds": 50, "budgets": "[]", "recipe": "{epochs: 2}"}
     _snakemake(folder, f"{folder}/none/demo/data/digits/manifest.json", **grid)
     runs = [
-        f"{folder}/none/demo/runs/compression/digits/cnn-small/{s}/seed-{n}/metrics.json"
+        f"{folder}/none/demo/runs/compression/digits/cnn-tiny/{s}/seed-{n}/metrics.json"
         for s in ("full", "fixed-8")
         for n in range(50)
     ]
     alone = _snakemake(folder, *runs, **grid).wall
     shutil.rmtree(folder / "none/demo/runs")
-    stamp = f"{folder}/none/demo/runs/compression/digits/cnn-small/runs.json"
+    stamp = f"{folder}/none/demo/runs/compression/digits/cnn-tiny/runs.json"
     together = _snakemake(folder, stamp, **grid | {"grouped": "true"}).wall
     return alone / together
 

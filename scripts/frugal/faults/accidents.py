@@ -74,7 +74,7 @@ def read_only(checkout: Checkout) -> str:
 
 def damaged_cache(checkout: Checkout) -> str:
     """A damaged block of a cache."""
-    _completes(checkout, "results/demo/runs/compression/digits/cnn-small/full/seed-0/metrics.json")
+    _completes(checkout, "results/demo/runs/compression/digits/cnn-tiny/full/seed-0/metrics.json")
     _flip(checkout.results / "data/digits/train_images.npy")
     said = _fails(checkout, "is damaged")
     _completes(checkout)
@@ -83,7 +83,7 @@ def damaged_cache(checkout: Checkout) -> str:
 
 def damaged_checkpoint(checkout: Checkout) -> str:
     """A damaged checkpoint of a run that was killed."""
-    run = checkout.results / "runs/compression/digits/cnn-small/full/seed-0"
+    run = checkout.results / "runs/compression/digits/cnn-tiny/full/seed-0"
     snakemake = checkout.start()
     while len(list(run.glob("checkpoints/*/step-*.pt"))) < 2:
         demand(snakemake.poll() is None, "it ended before it had two checkpoints")
@@ -101,7 +101,7 @@ def damaged_checkpoint(checkout: Checkout) -> str:
 def damaged_record(checkout: Checkout) -> str:
     """A record cut short."""
     _completes(checkout)
-    file = checkout.results / "runs/compression/digits/cnn-small/ema-4-16/seed-0/metrics.json"
+    file = checkout.results / "runs/compression/digits/cnn-tiny/ema-4-16/seed-0/metrics.json"
     whole, before = file.read_text(), checkout.finished()
     file.write_text(whole[: len(whole) // 2])
     status, said = checkout.run()
@@ -161,8 +161,8 @@ def _vanished(source: Path, folder: Path) -> Outcome:
         (disturbed.folder / "elsewhere").rename(disturbed.folder / "data")
         _completes(disturbed)
         shutil.rmtree(disturbed.folder / "data")
-        shutil.rmtree(disturbed.results / "runs/compression/letters/cnn-small/full")
-        _completes(disturbed, "results/demo/runs/compression/letters/cnn-small/full/seed-0/metrics.json")
+        shutil.rmtree(disturbed.results / "runs/compression/letters/cnn-tiny/full")
+        _completes(disturbed, "results/demo/runs/compression/letters/cnn-tiny/full/seed-0/metrics.json")
     except Lost as reason:
         return Outcome(name, 1, 0, str(reason))
     wrong = differing(disturbed.records(), expected)

@@ -52,7 +52,7 @@ class Grid:
                 "budgets": [],
                 "recipe": {"epochs": self.epochs},
             },
-            **{"grouped": self.grouped, "datasets": [self.dataset], "models": ["cnn-small"]},
+            **{"grouped": self.grouped, "datasets": [self.dataset], "models": ["cnn-tiny"]},
         }
         data = [f"data={self.data}"] if self.data else []
         return [
