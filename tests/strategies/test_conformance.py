@@ -28,6 +28,7 @@ IDLE = {
     "combined": {
         "parts": [{"use": "infobatch", "prune_ratio": 0}, {"use": "sparse", "sparsity": 0, "kernel": "scatter"}]
     },
+    "fixed_subset": {"share": 1},
     "full": {},
     "infobatch": {"prune_ratio": 0},
     "infobatch_exact": {"prune_ratio": 0},

@@ -19,6 +19,7 @@ from frugal.errors import FrugalError
 from frugal.plan import Plan
 from frugal.strategies.base import Run
 from frugal.strategies.equal_cost import EqualCost
+from frugal.strategies.fixed_subset import FixedSubset
 from frugal.strategies.infobatch import InfoBatch
 from frugal.strategies.infobatch_exact import InfoBatchExact
 from frugal.strategies.orderdp import OrderDP
@@ -117,6 +118,20 @@ def test_the_last_epochs_see_everything_with_weight_one(strategy, epochs, delta)
         plan = strategy.plan_epoch(epoch, losses)
         assert plan.keep is None
         assert plan.weight is None
+
+
+@given(samples=st.integers(1, 300), share=st.floats(0.001, 1), seed=st.integers(0, 2**31))
+def test_a_fixed_subset_has_its_size_and_never_changes(samples, share, seed):
+    first, again = (started(FixedSubset(share), samples, seed=seed) for _ in range(2))
+    keeps = [one.plan_epoch(epoch, torch.rand(samples)).keep for one in (first, again) for epoch in range(3)]
+    assert all(torch.equal(keep, keeps[0]) for keep in keeps)
+    assert keeps[0].sum() == max(1, int(share * samples + 1e-9))
+    assert first.evidence()["pruned_share"] == pytest.approx(1 - keeps[0].double().mean().item())
+
+
+def test_fixed_subsets_of_different_seeds_differ():
+    one, other = (started(FixedSubset(0.5), 1000, seed=seed).plan_epoch(0, torch.rand(1000)).keep for seed in (0, 1))
+    assert 400 < (one == other).sum() < 600
 
 
 def test_orderdp_visits_each_rank_as_often_as_its_paper_says():
