@@ -14,9 +14,9 @@ rule train:
     """One run: one strategy on one data set and model, with one seed."""
     input:
         cache=CACHE,
-        follow=history_followed,
+        follow=record_followed,
     output:
-        RECORD,
+        WATCHED,
     log:
         f"{RUN}/train.log",
     benchmark:
