@@ -21,6 +21,7 @@ SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 STEPS = 352  # of an epoch: those of CIFAR-10 in batches of 128
 STRATEGIES, MANY, FEW = 14, 715, 72  # 10,010 and 1,008 runs
 ROUNDS = 3
+GRID = 12  # seeds of two strategies: more would take longer and tell nothing else
 # As many jobs with as many outputs as training has that Snakemake watches, and nothing else.
 BARE = """
 rule all:
@@ -61,7 +62,7 @@ def measure(folder: Path) -> list[Row]:
         name: min(one.cpu for one in spent) for name, spent in (("bare", plain), ("plan", planned), ("done", done))
     }
     per_run, peak = f"{STRATEGIES * MANY:,} training jobs", max(one.memory for one in (*planned, *done))
-    grouped = "grid of 100 runs on digits, each a job, over one job for all"
+    grouped = f"grid of {2 * GRID} runs on digits, each a job, over one job for all"
     return [
         Row(
             "workflow",
@@ -149,12 +150,12 @@ def _timed(command: list[str]) -> Spent:
 
 def _grouping(folder: Path) -> float:
     """How many times as long the runs take, from prepared data to the last record, when each starts Python and torch anew."""
-    grid = {"strategies": "[full, fixed-8]", "seeds": 50, "budgets": "[]", "recipe": "{epochs: 2}"}
+    grid = {"strategies": "[full, fixed-8]", "seeds": GRID, "budgets": "[]", "recipe": "{epochs: 2}"}
     _snakemake(folder, f"{folder}/none/demo/data/digits/manifest.json", **grid)
     runs = [
         f"{folder}/none/demo/runs/compression/digits/cnn-tiny/{s}/seed-{n}/metrics.json"
         for s in ("full", "fixed-8")
-        for n in range(50)
+        for n in range(GRID)
     ]
     alone = _snakemake(folder, *runs, **grid).wall
     shutil.rmtree(folder / "none/demo/runs")
