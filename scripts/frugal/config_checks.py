@@ -10,6 +10,7 @@ from frugal.errors import FrugalError
 from frugal.spec import DatasetSpec, StudyConfig
 
 MOST = 2**63 - 1  # torch takes no larger seed
+MOST_SEEDS = 10_000  # of a cell: a slip of the keyboard would plan for hours without a word
 
 
 def check_listed(names: Sequence[Hashable], key: str, what: str, where: str) -> None:
@@ -23,7 +24,9 @@ def check_listed(names: Sequence[Hashable], key: str, what: str, where: str) -> 
 
 
 def seeds_in(wanted: int | list[int], where: str) -> list[int]:
-    """A number of seeds as a list of them. Raises FrugalError for none, one twice, or one that can't be."""
+    """A number of seeds as a list of them. Raises FrugalError for none, too many, one twice, or one that can't be."""
+    if isinstance(wanted, int) and wanted > MOST_SEEDS:
+        raise FrugalError(f"{where}: seeds is {wanted:,}; give a number of at most {MOST_SEEDS:,}, or a list")
     seeds = list(range(wanted)) if isinstance(wanted, int) else wanted
     if not seeds:
         raise FrugalError(f"{where}: seeds is {wanted!r}; give a number of at least 1 or a list")

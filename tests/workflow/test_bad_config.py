@@ -58,6 +58,7 @@ def plan(**changes):
         ({"override": {"datasets": []}}, f"{DEMO}: datasets is []; name at least one data set"),
         ({"override": {"models": []}}, f"{DEMO}: models is []; name at least one model"),
         ({"override": {"strategies": ["full", "full"]}}, f"{DEMO}: strategies lists the strategy full 2 times"),
+        ({"override": {"seeds": 3_000_000}}, f"{DEMO}: seeds is 3,000,000; give a number of at most 10,000, or a list"),
         ({"override": {"datasets": ["digits"] * 2}}, f"{DEMO}: datasets lists the data set digits 2 times"),
         ({"override": {"models": ["cnn-tiny"] * 2}}, f"{DEMO}: models lists the model cnn-tiny 2 times"),
         (
