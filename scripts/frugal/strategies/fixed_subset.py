@@ -1,6 +1,7 @@
 """Fixed random subset: the same share of the samples in every epoch, drawn once; the simplest way to leave samples out.
 
-It is the known negative case of data pruning: training costs less, but the net never sees the rest of the data. Okanovic et al., "Repeated Random Sampling for Minimizing the Time-to-Accuracy of Learning", ICLR 2024,
+It is the known negative case of data pruning: training costs less, but the net never sees the rest of the data. Okanovic et
+al., "Repeated Random Sampling for Minimizing the Time-to-Accuracy of Learning", ICLR 2024,
 https://arxiv.org/abs/2305.18424, compare static subsets with new ones for each epoch, which do better.
 """
 
