@@ -102,7 +102,7 @@ def test_a_control_waits_for_the_run_it_follows(fresh):
 
 def test_a_dry_run_counts_every_cell(fresh):
     for scale, counts in (
-        ("demo", {"train_compression": 1}),  # all 45 runs in one job
+        ("demo", {"train_compression": 1}),  # all 42 runs in one job
         ("standard", {"train": 14 * 3}),
         ("published", {"train": 14 * 5}),
     ):
