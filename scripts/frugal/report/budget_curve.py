@@ -15,7 +15,7 @@ CURRENCIES = (*RUNNING, "energy_joules")  # what a training pays in
 PARTS = ("exchange_rate", "exchange_low", "exchange_high", "exchange_bound", "exchange_verdict", "honest_saving")
 BASELINE = "the baseline is what the others are held against"
 SCATTERS = (
-    "the baseline's seeds at {} of its epochs scatter {:.2g} times as far as the others', which its curve allows for"
+    "the baseline's seeds at {} of its epochs scatter {:,.1f} times as far as the others', which its curve allows for"
 )
 
 

@@ -19,7 +19,7 @@ from scipy import optimize, special, stats
 
 CONFIDENCE = 0.95
 UNEQUAL = 0.01  # level of the test for a spread of its own, divided by how many strategies are tested
-SPREADS_APART = "its seeds scatter {:.2g} times as far as the others': not pooled, it has an interval of its own"
+SPREADS_APART = "its seeds scatter {:,.1f} times as far as the others': not pooled, it has an interval of its own"
 NO_SPREAD = "no spread: every seed gives the same value; not pooled"
 TINY = 1e-12
 
