@@ -15,10 +15,11 @@ from frugal.training.trainer import Trainer
 SAMPLES = {"train": 300, "validation": 60, "test": 100}
 
 
-def write_digits(folder: Path) -> Path:
-    """The first of scikit-learn's digits as a cache; returns its manifest."""
+def write_digits(folder: Path, times: int = 1) -> Path:
+    """The first of scikit-learn's digits as a cache, each pixel `times` as wide and high; returns its manifest."""
     bunch = load_digits()
     images = np.rint(bunch.images * 255 / 16).astype(np.uint8)[:, None]
+    images = images.repeat(times, 2).repeat(times, 3)
     arrays, start = {}, 0
     for split, count in SAMPLES.items():
         arrays[f"{split}_images"] = images[start : start + count]
@@ -32,7 +33,7 @@ def write_digits(folder: Path) -> Path:
     about = {
         "dataset": "digits",
         "source": "digits",
-        "shape": [1, 8, 8],
+        "shape": list(images.shape[1:]),
         "classes": 10,
         "generated": False,
         "mean": [float(pixels.mean())],

@@ -267,6 +267,7 @@ class Plan:
             devices=self.config.devices,
             device=self.config.device,
             residency=self.config.residency,
+            average=self._recipe(study.name, dataset, model, strategy).average is not None,
             followed=followed and (followed.use, self._parameters(config, own.follows, str(self.files[study.name]))),
         )
         given = self._parameters(config, strategy, str(self.files[study.name]))
@@ -297,6 +298,8 @@ class Plan:
         where = f"{self.files[study]}: {dataset}/{model}, strategy {strategy}"
         if recipe.label_smoothing and registry.data_task(self.datasets[dataset].source) == "transcription":
             raise FrugalError(f"{where}: recipe.label_smoothing has no meaning for CTC; set it to 0 for this data set")
+        if recipe.test_time and registry.data_kind("source", self.datasets[dataset].source) != "image":
+            raise FrugalError(f"{where}: recipe.test_time mirrors images, and {dataset} holds none; leave it out")
         if recipe.compile == "graphs" and config.device == "cpu":
             raise FrugalError(f"{where}: recipe.compile is graphs, which needs a CUDA GPU; use true, false or auto")
         if recipe.batch_size < config.devices:
@@ -318,6 +321,13 @@ class Plan:
             raise FrugalError(
                 f"{where}: model {model} takes {takes} data, {dataset} is {kind}; choose another, or list each data set "
                 "with its model under `tasks`"
+            )
+        least = registry.least_size(self.models[model].use)
+        if kind == "image" and min(self.datasets[dataset].shape[1:]) < least:
+            high, wide = self.datasets[dataset].shape[1:]
+            raise FrugalError(
+                f"{where}: model {model} takes images of {least} pixels per side or more, those of {dataset} have {high}x{wide}; "
+                "choose another model"
             )
         task = registry.data_task(self.datasets[dataset].source)
         if task != "classification" and not registry.takes_task(self.models[model].use):

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from frugal.errors import FrugalError
@@ -57,6 +57,8 @@ VOCABULARY = {
     "Gt": Gt,
     "Le": Le,
     "Lt": Lt,
+    "MaxLen": MaxLen,
+    "MinLen": MinLen,
     "Level": Level,
     "File": File,
     "Hub": Hub,
@@ -174,6 +176,12 @@ def single_device(use: str) -> bool:
 
 
 @cache
+def moves_weights(use: str) -> bool:
+    """Whether a strategy removes or moves weights while a net trains: the constant of that name of its class."""
+    return _of_class(use, "moves_weights", False)
+
+
+@cache
 def reads(use: str) -> str:
     """What a strategy reads, "pixels" or "coefficients": the constant of that name of its class."""
     return _of_class(use, "reads", "pixels")
@@ -196,6 +204,12 @@ def widths(model: str) -> dict[str, int | str]:
 def one_size(model: str) -> bool:
     """Whether a model takes images of the size it was built for only: the constant ONE_SIZE of its file."""
     return _constant(_tree("model", model).body, "ONE_SIZE", False)
+
+
+@cache
+def least_size(model: str) -> int:
+    """Pixels per side of the smallest image that a model takes: the constant LEAST_SIZE of its file."""
+    return _constant(_tree("model", model).body, "LEAST_SIZE", 1)
 
 
 def _of_class(use: str, name: str, default: Any) -> Any:

@@ -36,8 +36,8 @@ class Ground:
     """What a run stands on.
 
     kind, task: of the data; model: `use` and parameters, defaults filled in; devices: that share a run; device: as in the
-    config; residency: likewise; followed: `use` and parameters of the strategy it follows, None where it follows none, and
-    UNKNOWN where that is not asked
+    config; residency: likewise; average: whether the recipe averages the weights over the training; followed: `use` and
+    parameters of the strategy it follows, None where it follows none, and UNKNOWN where that is not asked
     """
 
     kind: str
@@ -46,6 +46,7 @@ class Ground:
     devices: int = 1
     device: str = "auto"
     residency: str = "auto"
+    average: bool = False
     followed: tuple[str, dict[str, Any]] | None = None
 
 
@@ -59,6 +60,10 @@ def why_unfit(use: str, parameters: dict[str, Any], ground: Ground) -> str | Non
             return f"{one} can't be shared by {ground.devices} devices; set devices: 1"
         if ground.residency == "files" and registry.reads(one) == "coefficients":
             return f"{one} reads DCT coefficients, and residency: files decodes pixels; set residency: auto"
+        if ground.average and registry.moves_weights(one):
+            return (
+                f"{one} changes which weights there are while it trains, so recipe.average has no meaning; leave it out"
+            )
         for need, why in needs(one, own):
             if unmet := _unmet(need, one, own, ground):
                 return unmet.format(why=why, use=one)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from torchvision.transforms import RandomResizedCrop
 
-from frugal.data.augment import augment, draw_crops, resize_crops
+from frugal.data.augment import alternating_flips, augment, draw_crops, resize_crops
 from frugal.errors import FrugalError
 from frugal.spec import Augment, parse
 
@@ -111,3 +111,37 @@ def test_ranks_that_share_a_batch_augment_it_as_one_would(ranks, wanted):
 def test_a_resized_crop_that_makes_no_sense_is_refused_in_words(wanted, says):
     with pytest.raises(FrugalError, match=says):
         parse(Augment, wanted, "recipe.augment")
+
+
+@given(seed=st.integers(0, 999), epoch=st.integers(0, 9), batch=st.integers(1, 5))
+def test_alternating_flips_show_each_sample_both_ways_in_any_two_epochs_whatever_batch_it_is_in(seed, epoch, batch):
+    draw = torch.Generator().manual_seed(seed)
+    images, first = torch.rand(12, 2, 5, 5, generator=draw), torch.rand(12, generator=draw) < 0.5
+
+    def seen(epoch):
+        shown = torch.empty_like(images)
+        for indices in torch.randperm(12, generator=draw).split(batch):
+            mirrored = alternating_flips(first, indices, epoch)
+            shown[indices] = augment(images[indices], 0, False, draw, mirrored=mirrored)
+        return shown
+
+    one, next_one = seen(epoch), seen(epoch + 1)
+    assert torch.equal(next_one, one.flip(3))
+    assert torch.equal(seen(epoch + 2), one)
+    mirrored = first if epoch % 2 == 0 else ~first
+    assert torch.equal(one, torch.where(mirrored[:, None, None, None], images.flip(3), images))
+
+
+@pytest.mark.parametrize("wanted", [{"crop_padding": 2}, {"crop_padding": 0, "resized_crop": AREA}])
+def test_known_flips_leave_the_draws_of_crops_alone(wanted):
+    images, all_of_them = torch.rand(6, 1, 8, 8), torch.ones(6, dtype=torch.bool)
+    plain = augment(images, flip=False, generator=torch.Generator().manual_seed(1), **wanted)
+    mirrored = augment(images, flip=False, generator=torch.Generator().manual_seed(1), mirrored=all_of_them, **wanted)
+    if "resized_crop" in wanted:
+        torch.testing.assert_close(mirrored, plain.flip(3))
+    else:
+        padded = functional.pad(images, [2] * 4)
+        assert all(
+            any(torch.equal(m, w[:, y : y + 8, x : x + 8].flip(2)) for y in range(5) for x in range(5))
+            for m, w in zip(mirrored, padded, strict=True)
+        )

@@ -154,6 +154,11 @@ def test_runs_of_another_recipe_or_other_data_are_not_held_against_it(made):
     r.check_same_ground(made, made.recipe, "ab")
     with pytest.raises(FrugalError, match=r"another recipe \(batch_size\)"):
         r.check_same_ground(made, made.recipe | {"batch_size": 1}, "ab")
+    r.check_same_ground(
+        made, made.recipe | {"nesterov": True, "average": None}, "ab"
+    )  # younger keys, as they stand by default
+    with pytest.raises(FrugalError, match=r"another recipe \(nesterov\)"):
+        r.check_same_ground(made, made.recipe | {"nesterov": False}, "ab")
     with pytest.raises(FrugalError, match="other data"):
         r.check_same_ground(made, made.recipe, "cd")
 

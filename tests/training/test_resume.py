@@ -28,6 +28,16 @@ RUNS = {
     "ast": tiny.spec("ast", target=0.5, warmup=0.3, scoring="half"),
     "ast masked": tiny.spec("ast", target=0.5, warmup=0.3, scoring="masked"),
     "ast remembered": tiny.spec("ast", target=0.5, warmup=0.3, scoring="remembered", controller="quantile"),
+    "average": tiny.spec(
+        "full",
+        recipe={
+            "augment": {"crop_padding": 1, "flip": "alternating"},
+            "average": {"every": 4, "decay": 0.7, "power": 1},
+            "rates": {"norm_bias": 8},
+            "schedule": "triangular",
+            "test_time": "flips_and_shifts",
+        },
+    ),
     "adam": tiny.spec("full", recipe={"optimizer": "adamw", "learning_rate": 0.003}),
 }
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -3,8 +3,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frugal.spec import Recipe
-from frugal.training.optimizer import rate_at
+from frugal.errors import FrugalError
+from frugal.models import cnn
+from frugal.spec import Recipe, parse
+from frugal.training.optimizer import make_optimizer, rate_at, rate_of, set_rate
 
 
 def test_one_cycle_is_torchs():
@@ -19,8 +21,73 @@ def test_one_cycle_is_torchs():
 
 
 @given(
-    progress=st.floats(0, 1), schedule=st.sampled_from(["constant", "one_cycle", "cosine"]), warmup=st.floats(0, 0.9)
+    progress=st.floats(0, 1),
+    schedule=st.sampled_from(["constant", "one_cycle", "cosine", "triangular"]),
+    warmup=st.floats(0, 0.9),
 )
 def test_the_rate_never_exceeds_its_peak_nor_falls_below_zero(progress, schedule, warmup):
     recipe = Recipe(epochs=1, batch_size=1, learning_rate=0.3, schedule=schedule, warmup=warmup)
     assert -1e-12 <= rate_at(progress, recipe) <= 0.3 + 1e-12
+
+
+def recipe(**keys):
+    return parse(Recipe, {"epochs": 1, "batch_size": 1, "learning_rate": 0.5, **keys}, "recipe")
+
+
+@pytest.mark.parametrize(
+    ("progress", "share"),
+    [(0, 0.2), (0.115, 0.6), (0.23, 1), (0.23 + 0.77 / 2, 0.535), (1, 0.07)],
+)
+def test_a_triangle_goes_straight_through_its_three_points(progress, share):
+    wanted = recipe(schedule="triangular", warmup=0.23, start_share=0.2, end_share=0.07)
+    assert rate_at(progress, wanted) == pytest.approx(0.5 * share)
+
+
+def test_a_triangle_may_begin_at_its_peak():
+    assert rate_at(0, recipe(schedule="triangular", warmup=0)) == 0.5
+
+
+def test_multipliers_reach_the_parameters_of_their_kind_and_leave_the_decay_as_it_was():
+    model = cnn.build((1, 8, 8), 3, channels=[4, 4])
+    norm = {id(m.bias) for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)}
+    optimizer = make_optimizer(model, recipe(weight_decay=0.01, rates={"norm_bias": 64, "bias": 2}))
+    set_rate(optimizer, 0.25)
+    assert rate_of(optimizer) == 0.25
+    found = {id(p): (g["lr"], g["lr"] * g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
+    assert len(found) == len(list(model.parameters()))
+    for parameter in model.parameters():
+        rate = 0.25 * (64 if id(parameter) in norm else 2 if parameter is model[-1].bias else 1)
+        assert found[id(parameter)] == (rate, pytest.approx(0.25 * 0.01))
+
+
+def test_a_multiplier_of_nothing_is_refused():
+    with pytest.raises(FrugalError, match="rates.norm_bias is 64, and the model trains no parameter of that kind"):
+        make_optimizer(torch.nn.Linear(3, 3), recipe(rates={"norm_bias": 64}))
+
+
+def test_without_the_new_keys_sgd_is_what_it_was():
+    optimizer = make_optimizer(cnn.build((1, 8, 8), 3), recipe(momentum=0.8, weight_decay=0.1))
+    assert len(optimizer.param_groups) == 1
+    group = {key: optimizer.param_groups[0][key] for key in ("lr", "momentum", "nesterov", "weight_decay", "fused")}
+    assert group == {"lr": 0.5, "momentum": 0.8, "nesterov": True, "weight_decay": 0.1, "fused": True}
+    plain = make_optimizer(cnn.build((1, 8, 8), 3), recipe(nesterov=False))
+    assert plain.param_groups[0]["nesterov"] is False
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"start_share": 0.2}, "start_share belongs to schedule triangular, and schedule is one_cycle"),
+        ({"nesterov": False, "optimizer": "adam"}, "nesterov is a kind of sgd's momentum, and optimizer is adam"),
+        ({"average": {}, "early_stopping": 3}, "set one of them"),
+        ({"average": {"decay": 1}}, "average.decay is 1; .*less than 1"),
+        ({"average": {"evry": 5}}, "did you mean every"),
+        ({"rates": {"norm_bias": 0}}, "rates.norm_bias is 0; .*greater than 0"),
+        ({"rates": {"biases": 2}}, "unknown key 'rates.biases'; did you mean bias"),
+        ({"test_time": "flip"}, "test_time is 'flip'"),
+        ({"augment": {"flip": "alternate"}}, "augment.flip.* is 'alternate'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_when_the_config_is_read(keys, says):
+    with pytest.raises(FrugalError, match=says):
+        recipe(**keys)

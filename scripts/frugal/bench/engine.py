@@ -123,7 +123,7 @@ def _staged_epoch(trainer: Trainer) -> dict[str, float]:
     for start, stop in cut(len(order), size):
         indices = order[start:stop]
         laps = [_now(trainer)]
-        images = trainer.augmented(trainer.train_data.read(indices))
+        images = trainer.augmented(trainer.train_data.read(indices), indices)
         labels = trainer.train_data.labels.index_select(0, indices)
         laps.append(_now(trainer))
         loss = functional.cross_entropy(trainer.forward(images).float(), labels)

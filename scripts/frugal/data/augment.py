@@ -24,6 +24,7 @@ def augment(
     share: tuple[int, int, int] | None = None,
     padding: str = "constant",
     resized_crop: tuple[float, float] | None = None,
+    mirrored: Tensor | None = None,
 ) -> Tensor:
     """images: (b, C, H, W) -> the same shape, each sample cropped and flipped by its own draw.
 
@@ -34,20 +35,24 @@ def augment(
         the draws they would get in the whole batch, and the generator advances as for the whole
     resized_crop: least and largest share of the area of a random rectangle, seen at full size in place of the shift; None
         for none
+    mirrored: (b,) bool, which images are flipped where that is known and not drawn, in place of `flip`; None for none
     """
-    if not crop_padding and not flip and not resized_crop:
+    if not crop_padding and not flip and not resized_crop and mirrored is None:
         return images
     b, _, height, width = images.shape
     device = images.device
     first, stride, whole = share or (0, 1, b)
-    mirrored = torch.rand(whole, 1, device=device, generator=generator)[first::stride] < 0.5 if flip else None
+    if mirrored is not None:
+        mirrored = mirrored[:, None]
+    elif flip:
+        mirrored = torch.rand(whole, 1, device=device, generator=generator)[first::stride] < 0.5
     if resized_crop:
         crops = draw_crops(whole, height, width, resized_crop, device, generator)
         mirrored = torch.zeros(b, dtype=torch.bool, device=device) if mirrored is None else mirrored.squeeze(1)
         return resize_crops(images, *(drawn[first::stride] for drawn in crops), mirrored)
     rows = torch.arange(height, device=device).expand(b, height)
     columns = torch.arange(width, device=device).expand(b, width)
-    if flip:
+    if mirrored is not None:
         columns = torch.where(mirrored, width - 1 - columns, columns)
     if crop_padding:
         images = functional.pad(images, [crop_padding] * 4, mode=padding)
@@ -57,6 +62,17 @@ def augment(
     sample = torch.arange(b, device=device).view(b, 1, 1)
     # Advanced indices around a slice put channels last: (b, H, W, C), which is the layout convolutions like.
     return images[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def alternating_flips(first: Tensor, indices: Tensor, epoch: int) -> Tensor:
+    """(b,) bool, which of the samples `indices` (b,) are mirrored in an epoch, from 0: all the other way round in each next one.
+
+    first: (n,) bool, which of all samples are mirrored in epoch 0, drawn once. So any two epochs in turn show a sample both
+    ways, where flips that are drawn anew show it twice the same way half of the time.
+    Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", https://arxiv.org/abs/2404.00498.
+    """
+    chosen = first.index_select(0, indices)
+    return ~chosen if epoch % 2 else chosen
 
 
 def draw_crops(

@@ -158,6 +158,7 @@ METRICS = COSTS | {
     "test_accuracy": Metric("test accuracy", "accuracy, %", 100, 2),
     "best_test_accuracy": Metric("best test accuracy", "best epoch on test, %", 100, 2),
     "test_accuracy_full_fidelity": Metric("test accuracy, uncompressed", "accuracy, uncompressed, %", 100, 2),
+    "test_accuracy_flips": Metric("test accuracy, mean over views", "accuracy over views, %", 100, 2),
     "best_val_accuracy": Metric("best validation accuracy", "best validation, %", 100, 2),
     "val_accuracy": Metric("validation accuracy", "validation, %", 100, 2),
     "test_f1": Metric("macro F1", "macro F1, %", 100, 2),

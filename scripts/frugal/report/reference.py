@@ -19,6 +19,7 @@ from scipy import special, stats
 from frugal.atomic import write_text
 from frugal.errors import FrugalError
 from frugal.report.pooled import CONFIDENCE, UNEQUAL
+from frugal.spec import Recipe, Strict
 from frugal.study import Study, merged
 
 FOLDER = Path("config/reference")
@@ -231,5 +232,11 @@ def _apart(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Keys of two recipes that differ; one that only one of them has differs too."""
-    return sorted(key for key in one.keys() | other.keys() if one.get(key, ...) != other.get(key, ...))
+    """Keys of two recipes that differ. One that is younger than a recipe stands there with its default, which changed nothing."""
+    known = {name: field.default for name, field in Recipe.model_fields.items() if not field.is_required()}
+    plain = {
+        name: value.model_dump(mode="json") if isinstance(value, Strict) else value for name, value in known.items()
+    }
+    return sorted(
+        k for k in one.keys() | other.keys() if one.get(k, plain.get(k, ...)) != other.get(k, plain.get(k, ...))
+    )

@@ -35,6 +35,7 @@ class Metrics(BaseModel):
     uncounted_steps: Count | None = None  # records of before it was counted lack it
     test_accuracy: Fraction
     test_accuracy_full_fidelity: Fraction
+    test_accuracy_flips: Fraction | None = None  # null where the recipe has no test_time
     test_f1: Fraction | None
     test_wer: Amount | None = None
     test_cer: Amount | None = None

@@ -105,8 +105,9 @@ class Strategy:
     k x k pixels; decides: what it has the say in, of "samples" (which are trained on), "fidelity" (at which level they are
     read) and "weights" (which the net has): strategies that share none can be combined;
     single_device: whether it can't be shared by several ranks; needs: what it can't do without, and why (`frugal.unfit`);
-    tells: "widths" or "shares", what a run that follows it may repeat besides counts; ascending: pairs of parameters, of
-    which the first can't exceed the second
+    moves_weights: whether it removes weights, or moves them to other places, while the net trains, so that no average over
+    steps means anything; tells: "widths" or "shares", what a run that follows it may repeat besides counts; ascending: pairs
+    of parameters, of which the first can't exceed the second
     These are read from the file before any job starts, so they are written as plain values.
     """
 
@@ -115,6 +116,7 @@ class Strategy:
     decides: ClassVar[tuple[str, ...]] = ()
     single_device: ClassVar[bool] = False
     needs: ClassVar[dict[str, Any]] = {}
+    moves_weights: ClassVar[bool] = False
     tells: ClassVar[tuple[str, ...]] = ()
     ascending: ClassVar[tuple[tuple[str, str], ...]] = ()
     model_builder: ClassVar[ModelBuilder | None] = None  # of the run's model, set on the object when it is made

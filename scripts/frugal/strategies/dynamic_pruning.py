@@ -40,6 +40,7 @@ class DynamicPruning(Strategy):
     """
 
     decides = ("weights",)
+    moves_weights: ClassVar[bool] = True
     single_device: ClassVar[bool] = True
     tells = ("widths",)
     ascending = (("warmup", "until"),)

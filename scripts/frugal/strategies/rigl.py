@@ -32,6 +32,7 @@ class RigL(Strategy):
     """
 
     decides = ("weights",)
+    moves_weights: ClassVar[bool] = True
     needs: ClassVar[dict[str, Any]] = {
         "blocks": "its blocks have to tile each layer",
     }

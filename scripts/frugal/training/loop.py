@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from frugal.costs import TIMED
-from frugal.data.augment import augment
+from frugal.data.augment import alternating_flips, augment
 from frugal.data.device import Split
 from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
@@ -17,11 +17,13 @@ from frugal.measure.flops import PassFlops, decoding_flops, pass_flops
 from frugal.measure.ledger import Ledger
 from frugal.spec import Recipe, RunSpec
 from frugal.strategies.base import Strategy
+from frugal.training.average import Average
 from frugal.training.batches import Batch, Epoch, Gathering, arrange
 from frugal.training.distributed import Team
 from frugal.training.forward import Forward, score, scored_size
 from frugal.training.history import EpochSums
-from frugal.training.optimizer import rate_at
+from frugal.training.initial import initialise, tell_epoch
+from frugal.training.optimizer import rate_at, rate_of, set_rate
 from frugal.training.progress import Progress
 from frugal.training.signals import Interrupt, Interrupted
 from frugal.training.tasks import Task
@@ -33,7 +35,8 @@ class Loop:
     epoch: epochs that are closed; passed: epochs done, the last of them perhaps in part; steps: of the epoch planned last, None
     before the first; step: steps done in the epoch under way; batches: of that epoch, those of all ranks, and share: this
     rank's part of them, both None between epochs; losses: (n,) last training loss of each sample, inf where never seen;
-    stepping: whether the optimizer takes a step of the loop right now
+    stepping: whether the optimizer takes a step of the loop right now; first_flips: (n,) bool, which samples are mirrored in the
+    first epoch, None where flips don't alternate; average: of the weights, None where the recipe asks for none
     """
 
     spec: RunSpec
@@ -55,12 +58,14 @@ class Loop:
     steps: int | None
     step: int
     stepping: bool
+    average: Average | None
     batches: Epoch | None
     share: Epoch | None
     sums: EpochSums | None
     gathering: Gathering
     sampler: torch.Generator
     augmenter: torch.Generator
+    first_flips: Tensor | None
     precision: dict[str, str] | None
     flops_of_size: dict[tuple[int, bool], PassFlops]
     flops_sources: dict[str, None]
@@ -71,6 +76,8 @@ class Loop:
         self.energy.start()
         with self.clock.stage("train"):
             if self.batches is None:
+                if self.steps is None:
+                    self._begin()
                 self._plan()
             if self.share is None:
                 self.share = self.team.share(self.batches)
@@ -85,6 +92,8 @@ class Loop:
                     raise Interrupted(number, f"in epoch {self.epoch + 1} after step {self.ledger.steps}")
                 if due:
                     self.save()
+            if self.average is not None and self.ended:
+                self.average.finish(self.model)
             self.strategy.after_epoch(self)
         self.energy.stop()
 
@@ -114,6 +123,14 @@ class Loop:
             return self.clock.so_far("train")[TIMED.index(cost)]
         return getattr(self.ledger, cost)
 
+    def _begin(self) -> None:
+        """Before the first step of a run, and never where one is resumed: what needs training images, or the first weights."""
+        images = initialise(self.model, self.train_data, self.strategy.run)
+        # Their bytes are counted with those of the first batch, since whoever counts takes all that was read so far.
+        self.ledger.bytes_raw += images * self.team.size * self.train_data.raw_bytes_per_sample
+        if self.recipe.average is not None:
+            self.average = Average(self.model, self.recipe.average)
+
     def _plan(self) -> None:
         """The batches of the next epoch."""
         plan = self.strategy.plan_epoch(self.epoch, self.losses)
@@ -122,6 +139,8 @@ class Loop:
             self.batches = arrange(plan, len(self.train_data), size, spectral, self.sampler).to(self.device)
         except FrugalError as error:
             raise FrugalError(f"strategy {self.spec.strategy.name}, epoch {self.epoch + 1}: {error}") from error
+        if tell_epoch(self.model, self.epoch):
+            self.model_changed()
         self.step, self.steps, self.share = 0, len(self.batches), None
         self.sums = EpochSums.of(len(self.batches), self.device, self.ledger)
 
@@ -132,8 +151,8 @@ class Loop:
         whole = self.batches.order[first:last]
         start, stop = share.bounds[self.step]
         indices, segments = share.order[start:stop], share.segments and share.segments[self.step]
-        self._set_rate(self.progress)
-        inputs = self.augmented(self.train_data.read(indices, segments, strategy.spectral), len(whole))
+        set_rate(self.optimizer, strategy.learning_rate(rate_at(self.progress, self.recipe)))
+        inputs = self.augmented(self.train_data.read(indices, segments, strategy.spectral), indices, len(whole))
         labels = self.train_data.labels.index_select(0, indices)
         weight = None if share.weight is None else share.weight[start:stop]
         self._count_read(len(whole), inputs.shape[-1], self.batches.segments and self.batches.segments[self.step])
@@ -174,10 +193,12 @@ class Loop:
         ledger.add_flops("backward", count, flops.backward)
         ledger.samples_forwarded += count
         ledger.samples_backpropagated += count
+        if self.average is not None:
+            self.average.after_step(self.model, ledger.steps, self.progress)
         strategy.after_step(self)
 
-    def augmented(self, images: Tensor, whole: int | None = None) -> Tensor:
-        """Random crops and flip, of images (b, C, H, W) only.
+    def augmented(self, images: Tensor, indices: Tensor, whole: int | None = None) -> Tensor:
+        """Random crops and flip, of images (b, C, H, W) only; indices: (b,) of the samples.
 
         The padding shrinks with the image, so that a spectral sample moves as far as a whole one.
         whole: size of the batch of all ranks, where they share it
@@ -187,17 +208,14 @@ class Loop:
         wanted = self.recipe.augment
         padding = round(wanted.crop_padding * images.shape[-1] / self.train_data.shape[-1])
         share = (self.team.rank, self.team.size, whole or len(images))
-        return augment(images, padding, wanted.flip, self.augmenter, share, wanted.padding, wanted.resized_crop)
-
-    def _set_rate(self, progress: float) -> None:
-        rate = self.strategy.learning_rate(rate_at(progress, self.recipe))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        mirrored = None if self.first_flips is None else alternating_flips(self.first_flips, indices, self.epoch)
+        flip = wanted.flip is True
+        return augment(images, padding, flip, self.augmenter, share, wanted.padding, wanted.resized_crop, mirrored)
 
     @property
     def rate(self) -> float:
         """The learning rate in force; it lives in the optimizer, so that it comes back with it."""
-        return self.optimizer.param_groups[0]["lr"]
+        return rate_of(self.optimizer)
 
     def _count_read(self, samples: int, pixels: int, segments: list | None) -> None:
         ledger = self.ledger

@@ -6,20 +6,76 @@ The rate is a function of progress, the share of the training done: leaving samp
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import cos, pi
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from frugal.spec import Recipe
+from frugal.errors import FrugalError
+from frugal.spec import Rates, Recipe
+
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+MULTIPLIER = "multiplier"  # of the learning rate, a key of a parameter group of the optimizer; 1 where it is missing
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, Adam or AdamW over all parameters; one fused update per step instead of one per tensor."""
+    """SGD, Adam or AdamW over all parameters; one fused update per step instead of one per tensor.
+
+    Raises FrugalError where the recipe has a rate for a kind of parameter that the model lacks.
+    """
     common = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
+    parameters = model.parameters() if recipe.rates == Rates() else parameter_groups(model, recipe)
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, nesterov=recipe.momentum > 0, **common)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer](model.parameters(), **common)
+        nesterov = recipe.nesterov and recipe.momentum > 0
+        return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=nesterov, **common)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer](parameters, **common)
+
+
+def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """A group of the optimizer for each kind of parameter in `Rates`, with its learning rate and weight decay.
+
+    Decay is taken times the learning rate, so it is divided by the multiplier and the product stays what it was.
+    Raises FrugalError for a multiplier of a kind that the model lacks.
+    """
+    kinds: dict[str, list[nn.Parameter]] = {name: [] for name in Rates.model_fields}
+    seen: set[int] = set()
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if id(parameter) not in seen:  # a tied weight is held by several modules
+                kinds[kind_of(module, name)].append(parameter)
+                seen.add(id(parameter))
+    groups = []
+    for kind, parameters in kinds.items():
+        multiplier = getattr(recipe.rates, kind)
+        if multiplier != 1 and not any(parameter.requires_grad for parameter in parameters):
+            has = ", ".join(name for name, own in kinds.items() if any(one.requires_grad for one in own))
+            raise FrugalError(
+                f"recipe.rates.{kind} is {multiplier:g}, and the model trains no parameter of that kind; leave it out, or "
+                f"choose of {has}"
+            )
+        if parameters:
+            own = {"lr": recipe.learning_rate * multiplier, "weight_decay": recipe.weight_decay / multiplier}
+            groups.append({"params": parameters, **own, MULTIPLIER: multiplier})
+    return groups
+
+
+def kind_of(module: nn.Module, name: str) -> str:
+    """The kind of a module's own parameter, as `Rates` names it."""
+    kind = "bias" if name == "bias" or name.endswith("_bias") else "weight"
+    return f"norm_{kind}" if isinstance(module, NORMS) else kind
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of every group: its multiplier times `rate`."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get(MULTIPLIER, 1.0)
+
+
+def rate_of(optimizer: torch.optim.Optimizer) -> float:
+    """The learning rate in force, before the groups' multipliers."""
+    group = optimizer.param_groups[0]
+    return group["lr"] / group.get(MULTIPLIER, 1.0)
 
 
 @contextmanager
@@ -51,6 +107,13 @@ def cosine(progress: float, warmup: float) -> float:
     return _between(1.0, 0.0, (progress - warmup) / (1 - warmup))
 
 
+def triangular(progress: float, warmup: float, start: float = 0.0, end: float = 0.0) -> float:
+    """Share of the peak rate: straight from `start` up to 1, which is reached after `warmup`, and straight down to `end`."""
+    if progress < warmup:
+        return start + (1 - start) * progress / warmup
+    return 1 - (1 - end) * (progress - warmup) / (1 - warmup)
+
+
 def _between(first: float, last: float, share: float) -> float:
     return last + (first - last) * (1 + cos(pi * share)) / 2
 
@@ -59,5 +122,7 @@ def rate_at(progress: float, recipe: Recipe) -> float:
     """Learning rate when `progress`, in [0, 1], of the training is done."""
     if recipe.schedule == "constant":
         return recipe.learning_rate
+    if recipe.schedule == "triangular":
+        return recipe.learning_rate * triangular(progress, recipe.warmup, recipe.start_share, recipe.end_share)
     shape = {"one_cycle": one_cycle, "cosine": cosine}[recipe.schedule]
     return recipe.learning_rate * shape(progress, recipe.warmup)

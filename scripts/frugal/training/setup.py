@@ -84,11 +84,25 @@ def check_fit(spec: RunSpec, cache: Cache, devices: int, device: torch.device, r
         devices,
         device.type,
         residency if cache.kind == "image" else "auto",
+        spec.recipe.average is not None,
         UNKNOWN,
     )
     defaults = {key: known.default for key, known in registry.parameters("strategy", strategy.use).items()}
     if why := why_unfit(strategy.use, defaults | strategy.parameters, ground):
         raise FrugalError(f"strategy {strategy.name} on {spec.dataset.name}/{spec.model.name}: {why}")
+
+
+def check_recipe(spec: RunSpec, cache: Cache) -> None:
+    """Raise FrugalError for a recipe that asks for views of what isn't images, or for an average of nothing."""
+    recipe = spec.recipe
+    if recipe.test_time is not None and cache.kind != "image":
+        raise FrugalError(f"recipe.test_time mirrors images, and {spec.dataset.name} is {cache.kind}; leave it out")
+    steps = round(recipe.epochs * max(1, round(cache.manifest["splits"]["train"] / recipe.batch_size)))
+    if recipe.average is not None and steps < recipe.average.every:
+        raise FrugalError(
+            f"recipe.average.every is {recipe.average.every}, and the training takes {steps} steps: nothing would be averaged; "
+            "lower it, or train for more epochs"
+        )
 
 
 def check_batch(spec: RunSpec, samples: int, visited: int) -> None:

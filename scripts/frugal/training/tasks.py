@@ -178,11 +178,41 @@ class Evaluation:
         return {f"{split}_{name}": value for name, value in ({"loss": self.loss} | scores).items()}
 
 
+def averaged_logits(model: nn.Module, inputs: Tensor, views: str | None) -> Tensor:
+    """Logits (b, classes) of inputs (b, ...) in float32; of images (b, C, H, W) the mean over several views where asked.
+
+    views: "flips" for an image and its mirror image; "flips_and_shifts" for half of that, and half the mean of both moved by
+    one pixel, up and to the left or down and to the right, the border continued by reflection: level 2 of Jordan, "94% on
+    CIFAR-10 in 3.29 Seconds on a Single GPU", https://arxiv.org/abs/2404.00498
+    """
+    if views is None:
+        return model(inputs).float()
+
+    def both_ways(images: Tensor) -> Tensor:
+        return (model(images).float() + model(images.flip(3)).float()) / 2
+
+    if views == "flips":
+        return both_ways(inputs)
+    height, width = inputs.shape[2:]
+    wide = functional.pad(inputs, [1] * 4, mode="reflect")
+    moved = both_ways(wide[:, :, :height, :width]) + both_ways(wide[:, :, 2:, 2:])
+    return both_ways(inputs) / 2 + moved / 4
+
+
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, data: Split, task: Task, level: int | None, spectral: bool, autocast: torch.autocast
+    model: nn.Module,
+    data: Split,
+    task: Task,
+    level: int | None,
+    spectral: bool,
+    autocast: torch.autocast,
+    views: str | None = None,
 ) -> Evaluation:
-    """Run the model in evaluation mode over every sample, read at `level` (None: in full)."""
+    """Run the model in evaluation mode over every sample, read at `level` (None: in full).
+
+    views: "flips" or "flips_and_shifts" for the mean of the logits of several views, see `averaged_logits`
+    """
     was_training, started = model.training, time.perf_counter()
     model.eval()
     losses, answers = [], []
@@ -190,7 +220,7 @@ def evaluate(
     for part in indices.split(data.evaluated_at_once):
         segments = None if level is None else [(level, 0, len(part))]
         with autocast:
-            logits = model(data.read(part, segments, spectral)).float()
+            logits = averaged_logits(model, data.read(part, segments, spectral), views)
         losses.append(task.losses(logits, data.labels[part], 0.0))
         answers.append(task.answers(logits, data.labels[part]))
     model.train(was_training)

@@ -24,17 +24,20 @@ from frugal.measure.memory import peak_memory
 from frugal.measure.weights import weights_of
 from frugal.spec import RunSpec
 from frugal.strategies.base import Run
+from frugal.training.average import Average
 from frugal.training.batches import Epoch, Gathering
 from frugal.training.checkpoint import Checkpoints
 from frugal.training.device import set_determinism
 from frugal.training.distributed import Team
 from frugal.training.history import EpochSums, History, Row
+from frugal.training.initial import tell_epoch
 from frugal.training.loop import Loop
 from frugal.training.optimizer import every_step, make_optimizer
 from frugal.training.progress import Progress
 from frugal.training.setup import (
     check_batch,
     check_fit,
+    check_recipe,
     choose_residency,
     make_forward,
     make_model,
@@ -74,6 +77,7 @@ class Trainer(Loop):
         torch.manual_seed(spec.seed)
         self.strategy, self.task = make_strategy(spec, cache), make_task(cache)
         check_fit(spec, cache, self.team.size, device, residency)
+        check_recipe(spec, cache)
         self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device, workers)
         self.files: Store | None = None
         if residency == "files":
@@ -92,12 +96,17 @@ class Trainer(Loop):
         check_batch(spec, run.samples, self.strategy.most_visited())
         self.sampler = run.generator("batches")
         self.augmenter = torch.Generator(device).manual_seed(spec.seed)
+        self.first_flips = None
+        if self.recipe.augment.flip == "alternating" and self.train_data.holds_images:
+            drawn = torch.rand(len(self.train_data), generator=run.generator("flips"))
+            self.first_flips = (drawn < 0.5).to(device)
         model, note = self.team.prepare(self.strategy.prepare_model(make_model(spec, cache, device)), device)
         self.notes += [note] if note else []
         for split, data in (("training", self.train_data), ("validation", self.validation_data)):
             self.task.check(model, data.shape, data.labels, f"data set {spec.dataset.name}: the {split} set")
         self.model = model.train()
         self.optimizer = make_optimizer(self.model, self.recipe)
+        self.average: Average | None = None  # there is one from the first step on, where the recipe asks for it
         self.precision: dict[str, str] | None = None  # the one in force and why, chosen before the first step
         self.forward = None
         self.losses = torch.full((len(self.train_data),), float("inf"), device=device)
@@ -163,15 +172,15 @@ class Trainer(Loop):
             self.forward, self.precision, notes = make_forward(self)
             self.notes += notes
 
-    def evaluate(self, data: Split, full_fidelity: bool = False) -> Evaluation:
-        """Evaluate at the strategy's own fidelity, or on uncompressed images."""
+    def evaluate(self, data: Split, full_fidelity: bool = False, views: str | None = None) -> Evaluation:
+        """Evaluate at the strategy's own fidelity, or on uncompressed images. views: as `test_time` of the recipe."""
         self.get_ready()
         level = None if full_fidelity else self.strategy.test_level()
         spectral = self.strategy.spectral and level is not None
-        return evaluate(self.model, data, self.task, level, spectral, self.forward.autocast)
+        return evaluate(self.model, data, self.task, level, spectral, self.forward.autocast, views)
 
     def model_changed(self) -> None:
-        """For strategies that replace weights by smaller ones: FLOPs are counted anew, and what was compiled is compiled anew."""
+        """Where weights were replaced by smaller ones, or others are trained from now on: count FLOPs and compile anew."""
         self.flops_of_size.clear()
         if self.forward is not None and self.forward.compiled is not None:
             with self.clock.stage("compile"):
@@ -277,6 +286,7 @@ class Trainer(Loop):
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
             "strategy": self.strategy.state_dict(),
             "losses": self.losses,
             "batches": None if self.batches is None else self.batches.state_dict(),
@@ -296,10 +306,15 @@ class Trainer(Loop):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The counterpart of `state_dict`."""
         self.epoch, self.step = state["epoch"], state["step"]
+        if tell_epoch(self.model, self.epoch):
+            self.model_changed()
         self.passed, self.steps, self.loads = state["passed"], state["steps"], state["loads"]
         self.strategy.rebuild(self, state["strategy"])  # shapes before weights
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if state["average"] is not None:
+            self.average = Average(self.model, self.recipe.average)
+            self.average.load_state_dict(state["average"])
         self.strategy.load_state_dict(state["strategy"])
         self.losses.copy_(state["losses"])
         if state["batches"] is not None:

@@ -36,12 +36,16 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "snakemake
 
 
 def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
-    """The figures of a finished run; touches the test data, once per fidelity."""
+    """The figures of a finished run; touches the test data, once per fidelity, and once more for `test_time`."""
     spec, ledger = trainer.spec, trainer.ledger
     test_data = trainer.open("test")
     with trainer.clock.stage("inference"):
         test = trainer.evaluate(test_data)
     sharp = test if trainer.strategy.test_level() is None else trainer.evaluate(trainer.open("test", "pixels"), True)
+    flips = None
+    if spec.recipe.test_time is not None:
+        with trainer.clock.stage("evaluate"):
+            flips = trainer.evaluate(test_data, views=spec.recipe.test_time).accuracy
     clock, weights = trainer.clock, weights_of(trainer.model)
     seconds = clock.seconds
     memory, memory_source = peak_memory(trainer.device)
@@ -62,6 +66,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "uncounted_steps": ledger.uncounted_steps,
         "test_accuracy": test.accuracy,
         "test_accuracy_full_fidelity": sharp.accuracy,
+        "test_accuracy_flips": flips,
         "test_f1": test.scores.f1,
         "test_wer": test.scores.wer,
         "test_cer": test.scores.cer,
@@ -82,7 +87,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "peak_memory_bytes": memory,
         "peak_memory_source": memory_source + (f", of the first of {spec.devices} ranks" if spec.devices > 1 else ""),
         "model_bytes": weights.bytes,
-        "optimizer_bytes": optimizer_bytes(trainer.optimizer),
+        "optimizer_bytes": optimizer_bytes(trainer.optimizer) + (trainer.average.bytes if trainer.average else 0),
         "parameters": weights.parameters + removed,
         "live_parameters": weights.live - masked,
         "nonzero_parameters": nonzero_weights(trainer.model),
