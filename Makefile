@@ -9,6 +9,9 @@ INSTALLED := .venv/.installed
 # Of check-reference: a name under config/reference, by default the cheapest, and how long its runs may take.
 REFERENCE :=
 MINUTES := 10
+# Of speedrun.
+SEEDS := 5
+THREADS := 1
 # Further keys of config/config.yaml, as after `snakemake --config`; it comes last, and so wins.
 CONFIG :=
 # The shell takes no braces or brackets of CONFIG for patterns of its own.
@@ -16,12 +19,12 @@ PLAIN := set -f +B;
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed demo run status test test-slurm lint format bench compare check-reference error-rates lock schemas clean
+.PHONY: help setup installed demo run status test test-slurm lint format bench speedrun compare check-reference error-rates lock schemas clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo
-	@echo "  variables: SCALE=demo|mnist|cpu|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
+	@echo "  variables: SCALE=demo|mnist|cpu|strong|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
 	@echo "             CONFIG='results=/elsewhere studies=[ast] override=\"{seeds: 5}\"' for run, demo and status"
 
 setup: $(INSTALLED)  ## install the pinned packages into .venv (6.8 GB)
@@ -43,7 +46,7 @@ demo: setup  ## every study in small, on data that comes with the packages; ends
 	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=demo $(CONFIG)
 	$(if $(strip $(CONFIG)),,@echo "open results/demo/index.html")
 
-run: setup  ## every study at SCALE=mnist, cpu, standard or published
+run: setup  ## every study at SCALE=mnist, cpu, strong, standard or published
 	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE) $(CONFIG)
 
 status: installed  ## how far the runs of SCALE are: done, running (epoch, seconds left), failed (why, log), waiting
@@ -68,6 +71,9 @@ format: installed  ## rewrite the code as `make lint` wants it
 
 bench: installed  ## measure this machine: ratios printed as a table, written under benchmarks/
 	$(BIN)/python scripts/bench.py
+
+speedrun: installed  ## train CIFAR-10 as fast as we can, seed after seed: SEEDS=5 THREADS=1; CIFAR-10 lies in FRUGAL_DATA
+	$(BIN)/python scripts/speedrun.py --seeds $(SEEDS) --threads $(THREADS)
 
 compare: installed  ## differences beyond seed noise: make compare A=<results/scale> B=<results/scale>; fails on a regression
 	@test -n '$(A)' && test -n '$(B)' || { echo "give two sets of results: make compare A=results/demo B=/elsewhere/demo" >&2; exit 2; }

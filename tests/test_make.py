@@ -17,6 +17,7 @@ STAYS = (
     "lint",
     "format",
     "bench",
+    "speedrun",
     "lock",
     "schemas",
     "test-slurm",

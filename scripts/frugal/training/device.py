@@ -47,6 +47,15 @@ def describe_hardware(device: torch.device) -> dict[str, Any]:
     }
 
 
+def cpu_flags() -> set[str]:
+    """The instructions of this CPU, as Linux names them; empty where it doesn't tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith(("flags", "Features"))), set())
+
+
 def _cpu_name() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

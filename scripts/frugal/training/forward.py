@@ -7,7 +7,6 @@ checkpoint, so that a run which is continued elsewhere goes on as it began.
 
 import copy
 import time
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from torch.nn import functional
 
 from frugal.errors import FrugalError
 from frugal.measure.clock import synchronise
+from frugal.training.device import cpu_flags
 
 # Steps below which compiling is not tried: it takes about a minute, and a step of a small net on a GPU some milliseconds.
 WORTH_COMPILING = 5000
@@ -99,12 +99,7 @@ def computes_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for it; elsewhere it is emulated, which never pays."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return False
-    flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith(("flags", "Features"))), [])
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(cpu_flags())
 
 
 def choose_precision(
