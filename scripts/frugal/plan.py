@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -273,7 +274,9 @@ class Plan:
         given = self._parameters(config, strategy, str(self.files[study.name]))
         if why := why_unfit(own.use, given, ground):
             raise Unfit(f"{where}: can't be trained on {dataset}/{model}: {why}")
-        self._strategy(study.name, dataset, strategy)
+        scaled = self._strategy(study.name, dataset, strategy).parameters
+        if why := why_unfit(own.use, scaled, replace(ground, size=self.datasets[dataset].shape[-1])):
+            raise Unfit(f"{where}: can't be trained on {dataset}/{model}: {why}")
         if followed is None:
             return
         if scale.grouped and own.follows not in study.trained:

@@ -36,8 +36,9 @@ class Ground:
     """What a run stands on.
 
     kind, task: of the data; model: `use` and parameters, defaults filled in; devices: that share a run; device: as in the
-    config; residency: likewise; average: whether the recipe averages the weights over the training; followed: `use` and
-    parameters of the strategy it follows, None where it follows none, and UNKNOWN where that is not asked
+    config; residency: likewise; average: whether the recipe averages the weights over the training; size: pixels per side
+    of the images, None where that is not asked; followed: `use` and parameters of the strategy it follows, None where it
+    follows none, and UNKNOWN where that is not asked
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Ground:
     device: str = "auto"
     residency: str = "auto"
     average: bool = False
+    size: int | None = None
     followed: tuple[str, dict[str, Any]] | None = None
 
 
@@ -102,6 +104,13 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground) -> s
             return f"{{use}} needs classes ({{why}}) and the data set asks for {ground.task}; choose another of the two"
         case "sizes" if registry.one_size(model):
             return f"{{why}}, and model {model} takes images of one size only; choose one with global pooling: cnn or resnet"
+        case "sizes" if ground.size is not None:
+            levels = [
+                parameters[name] for name, known in registry.parameters("strategy", use).items() if known.is_level
+            ]
+            smallest = min((level for level in levels if level is not None), default=-(-ground.size // 2))
+            if smallest < (least := registry.least_size(model)):
+                return f"{{why}}, here {smallest} pixels per side, and model {model} takes {least} or more; choose another model"
         case "widths" if not registry.widths(model):
             return f"model {model} can't be made narrower: its file names no WIDTHS; choose another model"
         case "blocks":

@@ -8,6 +8,7 @@ import torch
 
 import kinds
 import tiny
+from frugal import registry
 from frugal.data.cache import open_cache
 from frugal.errors import FrugalError
 from frugal.models.airbench import LEAST_SIZE, build
@@ -160,3 +161,25 @@ def test_strategies_that_change_nets_and_samples_can_be_trained_on_it(digits16, 
     assert not trainer.model.whiten.weight.requires_grad
     if use == "dynamic_pruning":
         assert figures["live_parameters"] < figures["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("use", "parameters", "smallest"),
+    [
+        ("compression", {"k_lo": 8, "k_hi": 14, "decode": "spectral"}, 8),
+        ("ast", {"scoring": "half"}, 8),
+        ("combined", {"parts": [{"use": "infobatch"}, {"use": "compression", "k_hi": 8, "decode": "spectral"}]}, 8),
+    ],
+)
+def test_a_strategy_that_would_show_it_smaller_images_is_refused_before_it_trains(digits16, use, parameters, smallest):
+    filled = registry.check("strategy", use, parameters, "here")
+    with pytest.raises(FrugalError, match=f"here {smallest} pixels per side, and model airbench takes 9 or more"):
+        tiny.trainer(digits16, run(use, **filled))
+
+
+def test_levels_are_held_against_the_least_size_when_the_config_is_read(tmp_path):
+    strategies = {"full": {"use": "full"}, "spectral": {"use": "compression", "k_hi": 24, "decode": "spectral"}}
+    scale = {"datasets": ["cifar-10"], "models": ["airbench"]}
+    with pytest.raises(FrugalError, match="spectral: .* here 8 pixels per side, and model airbench takes 9 or more"):
+        kinds.plan_of(tmp_path / "scaled", {**scale, "levels_for": 96}, strategies)
+    assert "spectral" in kinds.plan_of(tmp_path / "plain", scale, strategies).studies["mixed"].trained

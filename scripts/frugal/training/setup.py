@@ -85,6 +85,7 @@ def check_fit(spec: RunSpec, cache: Cache, devices: int, device: torch.device, r
         device.type,
         residency if cache.kind == "image" else "auto",
         spec.recipe.average is not None,
+        spec.dataset.shape[-1],
         UNKNOWN,
     )
     defaults = {key: known.default for key, known in registry.parameters("strategy", strategy.use).items()}
