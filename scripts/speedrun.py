@@ -1,4 +1,4 @@
-"""CIFAR-10 from nothing, seed after seed: how long this machine takes, and how accurate the net becomes.
+"""CIFAR-10 from nothing, seed after seed: how long the CPU of this machine takes, and how accurate the net becomes.
 
 No figure is claimed here yet: none has been measured on a machine that computes bfloat16.
 
