@@ -49,7 +49,7 @@ def made():
 def test_a_reference_has_mean_spread_and_origin_per_budget(made):
     table, given = made.table, runs()
     full = given[given["strategy"] == "full"]["test_accuracy"]
-    assert made.name == "digits-cnn-small-compression-demo"
+    assert made.name == "digits-cnn-tiny-compression-demo"
     assert table["budget"].tolist() == [0.25, 1.0]
     assert table["mean"].iloc[1] == pytest.approx(full.mean())
     assert table["sd"].iloc[1] == pytest.approx(full.std(ddof=1))
@@ -120,7 +120,7 @@ def test_a_refused_reference_costs_nobody_the_one_that_is_there(tmp_path):
     ]
     done = subprocess.run([*command, "--out", out], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("frugal: reference digits-cnn-small-compression-demo: ")
+    assert done.stderr.startswith("frugal: reference digits-cnn-tiny-compression-demo: ")
     assert done.stderr.count("\n") == 1
     assert out.read_text() == "mine"
 
@@ -171,7 +171,7 @@ def test_few_seeds_take_the_spread_of_a_reference_of_the_same_ground(made, tmp_p
     assert found.spread == pytest.approx(made.table["sd"].iloc[1])
     assert found.freedom == 11
     assert found.sentence.startswith("2 seeds are too few")
-    assert "12 runs of full in config/reference/digits-cnn-small-compression-demo.csv" in found.sentence
+    assert "12 runs of full in config/reference/digits-cnn-tiny-compression-demo.csv" in found.sentence
     for other in (
         study(recipe=recipe, seeds=[0, 1, 2, 3, 4]),
         study(recipe=recipe | {"epochs": 3}, seeds=[0]),

@@ -117,9 +117,9 @@ def test_a_bad_config_is_refused_in_one_line(changes, line):
         ("margin: 0.005", "margin: [", "compression.yaml: not valid YAML"),
         ("[fixed-16, fixed-8, fixed-4]", "[fixed-61]", "groups.Fixed level: unknown strategy 'fixed-61'; did you mean"),
         (
-            "ema-6-12, random-4-16]",
+            "ema-6-12, random-4-16, short-as-ema-4-16]",
             "fixed-8]",
-            "groups.Moving average, random control: 'fixed-8' is already in the group",
+            "groups.Moving average, its controls: 'fixed-8' is already in the group",
         ),
         ("cost: bytes_read", "cost: bytes", "compression.yaml: cost is 'bytes'; input should be 'bytes_read'"),
         ("baseline: full", "baseline: fulll", "unknown strategy 'fulll'; did you mean full?"),
