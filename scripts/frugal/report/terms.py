@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from frugal.differences import some
 from frugal.report.copies import Finding, names_of
 from frugal.report.records import Record
 from frugal.study import Study, epochs_of
@@ -156,10 +157,14 @@ def _meters(compared: list[Record]) -> Iterable[Finding]:
 def _code(compared: list[Record]) -> Iterable[Finding]:
     """A module that two runs share but in different versions; that strategies import different modules is no finding."""
     modules = sorted({path for record in compared for path in record.manifest.code})
+    apart = defaultdict(list)
     for module in modules:
         using = [record for record in compared if module in record.manifest.code]
         versions = {names_of([record]): record.manifest.code[module][:12] for record in using}
-        yield from _differing(using, "different code", f"{module} has checksum", versions)
+        for finding, runs, detail in _differing(using, "different code", f"{module} has checksum", versions):
+            apart[finding, runs].append(detail)
+    for (finding, runs), details in apart.items():  # one finding for each set of runs, not for each file
+        yield finding, runs, some(details)
     packages = {names_of([record]): json.dumps(record.manifest.versions, sort_keys=True) for record in compared}
     yield from _differing(compared, "different packages", "versions", packages)
 
