@@ -12,6 +12,7 @@ from frugal.strategies.controllers import ProportionalIntegral, Quantile, signif
 from frugal.training.batches import Batch, Gathering
 from frugal.training.distributed import Team
 from frugal.training.forward import score
+from frugal.training.optimizer import set_rate
 
 CPU = torch.device("cpu")
 
@@ -142,7 +143,7 @@ def test_masked_losses_give_the_gradient_of_the_selected_ones(digits):
     logits = trainer.model(images)
     chosen = significance(logits, labels).topk(8).indices
     wanted = torch.autograd.grad(functional.cross_entropy(logits[chosen], labels[chosen]), trainer.model.parameters())
-    trainer._set_rate(0.0)
+    set_rate(trainer.optimizer, 0.0)
     trainer._plan()
     trainer._optimize(Batch(images, labels, torch.arange(32)))
     for parameter, gradient in zip(trainer.model.parameters(), wanted, strict=True):

@@ -46,4 +46,4 @@ def test_a_study_of_ones_own_is_planned_and_reported_by_the_overview(extended):
 def test_a_data_set_never_seen_runs_through_compression_and_infobatch_by_config_alone(extended):
     override = "override={datasets: [letters], models: [cnn-small], grouped: false}"
     found = extended.planned(config=("studies=[compression,infobatch]", "data=data", override))
-    assert found["train"] == (13 + 2 + 9 + 2) * 3
+    assert found["train"] == (12 + 2 + 9 + 2) * 3

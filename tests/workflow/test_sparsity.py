@@ -18,7 +18,7 @@ def test_a_dry_run_lists_each_run_and_one_crossover_map(fresh):
     assert fresh.planned(config=("studies=[sparsity]", override)) == {"prepare": 2, **alone, **once}
 
 
-@pytest.mark.parametrize(("scale", "strategies"), [("demo", 5), ("cpu", 7), ("standard", 8), ("published", 8)])
+@pytest.mark.parametrize(("scale", "strategies"), [("demo", 5), ("cpu", 7), ("standard", 9), ("published", 9)])
 def test_two_of_four_is_asked_for_only_where_a_gpu_is(scale, strategies):
     config = yaml.safe_load((FOLDER / "config.yaml").read_text())
     study = Plan({**config, "scale": scale, "studies": ["sparsity"]}, FOLDER).studies["sparsity"]
