@@ -194,6 +194,29 @@ def test_two_names_for_one_training_are_flagged(make_tables):
     assert set(zip(doubted["strategy"], doubted["seed"], strict=True)) == {("full", 1), ("ema-4-16", 1)}
 
 
+def test_a_control_of_equal_cost_may_train_exactly_as_a_shorter_baseline_did(make_tables):
+    def spoil(root):
+        for seed in (1, 2):
+            shutil.copy(
+                seed_folder(root, "full", 1) / "iterations.csv", seed_folder(root, "ema-4-16", seed) / "iterations.csv"
+            )
+            edit(
+                seed_folder(root, "ema-4-16", seed) / "manifest.json",
+                lambda manifest: manifest["spec"].setdefault("strategy", {}).update(use="equal_cost"),
+            )
+        edit(
+            seed_folder(root, "full", 1) / "manifest.json",
+            lambda manifest: manifest["spec"].setdefault("strategy", {}).update(use="full"),
+        )
+        shutil.copy(
+            seed_folder(root, "fixed-16", 0) / "iterations.csv", seed_folder(root, "ema-4-16", 2) / "iterations.csv"
+        )
+
+    _, tables, _ = make_tables(spoil)
+    found = tables.audit[tables.audit["finding"] == "identical loss curves"]["runs"].tolist()
+    assert found == ["fixed-16/seed-0, ema-4-16/seed-2"], "another strategy, or another seed, is no shorter baseline"
+
+
 def test_a_seed_without_effect_is_flagged(make_tables):
     def spoil(root):
         shutil.copy(seed_folder(root, "full", 0) / "iterations.csv", seed_folder(root, "full", 2) / "iterations.csv")

@@ -17,6 +17,7 @@ TRAINED_BEFORE = "trained before it began"
 ALIKE_FROM = 0.98  # correlation of the changes from step to step, in the second half of the training
 CLOSE = 0.05  # and losses this near each other; honest runs that share batches reach one of the two, not both
 SHOWN = 2000  # steps that are looked at
+EQUAL_COST = "equal_cost"  # the strategy that spends what another run spent
 HALF = 0.5  # of the baseline's first losses
 
 
@@ -32,7 +33,7 @@ def identical(compared: Sequence[Record]) -> Iterable[Finding]:
         # A net that was cut after its last step trained as the whole one did, and is another net all the same.
         curves[record.loss_curve, record.metrics.live_parameters].append(record)
     for same in curves.values():
-        if len(same) > 1:
+        if len(same) > 1 and not _plain_net(same):
             strategies = {record.cell.strategy for record in same}
             what = (
                 "what sets these strategies apart never took effect"
@@ -40,6 +41,14 @@ def identical(compared: Sequence[Record]) -> Iterable[Finding]:
                 else "the seed had no effect"
             )
             yield IDENTICAL, names_of(same), f"every training loss is the same to the last digit: {what}"
+
+
+def _plain_net(same: Sequence[Record]) -> bool:
+    """Whether these are the plain net with one seed, which a control of equal cost trains for as long as a budget of the baseline
+    where the two come to the same number of steps.
+    """
+    uses = [record.manifest.spec.get("strategy", {}).get("use") for record in same]
+    return EQUAL_COST in uses and {EQUAL_COST, "full"} >= set(uses) and len({record.seed for record in same}) == 1
 
 
 def alike(compared: Sequence[Record]) -> Iterable[Finding]:

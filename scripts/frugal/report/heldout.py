@@ -4,9 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import mean
 
-from frugal.report.copies import Finding, names_of
+from frugal.report.copies import EQUAL_COST, Finding, names_of
 from frugal.report.records import Record
-from frugal.report.terms import EQUAL_COST
 
 OPENED = "held-out data opened while training"
 CHOSEN = "test accuracy of another epoch"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from frugal.differences import some
-from frugal.report.copies import Finding, names_of
+from frugal.report.copies import EQUAL_COST, Finding, names_of
 from frugal.report.records import Record
 from frugal.study import Study, epochs_of
 
@@ -15,7 +15,6 @@ NOT_COUNTED = "FLOPs not counted alike"
 LESS = "baseline left out samples"
 UNLIKE = "control of another cost"
 
-EQUAL_COST = "equal_cost"  # the strategy that spends what another run spent
 NEARLY = 0.02  # a control may differ by this much from the run that it repeats
 
 
