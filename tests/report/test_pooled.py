@@ -66,13 +66,50 @@ def test_intervals_are_those_that_minitab_prints_for_three_groups_of_six():
     assert table["difference_high"][["1", "2"]].to_numpy() == pytest.approx([26.61, 22.61], abs=0.006)
 
 
+# Minutes of recovery under four blankets: data set `recovery` of R's package multcomp.
+RECOVERY = {
+    "b0": [15, 13, 12, 16, 16, 17, 13, 13, 16, 17, 17, 19, 17, 15, 13, 12, 16, 10, 17, 12],
+    "b1": [13, 16, 9],
+    "b2": [5, 8, 9],
+    "b3": [14, 16, 16, 12, 7, 12, 13, 13, 9, 16, 13, 18, 13, 12, 13],
+}
+# Yields of five varieties of barley at six places in 1931: data set `immer` of R's package MASS.
+BARLEY = {
+    "M": [81.0, 146.6, 82.3, 119.8, 98.9, 86.9],
+    "P": [98.3, 145.7, 89.6, 124.8, 104.1, 96.0],
+    "S": [105.4, 142.0, 77.3, 121.4, 89.0, 77.1],
+    "T": [109.7, 191.5, 131.3, 140.8, 89.3, 101.8],
+    "V": [119.7, 150.7, 78.4, 124.0, 69.1, 78.9],
+}
+
+
+def rows_of(groups):
+    numbers = iter(range(1000))
+    alone = [(name, next(numbers), value) for name, group in groups.items() for value in group]
+    return pd.DataFrame(alone, columns=["strategy", "seed", "value"])
+
+
+def test_intervals_of_unequal_groups_are_those_that_r_prints():
+    """confint(glht(aov(minutes ~ blanket), mcp(blanket = "Dunnett"))), R 4.2.2 with multcomp 1.4-22."""
+    table, pool = compare(rows_of(RECOVERY), "b0", share=False)
+    assert (pool.variance, pool.freedom) == (pytest.approx(6.71, abs=0.005), 37)
+    others = table.loc[["b1", "b2", "b3"]]
+    assert others["difference_low"].to_numpy() == pytest.approx([-6.1231, -11.4565, -3.8678], abs=0.01)
+    assert others["difference_high"].to_numpy() == pytest.approx([1.8565, -3.4769, 0.5344], abs=0.01)
+
+
+def test_intervals_of_a_two_way_layout_are_those_that_r_prints():
+    """confint(glht(aov(Y1 ~ Loc + Var), mcp(Var = "Dunnett"))), R 4.2.2 with multcomp 1.4-22; places stand for seeds."""
+    given = [(name, place, value) for name, group in BARLEY.items() for place, value in enumerate(group)]
+    table, pool = compare(pd.DataFrame(given, columns=["strategy", "seed", "value"]), "M", share=False)
+    assert (pool.variance, pool.freedom) == (pytest.approx(163, abs=0.5), 20)
+    others = table.loc[["P", "S", "T", "V"]]
+    assert others["difference_low"].to_numpy() == pytest.approx([-12.3707, -20.0874, 5.2793, -18.6541], abs=0.01)
+    assert others["difference_high"].to_numpy() == pytest.approx([26.7041, 18.9874, 44.3541, 20.4207], abs=0.01)
+
+
 def test_unequal_groups_have_the_intervals_of_scipys_dunnett():
-    numbers = iter(range(100))
-    runs = pd.DataFrame(
-        [(name, next(numbers), value) for name, group in BLOOD.items() for value in group],
-        columns=["strategy", "seed", "value"],
-    )
-    table, _ = compare(runs, "control", share=False)
+    table, _ = compare(rows_of(BLOOD), "control", share=False)
     theirs = stats.dunnett(BLOOD["A"], BLOOD["B"], control=BLOOD["control"]).confidence_interval(0.95)
     assert table["difference_low"][["A", "B"]].to_numpy() == pytest.approx(theirs.low, abs=0.01)  # theirs is drawn
     assert table["difference_high"][["A", "B"]].to_numpy() == pytest.approx(theirs.high, abs=0.01)
