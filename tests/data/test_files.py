@@ -188,6 +188,23 @@ def test_a_worker_that_is_killed_stops_the_run(cache, hook):
     assert gone(workers())
 
 
+def test_workers_are_started_with_the_signals_of_a_stop_blocked(cache):
+    """One that came before a worker had learnt to ignore it ended the worker, and with it the run, before it had saved."""
+    run, masks = trainer(cache), {}
+
+    def look(_):
+        for process in workers():
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            masks[process.pid] = int(status.split("SigBlk:")[1].split()[0], 16)
+
+    run.strategy.after_step = look
+    run.run()
+    assert masks
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        assert all(mask >> (number - 1) & 1 for mask in masks.values())
+        assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "the run itself hears it"
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 def test_a_run_that_ends_in_any_way_leaves_no_process(cache, tmp_path, number):
     """A signal to the whole group, as a scheduler sends it, lets the trainer save first: its workers go on until it ends."""

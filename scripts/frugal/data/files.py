@@ -12,7 +12,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import TypeVar
 
@@ -29,6 +31,7 @@ from frugal.errors import FrugalError
 
 T = TypeVar("T")
 File = tuple[str, int]  # path, and bytes when the cache was prepared
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # what a run is stopped by
 PREFETCH = 2  # batches per worker that are decoded ahead
 COMPARED = 8  # files that are held against the cache before the first step
 AGAIN = "or prepare the data set again: `snakemake --forcerun prepare`"
@@ -117,7 +120,8 @@ class Files:
         self.sampler.samples, self.sampler.bounds = order.cpu().numpy(), bounds[first:]
         if first < len(bounds):
             self._loader = self._loader or self._start()
-            self._batches = self._watched(lambda: iter(self._loader))
+            with _signals_blocked():
+                self._batches = self._watched(lambda: iter(self._loader))
 
     def take(self, indices: Tensor, parts: list[Part] | None) -> Tensor:
         """Images (b, 3, size, size) uint8 on the device: decoded ahead if this batch was announced, else now."""
@@ -186,9 +190,20 @@ def _as_it_is(batch: tuple) -> tuple:
     return batch
 
 
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Processes that start here have the signals of a stop blocked, so that none ends one before it has learnt to ignore them."""
+    resource_tracker.ensure_running()  # it would unblock them when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker(_: int) -> None:
     """A signal to the whole group is the trainer's, who saves before it stops; when the trainer ends, so does this."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # those that a run is stopped by
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
