@@ -57,10 +57,8 @@ def test_critical_values_are_those_of_dunnetts_two_sided_table(freedom, publishe
 def test_intervals_are_those_that_minitab_prints_for_three_groups_of_six():
     """http://www.stat.wmich.edu/wang/664/egs/MTBmice.html: error mean square 73.97, 15 degrees of freedom."""
     steps = np.array([-1, -1, -1, 1, 1, 1]) * np.sqrt(1109.5 / 18)
-    numbers = iter(range(100))
     means = {"C": 0.0, "1": 14.5, "2": 10.5}
-    rows = [(name, next(numbers), mean + step) for name, mean in means.items() for step in steps]
-    table, pool = compare(pd.DataFrame(rows, columns=["strategy", "seed", "value"]), "C", share=False)
+    table, pool = compare(rows_of({name: mean + steps for name, mean in means.items()}), "C", share=False)
     assert (pool.variance, pool.freedom) == (pytest.approx(73.97, abs=0.005), 15)
     assert table["difference_low"][["1", "2"]].to_numpy() == pytest.approx([2.388, -1.612], abs=0.002)
     assert table["difference_high"][["1", "2"]].to_numpy() == pytest.approx([26.61, 22.61], abs=0.006)

@@ -46,8 +46,8 @@ PAIR = f"{RESULTS}/runs/{{study}}/{{dataset}}/{{model}}"
 RUN = f"{PAIR}/{{strategy}}/seed-{{seed}}"
 STAMP = f"{PAIR}/runs.json"  # all records of a data set and model that one job makes
 RECORD = [f"{RUN}/{name}" for name in record.FILES]
-# Of a record Snakemake watches the file that is written last; at the others `due` looks, in a fifth of the time. A storage
-# provider brings along only what is declared: then it is all of them, and the history that a control repeats.
+# Of a record Snakemake watches the file that is written last, since each that is declared makes planning slower; `due` looks at
+# the others. A storage provider brings along only what is declared: then it is all of them, and the history that a control repeats.
 STORED = workflow.storage_settings.default_storage_provider is not None
 WATCHED, LEADING = (RECORD, "history.csv") if STORED else (RECORD[:1], "metrics.json")
 

@@ -22,7 +22,7 @@ STEPS = 352  # of an epoch: those of CIFAR-10 in batches of 128
 STRATEGIES, MANY, FEW = 14, 715, 72  # 10,010 and 1,008 runs
 ROUNDS = 3
 GRID = 12  # seeds of two strategies: more would take longer and tell nothing else
-# As many jobs with as many outputs as training has that Snakemake watches, and nothing else.
+# As many jobs, of two outputs each, and nothing else.
 BARE = """
 rule all:
     input: [f"runs/{n}/a" for n in range(COUNT)]
