@@ -40,7 +40,7 @@ def test_a_study_of_ones_own_is_planned_and_reported_by_the_overview(extended):
     found = extended.planned(config=("studies=[mine]", "data=data"))
     assert found["train"] in (14, 15), "the one above may be done"
     assert found["render"] == 0
-    assert found["index"] == 1
+    assert found["overview"] == found["index"] == 1
 
 
 def test_a_data_set_never_seen_runs_through_compression_and_infobatch_by_config_alone(extended):

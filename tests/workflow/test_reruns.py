@@ -15,7 +15,7 @@ LETTERS_RECORD = "results/demo/runs/compression/letters/cnn-tiny/full/seed-0/met
 OF_EACH = dict.fromkeys(
     ("inference_seconds", "checkpoint_seconds", "other_seconds", "peak_memory_bytes", "energy_joules", "energy_source")
 )  # measured anew
-AFTER_TRAINING = {"tabulate": 1, "render": 1, "index": 1}
+AFTER_TRAINING = {"tabulate": 1, "render": 1, "overview": 1, "index": 1}
 
 
 @contextmanager
@@ -61,9 +61,9 @@ def test_editing_one_strategy_retrains_only_its_cells(finished):
 @pytest.mark.parametrize(
     ("file", "jobs"),
     [
-        ("scripts/frugal/report/statistics.py", {"tabulate": 1, "render": 1, "index": 1}),
-        ("scripts/frugal/report/theme.py", {"render": 1, "index": 1}),
-        ("scripts/index.py", {"index": 1}),
+        ("scripts/frugal/report/statistics.py", {"tabulate": 1, "render": 1, "overview": 1, "index": 1}),
+        ("scripts/frugal/report/theme.py", {"render": 1, "overview": 1, "index": 1}),
+        ("scripts/index.py", {"overview": 1, "index": 1}),
     ],
 )
 def test_editing_analysis_code_retrains_nothing(finished, file, jobs):

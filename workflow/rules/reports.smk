@@ -51,8 +51,8 @@ REPORTED = [
 ]
 
 
-rule index:
-    """The overview of all studies: the notebook run on their tables, as the page that links everything."""
+rule overview:
+    """The notebook of all studies, run on their tables, beside those of the studies."""
     input:
         notebook="notebooks/overview.ipynb",
         reported=[
@@ -60,15 +60,9 @@ rule index:
             for study in REPORTED
             if os.path.exists(file := f"config/reported/{study}.csv")
         ],
-        reports=expand(rules.render.output, study=REPORTED),
         tables=expand(rules.tabulate.output, study=PLAN.studies),
     output:
-        index=report(
-            f"{RESULTS}/index.html",
-            caption="../report/overview.rst",
-            category="overview",
-            labels={"what": "front page"},
-        ),
+        page=temp(f"{RESULTS}/.index.html"),  # shown once the reports that it links are there
         ipynb=f"{RESULTS}/reports/overview.ipynb",
         figures=report(
             directory(f"{RESULTS}/reports/overview"),
@@ -81,15 +75,39 @@ rule index:
         f"{RESULTS}/index.log",
     benchmark:
         f"{RESULTS}/index.benchmark.tsv"
+    priority: 1  # it takes the longest
     conda:
         "../../envs/report.yaml"
     params:
         code=code_of("index", *NOTEBOOK, files=TEMPLATES),
         studies=list(PLAN.studies),
-        results=lambda wildcards, output: os.path.dirname(output.index),
+        results=lambda wildcards, output: os.path.dirname(output.page),
         reports=REPORTED,
+    message:
+        "notebook of all studies"
+    shell:
+        "python scripts/index.py --notebook {input.notebook:q} --studies {params.studies:q} --results {params.results:q}"
+        " --reports {params.reports:q} --out {output.page:q} 2> {log:q}"
+
+
+rule index:
+    """The page that links everything."""
+    input:
+        page=rules.overview.output.page,
+        reports=expand(rules.render.output, study=REPORTED),
+    output:
+        index=report(
+            f"{RESULTS}/index.html",
+            caption="../report/overview.rst",
+            category="overview",
+            labels={"what": "front page"},
+        ),
+    log:
+        f"{RESULTS}/index.copy.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
     message:
         "index page: {output.index}"
     shell:
-        "python scripts/index.py --notebook {input.notebook:q} --studies {params.studies:q} --results {params.results:q}"
-        " --reports {params.reports:q} --out {output.index:q} 2> {log:q}"
+        "cp {input.page:q} {output.index:q} 2> {log:q}"
