@@ -13,8 +13,12 @@ def arguments() -> argparse.Namespace:
         "--spec", required=True, help="the run as JSON (frugal.spec.RunSpec), or with --seeds a list of them"
     )
     parser.add_argument("--cache", required=True, type=Path, help="manifest.json of the prepared data set")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the record")
-    parser.add_argument("--follow", type=Path, help="history.csv of the run that this control repeats")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--out", type=Path, help="folder of the record")
+    place.add_argument("--record", type=Path, help="a file of the record, in place of its folder")
+    parser.add_argument(
+        "--follow", type=Path, nargs="?", help="a file of the record that this control repeats, if it is one"
+    )
     parser.add_argument(
         "--seeds",
         type=int,
@@ -59,7 +63,8 @@ def main() -> int:
         key: getattr(options, key)
         for key in ("device", "residency", "workers", "jobs_per_gpu", "checkpoint_seconds", "scratch", "checkpoints")
     }
-    job = Job(specs[0], options.cache, options.out, options.follow, **how)
+    out, follow = options.out or options.record.parent, options.follow and options.follow.with_name("history.csv")
+    job = Job(specs[0], options.cache, out, follow, **how)
     return train_all(job, specs, options.seeds, options.stamp) if options.seeds else train_or_say(job)
 
 

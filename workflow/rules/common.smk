@@ -7,7 +7,6 @@ import re
 import shlex
 from functools import cache
 from glob import glob
-from itertools import chain
 from pathlib import Path
 
 from snakemake.logging import logger
@@ -168,12 +167,6 @@ def threads_of_source(wildcards):
     return workflow.cores if registry.uses_threads(source) else 1
 
 
-def code_of_run(wildcards):
-    return digest_of_training(
-        *PLAN.modules(wildcards.study, wildcards.model, wildcards.strategy)
-    )
-
-
 def code_of_pair(wildcards):
     """That of all strategies: a checkpoint knows the code of its own run, so that a job begun anew trains no more than it must."""
     study, model = wildcards.study, wildcards.model
@@ -193,25 +186,20 @@ def run_json(**run):
         raise WorkflowError(str(error)) from None
 
 
-def spec_of_run(wildcards):
-    return run_json(**wildcards)
+def spec_and_code(wildcards):
+    """What makes a run's record another one: its spec as JSON, and a checksum of the code it can depend on.
 
-
-def places_of_run(wildcards, input, output):
-    """Where things lie. Unlike the other parameters Snakemake doesn't compare these with an earlier run's.
-
-    One function rather than four, since Snakemake reads the signature of each for each of ten thousand jobs.
+    One function rather than two, since Snakemake takes care over each, for each of ten thousand jobs.
     """
-    arguments = {
-        "--cache": shared_cache(wildcards),
-        "--out": os.path.dirname(output[0]),
-        "--checkpoints": shared_folder(wildcards),
-    }
-    if input.follow:
-        arguments["--follow"] = os.path.join(
-            os.path.dirname(input.follow[0]), "history.csv"
-        )
-    return shlex.join(chain.from_iterable(arguments.items()))
+    modules = PLAN.modules(wildcards.study, wildcards.model, wildcards.strategy)
+    return run_json(**wildcards), digest_of_training(*modules)
+
+
+def in_shell(path, folder):
+    """A path under `folder`, with wildcards in it, as a shell command of a rule has it."""
+    return shlex.quote(str(folder)) + re.sub(
+        r"\{(\w+)\}", r"{wildcards.\1:q}", path.removeprefix(str(folder))
+    )
 
 
 def specs_of_pair(wildcards):
@@ -300,6 +288,7 @@ def measurements_of_study(wildcards):
     return [f"{RESULTS}/measurements/{name}.csv" for name in names]
 
 
+GPUS = PLAN.gpus_per_run()  # one per device of a run where runs use GPUs
 FIRST = 1_000_000  # priority of a run with a study's first seed
 
 
@@ -313,19 +302,7 @@ def seeds_outside(wildcards):
     return FIRST - (seeds.index(seed) if seed in seeds else 0)
 
 
-def gpus_of_run(wildcards):
-    """One GPU per device of a run where runs use GPUs."""
-    return PLAN.gpus_per_run()
-
-
 # Snakemake reads the signature of each of these for each of ten thousand jobs, which takes a tenth of planning; written down once
 # it is only looked up.
-for function in (
-    code_of_run,
-    spec_of_run,
-    places_of_run,
-    record_followed,
-    seeds_outside,
-    gpus_of_run,
-):
+for function in (spec_and_code, record_followed, seeds_outside):
     function.__signature__ = inspect.signature(function)

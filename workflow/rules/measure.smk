@@ -13,7 +13,7 @@ rule crossover:
     conda:
         "../../envs/train.yaml"
     resources:
-        gpu=gpus_of_run,
+        gpu=GPUS,
     params:
         code=code_of("crossover"),
         grid="small" if PLAN.scale == "demo" else "full",

@@ -4,7 +4,7 @@
 
 HOW = (
     f"--checkpoint-seconds {PLAN.config.checkpoint_seconds} --residency {PLAN.config.residency}"
-    f" --workers {PLAN.config.workers} --jobs-per-gpu {PLAN.config.jobs_per_gpu}"
+    f" --workers {PLAN.config.workers} --jobs-per-gpu {PLAN.config.jobs_per_gpu} --device {PLAN.config.device}"
 )
 if PLAN.config.scratch:
     HOW += f" --scratch {shlex.quote(PLAN.config.scratch)}"
@@ -16,28 +16,24 @@ rule train:
         cache=CACHE,
         follow=record_followed,
     output:
-        WATCHED,
+        metrics=WATCHED[0],
+        others=WATCHED[1:],
     log:
         f"{RUN}/train.log",
-    benchmark:
-        f"{RUN}/benchmark.tsv"
     priority: seeds_outside
     conda:
         "../../envs/train.yaml"
     threads: PLAN.config.devices
     resources:
-        gpu=gpus_of_run,
+        gpu=GPUS,
     params:
-        code=code_of_run,
-        spec=spec_of_run,
-        places=places_of_run,
-        device=PLAN.config.device,
-        launcher=PLAN.launcher(),
+        run=spec_and_code,  # Snakemake compares it with an earlier run's; where things lie it doesn't
     message:
         "{wildcards.study}: {wildcards.strategy} on {wildcards.dataset}/{wildcards.model}, seed {wildcards.seed}"
     shell:
-        "exec {params.launcher} scripts/train.py --spec {params.spec:q} {params.places} --device {params.device:q}"
-        f" --threads {{threads}} {HOW} 2> {{log:q}}"
+        f"exec {PLAN.launcher()} scripts/train.py --spec {{params.run[0]:q}} --cache {in_shell(CACHE, PLAN.caches)}"
+        f" --record {{output.metrics:q}} --checkpoints {in_shell(RUN, RESULTS)} --follow {{input.follow:q}} --threads {{threads}}"
+        f" {HOW} 2> {{log:q}}"
 
 
 # Where runs are about as short as importing torch, one job trains all of a study's on a data set and model, and imports it once.
@@ -63,17 +59,16 @@ for STUDY in PLAN.grouped:
         conda:
             "../../envs/train.yaml"
         resources:
-            gpu=gpus_of_run,
+            gpu=GPUS,
         params:
             code=code_of_pair,
             specs=specs_of_pair,
             seeds=PLAN.studies[STUDY].seeds,
             pair=shared_folder,
             cache=shared_cache,
-            device=PLAN.config.device,
         message:
             "{wildcards.study}: all runs on {wildcards.dataset}/{wildcards.model}, seeds {params.seeds}"
         shell:
             "exec python scripts/train.py --spec {params.specs:q} --seeds {params.seeds} --cache {params.cache:q}"
             " --out {params.pair:q} --stamp {output.stamp:q}"
-            f" --device {{params.device:q}} --threads {{threads}} {HOW} 2> {{log:q}}"
+            f" --threads {{threads}} {HOW} 2> {{log:q}}"

@@ -35,15 +35,21 @@ def transform(size: int, padding: int, flip: bool) -> Callable:
 
 
 def epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, data: Images, batch_size: int, device: torch.device
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: Images,
+    batch_size: int,
+    device: torch.device,
+    bfloat16: bool = False,
 ) -> float:
-    """One epoch as tutorials have it; returns the mean loss."""
+    """One epoch as tutorials have it; returns the mean loss. bfloat16: whether it computes with torch's autocast to that."""
     model.train()
     total = 0.0
     for images, labels in DataLoader(data, batch_size, shuffle=True):
         images, labels = images.to(device), labels.to(device)
         optimizer.zero_grad()
-        loss = functional.cross_entropy(model(images), labels)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            loss = functional.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
         total += loss.item() * len(labels)

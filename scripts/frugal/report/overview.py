@@ -186,8 +186,8 @@ class Overview:
         """What lies behind a study's section: its report, notebook and tables, as a list of links."""
         reports, tables, found = self.results / "reports", self.tables[study.name], []
         if study.name in self.reported:
-            found.append(self._link(reports / f"{study.name}.html", "Read the report"))
-            found.append(self._link(reports / f"{study.name}.ipynb", "notebook"))
+            found.append(self._to(reports / f"{study.name}.html", "Read the report"))
+            found.append(self._to(reports / f"{study.name}.ipynb", "notebook"))
         found += [self._link(tables / f"{name}.csv", f"{name}.csv") for name in TABLES]
         return HTML('<ul class="links">' + "".join(f"<li>{one}</li>" for one in found) + "</ul>")
 
@@ -200,13 +200,17 @@ class Overview:
             raise FrugalError(
                 f"{path} is missing, and the overview would link to it; make it with: snakemake --cores all"
             )
+        return self._to(path, text)
+
+    def _to(self, path: Path, text: str) -> str:
+        """The same, of a file that need not be there yet."""
         address = quote(Path(relpath(path, self.page.parent)).as_posix())
         return f'<a href="{html.escape(address)}" title="{html.escape(str(path))}">{html.escape(text)}</a>'
 
     def _study(self, study: Study) -> str:
         """A study's name, which leads to its report or, where this page is its report, to its place here."""
         if study.name in self.reported:
-            return self._link(self.results / "reports" / f"{study.name}.html", study.name)
+            return self._to(self.results / "reports" / f"{study.name}.html", study.name)
         return f'<a href="#{study.name}">{study.name}</a>'
 
     def _seeds(self, one: Comparison, strategy: str) -> str:
