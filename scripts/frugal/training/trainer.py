@@ -160,7 +160,9 @@ class Trainer(Loop):
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained, or the validation loss has stalled for as many as the recipe allows."""
+        """Whether all epochs are trained and closed, or the validation loss has stalled for as many as the recipe allows."""
+        if self.batches is not None:  # also where it was stopped after the last step: that epoch's row is still to come
+            return False
         if self.ended or self.recipe.early_stopping is None:
             return self.ended
         since = self.strategy.settled_since()
