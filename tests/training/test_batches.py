@@ -38,6 +38,35 @@ def test_every_kept_sample_is_visited_once_at_its_level(samples, size, spectral,
             assert (level[epoch.order[start + first : start + last]] == k).all()
 
 
+@given(
+    samples=st.integers(2, 400),
+    size=st.integers(1, 64),
+    kind=st.sampled_from(["", "mixed", "spectral"]),
+    seed=st.integers(0, 99),
+)
+def test_observed_samples_are_read_once_each_between_the_others(samples, size, kind, seed):
+    draw = torch.Generator().manual_seed(seed)
+    keep = torch.rand(samples, generator=draw) < 0.5
+    keep[: min(size, samples)] = True
+    level = torch.tensor([4, 8])[torch.randint(2, (samples,), generator=draw)] if kind else None
+    weight = torch.rand(samples, generator=draw)
+    epoch = arrange(EpochPlan(keep, weight, level, observe=~keep), samples, size, kind == "spectral", draw)
+    assert torch.equal(epoch.weight, weight[epoch.order])
+    read = {True: [], False: []}
+    for (start, stop), observed in zip(epoch.bounds, epoch.observed, strict=True):
+        read[observed] += epoch.order[start:stop].tolist()
+    assert sorted(read[False]) == keep.nonzero()[:, 0].tolist()
+    assert sorted(read[True]) == (~keep).nonzero()[:, 0].tolist()
+    assert not epoch.observed[-1], "a step is the last, so that the learning rate comes to its end"
+    trained, done = epoch.observed.count(False), 0
+    for place, observed in enumerate(epoch.observed):
+        done += not observed
+        assert abs(done / trained - (place + 1) / len(epoch)) <= 1 / trained, "evenly"
+    for (start, _), segments in zip(epoch.bounds, epoch.segments or [], strict=kind != ""):
+        for k, first, last in segments:
+            assert (level[epoch.order[start + first : start + last]] == k).all()
+
+
 def test_batches_are_shuffled_across_levels():
     level = torch.tensor([4] * 320 + [16] * 320)
     epoch = arrange(EpochPlan(level=level), 640, 32, True, torch.Generator().manual_seed(0))
@@ -59,6 +88,7 @@ def test_an_order_of_its_own_is_kept_and_may_visit_a_sample_twice():
         (EpochPlan(order=torch.tensor([0, -1, 2, 3])), "visits sample -1"),
         (EpochPlan(keep=torch.ones(9, dtype=torch.bool)), "9 entries of keep for 8 samples"),
         (EpochPlan(weight=torch.ones(())[None]), "1 entries of weight for 8 samples"),
+        (EpochPlan(observe=torch.arange(8) < 3), "visits samples that it only observes as well"),
         (EpochPlan(keep=torch.arange(8) < 3), "leaves 3 of 8 samples in an epoch, less than one batch of 4"),
     ],
 )

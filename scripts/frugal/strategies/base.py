@@ -17,13 +17,16 @@ class EpochPlan:
 
     keep: (n,) bool, whether the sample is visited; weight: (n,) float32, multiplies its loss; level: (n,) int64, DCT
     coefficients per axis it is read with; order: (m,) int64, the samples in the order they are visited, where it isn't the
-    loop's own shuffle. Fields are independent, so the plans of two strategies can be laid over each other.
+    loop's own shuffle; observe: (n,) bool, whether a sample that isn't visited is read and forwarded all the same, in evaluation
+    mode, so that its last loss is known: it has no backward pass and no part in any step. Fields are independent, so the plans
+    of two strategies can be laid over each other.
     """
 
     keep: Tensor | None = None
     weight: Tensor | None = None
     level: Tensor | None = None
     order: Tensor | None = None
+    observe: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Run:
 
     samples: number of training samples; epochs: planned, may end within one; seed: of the run; device: where per-sample
     tensors live; followed: for a control, the history of the run it repeats, one dict of counts per epoch, else None;
-    batch_size: of a training step; example: two empty samples, such as the model takes, for tracing it
+    batch_size: of a training step; example: two empty samples, such as the model takes, for tracing it; label_smoothing: of the
+    recipe's loss
     """
 
     samples: int
@@ -42,6 +46,7 @@ class Run:
     followed: list[dict[str, float]] | None = None
     batch_size: int = 1
     example: Any = None
+    label_smoothing: float = 0.0
 
     def generator(self, stream: str) -> torch.Generator:
         """A random generator of this run's own for one purpose, so that strategies never disturb each other's draws."""
@@ -137,12 +142,22 @@ class Strategy:
         """Decide what epoch `epoch` (from 0) reads. losses: (n,) last training loss of each sample, inf where never seen."""
         return EpochPlan()
 
+    def batches_at_once(self) -> int:
+        """Batches' worth of samples that are read at once in this epoch, to select from them together.
+
+        Where they aren't scored after all, all of them are trained on, in as many steps.
+        """
+        return 1
+
     def scoring_scale(self) -> float | None:
-        """Size per side, 1 or 0.5, at which this epoch's candidates are forwarded to be scored; None for no scoring."""
+        """Size per side, 1 or 0.5, at which the next candidates are forwarded to be scored; None for no scoring."""
         return None
 
-    def select(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """After a scoring pass over candidates, (b, classes) and (b,): positions (m,) of those to train on."""
+    def select(self, logits: Tensor, labels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """After a scoring pass over candidates, (b, classes) and (b,): positions (m,) of those to train on.
+
+        Or two tensors: the positions, which may repeat, and the weights (m,) that multiply their losses.
+        """
         raise NotImplementedError(f"{type(self).__name__} scores candidates and doesn't say how to select them")
 
     def after_forward(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:

@@ -83,12 +83,16 @@ class Combined(Strategy):
         self.shares = {f"share_k{k}": told[k] / len(visited) for k in self.levels()}
         return level.to(plan.level.device)
 
+    def batches_at_once(self) -> int:
+        """Those of the part which reads more than one."""
+        return max(part.batches_at_once() for part in self.strategies)
+
     def scoring_scale(self) -> float | None:
         """That of the part which scores candidates."""
         return next((scale for part in self.strategies if (scale := part.scoring_scale()) is not None), None)
 
-    def select(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(b, classes), (b,) -> (m,): the choice of the part which scores candidates."""
+    def select(self, logits: Tensor, labels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """(b, classes), (b,) -> (m,), with weights (m,) where it has any: the choice of the part which scores candidates."""
         return next(part for part in self.strategies if part.scoring_scale() is not None).select(logits, labels)
 
     def after_forward(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:

@@ -4,7 +4,7 @@ A strategy that selects within batches has the selected samples wait until they 
 static shape.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -19,26 +19,36 @@ class Epoch:
     """The batches of one epoch.
 
     order: (m,) int64, samples in the order they are visited; weight: (m,) float32 or None; bounds: (first, last+1) of each
-    batch in that order; segments: per batch, which part of it is read at which level, or None for uncompressed images
+    batch in that order; segments: per batch, which part of it is read at which level, or None for uncompressed images; observed:
+    per batch, whether it is only forwarded; none is, where nothing is given
     """
 
     order: Tensor
     weight: Tensor | None
     bounds: list[tuple[int, int]]
     segments: list[list[Segment]] | None
+    observed: list[bool] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.observed = self.observed or [False] * len(self.bounds)
 
     def __len__(self) -> int:
         return len(self.bounds)
 
     def to(self, device: torch.device) -> "Epoch":
         """The same epoch with its tensors on a device."""
-        return Epoch(
-            self.order.to(device), None if self.weight is None else self.weight.to(device), self.bounds, self.segments
-        )
+        weight = None if self.weight is None else self.weight.to(device)
+        return replace(self, order=self.order.to(device), weight=weight)
 
     def state_dict(self) -> dict:
         """Plain content for a checkpoint."""
-        return {"order": self.order, "weight": self.weight, "bounds": self.bounds, "segments": self.segments}
+        return {
+            "order": self.order,
+            "weight": self.weight,
+            "bounds": self.bounds,
+            "segments": self.segments,
+            "observed": self.observed,
+        }
 
 
 def cut(count: int, size: int) -> list[tuple[int, int]]:
@@ -49,7 +59,7 @@ def cut(count: int, size: int) -> list[tuple[int, int]]:
 
 
 def arrange(plan: EpochPlan, samples: int, batch_size: int, spectral: bool, generator: torch.Generator) -> Epoch:
-    """Shuffle what the plan keeps, unless it comes in an order of its own, and cut it into batches.
+    """Shuffle what the plan keeps, unless it comes in an order of its own, and cut it into batches; likewise what it observes.
 
     Levels may be mixed within a batch, sorted so that each is one run of positions; a spectral batch holds one level only,
     since its images have k x k pixels. Everything is decided here, on the host, once per epoch: the steps need no answers
@@ -65,22 +75,51 @@ def arrange(plan: EpochPlan, samples: int, batch_size: int, spectral: bool, gene
             "lower its prune ratio, raise its keep rate or lower recipe.batch_size"
         )
     order = kept if plan.order is not None else kept[torch.randperm(len(kept), generator=generator)]
+    epoch = _batches(order, plan, batch_size, spectral, generator)
+    if plan.observe is None or not plan.observe.any():
+        return epoch
+    observed = plan.observe.cpu().nonzero().squeeze(1)  # in their order: nothing depends on it
+    return _spread(epoch, _batches(observed, plan, batch_size, spectral, generator))
+
+
+def _batches(order: Tensor, plan: EpochPlan, size: int, spectral: bool, generator: torch.Generator) -> Epoch:
     if plan.level is None:
-        bounds, segments = cut(len(order), batch_size), None
+        bounds, segments = cut(len(order), size), None
     else:
         level = plan.level.cpu()[order]
-        order, bounds, segments = (_one_level if spectral else _mixed)(order, level, batch_size, generator)
+        order, bounds, segments = (_one_level if spectral else _mixed)(order, level, size, generator)
     return Epoch(order, None if plan.weight is None else plan.weight.cpu()[order], bounds, segments)
+
+
+def _spread(epoch: Epoch, observed: Epoch) -> Epoch:
+    """One epoch of both, those that are only forwarded evenly between the others, of which one comes last.
+
+    So the share of the epoch that is done is also that of its training, after which the learning rate goes.
+    """
+    first, (many, few) = len(epoch.order), (len(epoch), len(observed))
+    bounds = epoch.bounds + [(start + first, stop + first) for start, stop in observed.bounds]
+    segments = None if epoch.segments is None else epoch.segments + observed.segments
+    due = [(place + 1) / many for place in range(many)] + [(place + 0.5) / few for place in range(few)]
+    turns = sorted(range(many + few), key=due.__getitem__)
+    return Epoch(
+        torch.cat([epoch.order, observed.order]),
+        None if epoch.weight is None else torch.cat([epoch.weight, observed.weight]),
+        [bounds[turn] for turn in turns],
+        None if segments is None else [segments[turn] for turn in turns],
+        [turn >= many for turn in turns],
+    )
 
 
 def _check(plan: EpochPlan, samples: int) -> None:
     """A plan must speak of this data set: anything else would read another sample than it means, or none."""
-    for name in ("keep", "weight", "level"):
+    for name in ("keep", "weight", "level", "observe"):
         field = getattr(plan, name)
         if field is not None and len(field) != samples:
             raise FrugalError(
                 f"the strategy's plan has {len(field)} entries of {name} for {samples} samples; one each is needed"
             )
+    if plan.observe is not None and (plan.observe if plan.keep is None else plan.observe & plan.keep).any():
+        raise FrugalError("the strategy's plan visits samples that it only observes as well; leave them out of keep")
     if plan.order is not None and len(plan.order) and not 0 <= plan.order.min() <= plan.order.max() < samples:
         raise FrugalError(
             f"the strategy's plan visits sample {plan.order.max().item() if plan.order.min() >= 0 else plan.order.min().item()}, "
@@ -125,7 +164,7 @@ def _one_level(
 
 @dataclass
 class Batch:
-    """inputs (b, ...), labels (b,), indices (b,) of the samples, weight (b,) or None."""
+    """inputs (b, ...), labels (b,), indices (b,) of the samples, weight (b,) of their losses or None for 1."""
 
     inputs: Tensor
     labels: Tensor
@@ -133,8 +172,9 @@ class Batch:
     weight: Tensor | None = None
 
     def parts(self) -> list[Tensor]:
-        """Its tensors, without the weight where there is none."""
-        return [t for t in (self.inputs, self.labels, self.indices, self.weight) if t is not None]
+        """Its tensors."""
+        weight = torch.ones(len(self.labels), device=self.labels.device) if self.weight is None else self.weight
+        return [self.inputs, self.labels, self.indices, weight]
 
 
 @dataclass
@@ -143,16 +183,20 @@ class Gathering:
 
     waiting: list[list[Tensor]] = field(default_factory=list)
 
-    def add(self, batch: Batch, chosen: Tensor) -> None:
-        """Keep the samples of a batch at the chosen positions (m,)."""
+    def add(self, batch: Batch, chosen: Tensor, weight: Tensor | None = None) -> None:
+        """Keep the samples of a batch at the chosen positions (m,); weight: (m,), multiplies those of the batch."""
         if len(chosen):
-            self.waiting.append([part.index_select(0, chosen) for part in batch.parts()])
+            parts = [part.index_select(0, chosen) for part in batch.parts()]
+            self.waiting.append(parts if weight is None else [*parts[:3], parts[3] * weight])
 
     def take(self, size: int) -> Batch | None:
-        """A full batch, the longest waiting first, or None where fewer than `size` wait."""
-        if sum(len(parts[0]) for parts in self.waiting) < size:
-            return None
-        whole = [torch.cat(column) for column in zip(*self.waiting, strict=True)]
-        rest = [part[size:] for part in whole]
-        self.waiting = [rest] if len(rest[0]) else []
-        return Batch(*(part[:size] for part in whole))
+        """A full batch of inputs of one shape, the longest waiting first, or None where fewer than `size` of each wait."""
+        for shape in dict.fromkeys(parts[0].shape[1:] for parts in self.waiting):
+            alike = [parts for parts in self.waiting if parts[0].shape[1:] == shape]
+            if sum(len(parts[0]) for parts in alike) >= size:
+                whole = [torch.cat(column) for column in zip(*alike, strict=True)]
+                rest = [part[size:] for part in whole]
+                self.waiting = [parts for parts in self.waiting if parts[0].shape[1:] != shape]
+                self.waiting += [rest] if len(rest[0]) else []
+                return Batch(*(part[:size] for part in whole))
+        return None

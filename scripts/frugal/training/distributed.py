@@ -53,7 +53,7 @@ class Team:
         places = torch.cat(picked).to(epoch.order.device)
         segments = epoch.segments and [self._segments(batch) for batch in epoch.segments]
         weight = None if epoch.weight is None else epoch.weight[places]
-        return Epoch(epoch.order[places], weight, bounds, segments)
+        return Epoch(epoch.order[places], weight, bounds, segments, epoch.observed)
 
     def _segments(self, batch: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
         def mine(before: int) -> int:  # how many of this rank's positions come before that one

@@ -134,7 +134,8 @@ class Loop:
     def _plan(self) -> None:
         """The batches of the next epoch."""
         plan = self.strategy.plan_epoch(self.epoch, self.losses)
-        size, spectral = self.recipe.batch_size, self.strategy.spectral
+        batch_size, spectral = self.recipe.batch_size, self.strategy.spectral
+        size = batch_size * self.strategy.batches_at_once()
         try:
             self.batches = arrange(plan, len(self.train_data), size, spectral, self.sampler).to(self.device)
         except FrugalError as error:
@@ -142,10 +143,12 @@ class Loop:
         if tell_epoch(self.model, self.epoch):
             self.model_changed()
         self.step, self.steps, self.share = 0, len(self.batches), None
-        self.sums = EpochSums.of(len(self.batches), self.device, self.ledger)
+        # At most one batch waits from the last epoch, of each size of images.
+        most = len(self.batches.order) // batch_size + 1 + len(self.strategy.levels())
+        self.sums = EpochSums.of(max(len(self.batches), most), self.device, self.ledger)
 
     def _train_step(self) -> None:
-        """Read one batch, or this rank's share of it, and train on it, or on a full one of those selected so far."""
+        """Read one batch, or this rank's share of it, and train on it, or on full ones of those selected so far."""
         strategy, share = self.strategy, self.share
         first, last = self.batches.bounds[self.step]
         whole = self.batches.order[first:last]
@@ -157,14 +160,33 @@ class Loop:
         weight = None if share.weight is None else share.weight[start:stop]
         self._count_read(len(whole), inputs.shape[-1], self.batches.segments and self.batches.segments[self.step])
         batch = Batch(inputs, labels, whole, weight)
+        observed = self.batches.observed[self.step]
         self.step += 1
+        if observed:
+            self._observe(batch)
+            return
         scale = strategy.scoring_scale()
-        if scale is not None:
-            self._count_scoring(len(inputs), scored_size(inputs.shape[-1], scale))
-            self.gathering.add(batch, strategy.select(score(self.forward, inputs, scale), labels))
-            batch = self.gathering.take(self.recipe.batch_size)
-        if batch is not None:
+        if scale is None and strategy.batches_at_once() == 1:
             self._optimize(batch)
+            return
+        self.gathering.add(batch, *self._selected(batch, scale))
+        while (full := self.gathering.take(self.recipe.batch_size)) is not None:
+            self._optimize(full)
+
+    def _selected(self, batch: Batch, scale: float | None) -> tuple[Tensor, Tensor | None]:
+        """Positions (m,) of the samples to train on, and their weights (m,) or None; all of them where `scale` is None."""
+        if scale is None:
+            return torch.arange(len(batch.labels), device=self.device), None
+        self._count_scoring(len(batch.inputs), scored_size(batch.inputs.shape[-1], scale))
+        chosen = self.strategy.select(score(self.forward, batch.inputs, scale), batch.labels)
+        return chosen if isinstance(chosen, tuple) else (chosen, None)
+
+    def _observe(self, batch: Batch) -> None:
+        """Forward a batch to know its losses, and nothing else."""
+        losses = self.task.losses(score(self.forward, batch.inputs, 1.0), batch.labels, self.recipe.label_smoothing)
+        seen, _ = self.team.combine([], losses, torch.zeros_like(losses), len(batch.indices))
+        self.losses.index_copy_(0, batch.indices, seen)
+        self._count_scoring(len(batch.indices), batch.inputs.shape[-1])
 
     def _optimize(self, batch: Batch) -> None:
         """Forward and back-propagate a batch, and step. Its indices are those of all ranks, inputs and labels this rank's."""

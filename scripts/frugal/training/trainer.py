@@ -90,7 +90,14 @@ class Trainer(Loop):
         self.test_data = self.open("test") if self.recipe.test_curve else None
         example = torch.ones(2, *self.train_data.shape, dtype=self.train_data.dtype)  # token 0 would be no text
         run = Run(
-            len(self.train_data), self.recipe.epochs, spec.seed, device, followed, self.recipe.batch_size, example
+            len(self.train_data),
+            self.recipe.epochs,
+            spec.seed,
+            device,
+            followed,
+            self.recipe.batch_size,
+            example,
+            self.recipe.label_smoothing,
         )
         self.strategy.start(run)
         check_batch(spec, run.samples, self.strategy.most_visited())
