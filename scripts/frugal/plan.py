@@ -261,6 +261,7 @@ class Plan:
         followed = config.strategies.get(own.follows) if own.follows else None
         if own.follows and followed is None:
             self._strategy(study.name, dataset, strategy)  # names it
+        recipe = self._recipe(study.name, dataset, model, strategy)
         ground = Ground(
             kind=registry.data_kind("source", source),
             task=registry.data_task(source),
@@ -268,8 +269,9 @@ class Plan:
             devices=self.config.devices,
             device=self.config.device,
             residency=self.config.residency,
-            average=self._recipe(study.name, dataset, model, strategy).average is not None,
+            average=recipe.average is not None,
             followed=followed and (followed.use, self._parameters(config, own.follows, str(self.files[study.name]))),
+            epochs=recipe.epochs,
         )
         given = self._parameters(config, strategy, str(self.files[study.name]))
         if why := why_unfit(own.use, given, ground):

@@ -12,7 +12,8 @@ from typing import Any
 from frugal import registry
 from frugal.errors import FrugalError
 
-# What `needs` may name. followed: the history of a run it repeats; followed <what>: one of a strategy that `tells` it.
+# What `needs` may name. epochs: more than its `window` and two before; followed: the history of a run it repeats;
+# followed <what>: one of a strategy that `tells` it.
 NEEDS = (
     "images",
     "classes",
@@ -21,6 +22,7 @@ NEEDS = (
     "blocks",
     "cuda",
     "one device",
+    "epochs",
     "followed",
     "followed widths",
     "followed shares",
@@ -38,7 +40,7 @@ class Ground:
     kind, task: of the data; model: `use` and parameters, defaults filled in; devices: that share a run; device: as in the
     config; residency: likewise; average: whether the recipe averages the weights over the training; size: pixels per side
     of the images, None where that is not asked; followed: `use` and parameters of the strategy it follows, None where it
-    follows none, and UNKNOWN where that is not asked
+    follows none, and UNKNOWN where that is not asked; epochs: of the run, None where that is not asked
     """
 
     kind: str
@@ -50,6 +52,7 @@ class Ground:
     average: bool = False
     size: int | None = None
     followed: tuple[str, dict[str, Any]] | None = None
+    epochs: float | None = None
 
 
 UNKNOWN = ("", {})
@@ -119,6 +122,11 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground) -> s
             return "{why}, and device is cpu; choose another pattern, or a machine with one and device: cuda"
         case "one device" if ground.devices > 1:
             return "{use} {why}; set devices: 1, or choose another cost"
+        case "epochs" if ground.epochs is not None and ground.epochs <= (first := parameters["window"] + 2):
+            return (
+                f"{{use}} {{why}} and leaves nothing out in the first {first}, and the run has {ground.epochs:g}; train for "
+                "more, or lower its window"
+            )
         case "followed" | "followed widths" | "followed shares" if ground.followed is None:
             return "{use} {why}; name that strategy with `follows:`"
         case "followed widths" | "followed shares" if ground.followed != UNKNOWN:

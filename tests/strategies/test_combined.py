@@ -98,12 +98,34 @@ def test_a_lone_visited_sample_is_no_spectral_batch_of_its_own():
 
 
 @pytest.mark.parametrize(
+    "part",
+    [
+        {"use": "rs2"},
+        {"use": "selective_backprop", "beta": 1},
+        {"use": "gradient_norm", "threshold": 0.5},
+        {"use": "ies", "delta": 0.1, "window": 1},
+        {"use": "ast", "controller": "quantile"},
+    ],
+)
+@pytest.mark.parametrize("other", [SPECTRAL, PRUNING])
+def test_a_selection_of_samples_goes_with_images_of_two_sizes_and_with_a_net_that_shrinks(digits, part, other):
+    trainer, sizes = tiny.trainer(digits, tiny.spec("combined", recipe={"epochs": 5}, parts=[part, other])), set()
+    optimize = trainer._optimize
+    trainer._optimize = lambda batch: (sizes.add(batch.inputs.shape[-1]), optimize(batch))
+    trainer.run()
+    assert sizes == ({3, 6} if other is SPECTRAL else {8})
+    assert trainer.ledger.samples_backpropagated < 5 * 300
+
+
+@pytest.mark.parametrize(
     ("parts", "line"),
     [
         (
             [INFOBATCH, {"use": "orderdp"}],
             "infobatch and orderdp both decide which samples are left out; keep one of them",
         ),
+        ([{"use": "ies"}, {"use": "gradient_norm"}], "ies and gradient_norm both decide which samples are left out"),
+        ([{"use": "rs2"}, {"use": "selective_backprop"}], "rs2 and selective_backprop both decide which samples"),
         ([BLOCKS, PRUNING], "sparse and dynamic_pruning both decide which weights are left out; keep one of them"),
         ([INFOBATCH], "a combination takes at least two parts, there are 1"),
         ([INFOBATCH, {"prune_ratio": 0.5}], "here.parts[1]: the key 'use' is missing"),

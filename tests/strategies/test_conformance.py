@@ -30,10 +30,13 @@ IDLE = {
     },
     "fixed_subset": {"share": 1},
     "full": {},
+    "ies": {"delta": 0},
     "infobatch": {"prune_ratio": 0},
     "infobatch_exact": {"prune_ratio": 0},
     "narrow": {"match": 0},
     "orderdp": {"pool": 1, "top": 1},
+    "rs2": {"share": 1},
+    "selective_backprop": {"primed": 3},
     "seta": {"prune_ratio": 0, "window": 1},
     "sparse": {"sparsity": 0, "kernel": "scatter"},
 }

@@ -98,6 +98,15 @@ SPECTRAL = {"k_hi": 4, "decode": "spectral"}
         ("compression", {"k_hi": 4}, {"kind": "sound"}, "works on images only (it reads DCT coefficients)"),
         ("ast", {}, {"task": "transcription"}, "needs classes (it judges logits of classes)"),
         ("ast", {}, {"devices": 2}, "ast can't be shared by 2 devices; set devices: 1"),
+        ("selective_backprop", {}, {"devices": 2}, "selective_backprop can't be shared by 2 devices; set devices: 1"),
+        ("gradient_norm", {}, {"task": "transcription"}, "needs classes (it judges logits of classes)"),
+        ("selective_backprop", {"scoring": "half"}, {"model": ("cnn_fc", {})}, "takes images of one size only"),
+        (
+            "ies",
+            {},
+            {"epochs": 5},
+            "leaves nothing out in the first 5, and the run has 5; train for more, or lower its window",
+        ),
         ("compression", {"k_hi": 4}, {"residency": "files"}, "set residency: auto"),
         ("random_subset", {}, {"followed": None}, "name that strategy with `follows:`"),
         (
@@ -135,6 +144,8 @@ def test_what_does_not_fit_is_said_in_one_line(use, given, where, says):
         ("combined", {"parts": [{"use": "infobatch"}, {"use": "sparse"}]}, {"task": "transcription"}),
         ("narrow_as", {}, {"followed": ("dynamic_pruning", {}), "model": ("bert", {})}),
         ("full", {}, {"followed": None}),
+        ("ies", {}, {"epochs": 6, "devices": 2, "task": "transcription"}),
+        ("rs2", {}, {"epochs": 1, "devices": 2, "task": "transcription"}),
     ],
 )
 def test_what_fits_is_not_refused(use, given, where):

@@ -95,6 +95,21 @@ def test_two_ranks_hold_the_same_losses_and_choose_the_samples_that_one_process_
         torch.testing.assert_close(first["model"][name], weight, rtol=1e-3, atol=1e-4)
 
 
+def test_two_ranks_master_the_samples_that_one_process_masters(tmp_path, data):
+    run = tiny.spec("ies", delta=0.05, window=1, recipe={**RECIPE, "epochs": 6})
+    for devices in (1, 2):
+        spec = type(run).model_validate({**run.model_dump(), "model": MODEL, "devices": devices})
+        command = [HERE / "one_rank.py", spec.model_dump_json(), data, tmp_path / str(devices)]
+        launcher = TORCHRUN if devices == 2 else [sys.executable]
+        subprocess.run([*launcher, *command], check=True, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    first, second, alone = (torch.load(tmp_path / name) for name in ("2/0.pt", "2/1.pt", "1/0.pt"))
+    assert torch.equal(first["losses"], second["losses"])
+    assert first["ledger"] == second["ledger"] == alone["ledger"]
+    assert alone["ledger"]["samples_backpropagated"] < 6 * 300, "some were mastered"
+    assert alone["ledger"]["samples_forwarded"] == 6 * 300
+    torch.testing.assert_close(first["losses"], alone["losses"], rtol=1e-3, atol=1e-3)
+
+
 def start(run, cache, out):
     command = [*TORCHRUN, SCRIPTS / "train.py", "--spec", run.model_dump_json(), "--cache", cache, "--out", out]
     command += ["--device", "cpu", "--threads", "2", "--checkpoint-seconds", "0"]
