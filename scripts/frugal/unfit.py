@@ -105,10 +105,9 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground) -> s
         case "sizes" if registry.one_size(model):
             return f"{{why}}, and model {model} takes images of one size only; choose one with global pooling: cnn or resnet"
         case "sizes" if ground.size is not None:
-            levels = [
-                parameters[name] for name, known in registry.parameters("strategy", use).items() if known.is_level
-            ]
-            smallest = min((level for level in levels if level is not None), default=-(-ground.size // 2))
+            known = registry.parameters("strategy", use).items()
+            levels = [level for name, parameter in known for level in parameter.levels(parameters[name])]
+            smallest = min(levels, default=-(-ground.size // 2))
             if smallest < (least := registry.least_size(model)):
                 return f"{{why}}, here {smallest} pixels per side, and model {model} takes {least} or more; choose another model"
         case "widths" if not registry.widths(model):

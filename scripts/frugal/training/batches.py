@@ -44,7 +44,7 @@ class Epoch:
 def cut(count: int, size: int) -> list[tuple[int, int]]:
     """Slices of `size` over `count` samples. The last one takes the rest, between half and one and a half times `size`:
     no sample is dropped, and no tiny batch disturbs batch normalisation."""
-    batches = max(1, round(count / size))
+    batches = max(1, (2 * count + size) // (2 * size))  # a half is rounded up, whatever stands before it
     return [(i * size, (i + 1) * size if i < batches - 1 else count) for i in range(batches)]
 
 
@@ -52,8 +52,9 @@ def arrange(plan: EpochPlan, samples: int, batch_size: int, spectral: bool, gene
     """Shuffle what the plan keeps, unless it comes in an order of its own, and cut it into batches.
 
     Levels may be mixed within a batch, sorted so that each is one run of positions; a spectral batch holds one level only,
-    since its images have k x k pixels. Everything is decided here, on the host, once per epoch: the steps need no answers
-    from the device. Raises FrugalError where the plan keeps less than a batch, or names a sample that isn't there.
+    since its images have k x k pixels. Parts of the epoch come one after the other, each cut for itself. Everything is decided
+    here, on the host, once per epoch: the steps need no answers from the device. Raises FrugalError where the plan keeps less
+    than a batch, or names a sample that isn't there.
     """
     _check(plan, samples)
     kept = torch.arange(samples) if plan.order is None else plan.order.cpu()
@@ -65,17 +66,28 @@ def arrange(plan: EpochPlan, samples: int, batch_size: int, spectral: bool, gene
             "lower its prune ratio, raise its keep rate or lower recipe.batch_size"
         )
     order = kept if plan.order is not None else kept[torch.randperm(len(kept), generator=generator)]
-    if plan.level is None:
-        bounds, segments = cut(len(order), batch_size), None
-    else:
-        level = plan.level.cpu()[order]
-        order, bounds, segments = (_one_level if spectral else _mixed)(order, level, batch_size, generator)
-    return Epoch(order, None if plan.weight is None else plan.weight.cpu()[order], bounds, segments)
+    pieces = [order]
+    if plan.part is not None:
+        part = plan.part.cpu()[order]
+        pieces = [order[part == one] for one in part.unique()]
+    visited, bounds, segments = [], [], []
+    for piece in pieces:
+        at = bounds[-1][1] if bounds else 0
+        own, levels = cut(len(piece), batch_size), []
+        if plan.level is not None:
+            level = plan.level.cpu()[piece]
+            piece, own, levels = (_one_level if spectral else _mixed)(piece, level, batch_size, generator)
+        visited.append(piece)
+        bounds += [(at + start, at + stop) for start, stop in own]
+        segments += levels
+    order = visited[0] if len(visited) == 1 else torch.cat(visited)
+    weight = None if plan.weight is None else plan.weight.cpu()[order]
+    return Epoch(order, weight, bounds, None if plan.level is None else segments)
 
 
 def _check(plan: EpochPlan, samples: int) -> None:
     """A plan must speak of this data set: anything else would read another sample than it means, or none."""
-    for name in ("keep", "weight", "level"):
+    for name in ("keep", "weight", "level", "part"):
         field = getattr(plan, name)
         if field is not None and len(field) != samples:
             raise FrugalError(
@@ -112,14 +124,16 @@ def _one_level(
     order: Tensor, level: Tensor, size: int, generator: torch.Generator
 ) -> tuple[Tensor, list[tuple[int, int]], list[list[Segment]]]:
     sorted_order, bounds, segments, at = [], [], [], 0
-    for k in level.unique().tolist():
+    known = level.unique().tolist()
+    for k in known:
         members = order[level == k]
         sorted_order.append(members)
         for start, stop in cut(len(members), size):
             bounds.append((at + start, at + stop))
             segments.append([(k, 0, stop - start)])
         at += len(members)
-    shuffle = torch.randperm(len(bounds), generator=generator).tolist()
+    # Of one level, batches come in the order of their samples: those of a run that reads whole images, with the same seed.
+    shuffle = torch.randperm(len(bounds), generator=generator).tolist() if len(known) > 1 else range(len(bounds))
     return torch.cat(sorted_order), [bounds[i] for i in shuffle], [segments[i] for i in shuffle]
 
 
