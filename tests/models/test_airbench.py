@@ -169,6 +169,16 @@ def test_strategies_that_change_nets_and_samples_can_be_trained_on_it(digits16, 
         ("compression", {"k_lo": 8, "k_hi": 14, "decode": "spectral"}, 8),
         ("ast", {"scoring": "half"}, 8),
         ("combined", {"parts": [{"use": "infobatch"}, {"use": "compression", "k_hi": 8, "decode": "spectral"}]}, 8),
+        (
+            "combined",
+            {
+                "parts": [
+                    {"use": "ast", "scoring": "half"},
+                    {"use": "frequency_curriculum", "stages": [[9, 0.5], [16, 1]]},
+                ]
+            },
+            5,
+        ),
     ],
 )
 def test_a_strategy_that_would_show_it_smaller_images_is_refused_before_it_trains(digits16, use, parameters, smallest):

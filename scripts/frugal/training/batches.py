@@ -163,10 +163,14 @@ class Gathering:
             self.waiting.append([part.index_select(0, chosen) for part in batch.parts()])
 
     def take(self, size: int) -> Batch | None:
-        """A full batch, the longest waiting first, or None where fewer than `size` wait."""
-        if sum(len(parts[0]) for parts in self.waiting) < size:
-            return None
-        whole = [torch.cat(column) for column in zip(*self.waiting, strict=True)]
-        rest = [part[size:] for part in whole]
-        self.waiting = [rest] if len(rest[0]) else []
-        return Batch(*(part[:size] for part in whole))
+        """A full batch, the longest waiting first, or None where fewer than `size` wait: of images, of one size each."""
+        for shape in dict.fromkeys(parts[0].shape[1:] for parts in self.waiting):
+            own = [parts for parts in self.waiting if parts[0].shape[1:] == shape]
+            if sum(len(parts[0]) for parts in own) < size:
+                continue
+            whole = [torch.cat(column) for column in zip(*own, strict=True)]
+            rest = [part[size:] for part in whole]
+            others = [parts for parts in self.waiting if parts[0].shape[1:] != shape]
+            self.waiting = ([rest] if len(rest[0]) else []) + others
+            return Batch(*(part[:size] for part in whole))
+        return None
