@@ -229,7 +229,7 @@ class Decoded(Coefficients):
     def follow(
         self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
     ) -> None:
-        """Announce an epoch's batches, all of whose rows are read whole."""
+        """Announce an epoch's batches of `order` (n,), whose rows are all read whole."""
         super().follow(order, bounds, None, first)
 
 

@@ -28,7 +28,7 @@ class FrequencyCurriculum(Curriculum, Strategy):
     """See each image as k x k pixels made of its lowest k x k DCT coefficients; k rises in stages.
 
     stages: pairs of k and the share of the training up to which it holds; both ascend, and the last share is 1. The last k is
-        also what the net is tested with. The default is for images of 32 pixels per side, and leaves out 43 % of the
+        also what the net is tested with. The default is for images of 32 pixels per side, and leaves out about 43 % of the
         FLOPs of a convolutional net.
     ahead: share of the samples, those with the highest last losses, seen at the next stage's k already; unseen ones come first,
         and in the first epoch nobody is ahead

@@ -3,6 +3,9 @@
 A stage ends where its share of the training is done, to the step, also within an epoch: the samples of such an epoch are
 dealt at random to its parts, one for each stage. Images of k x k pixels cost a convolutional net about (k / N)^2 of what those
 of N x N cost, so stages of sizes k_i that end at shares s_i of the training cost sum_i (s_i - s_(i-1)) (k_i / N)^2 of it.
+
+Validation is on images of the last size throughout, so its curve says little before a net has trained on those: Touvron et al.,
+"Fixing the train-test resolution discrepancy", NeurIPS 2019, https://arxiv.org/abs/1906.06423.
 """
 
 from math import floor

@@ -70,9 +70,8 @@ def arrange(plan: EpochPlan, samples: int, batch_size: int, spectral: bool, gene
     if plan.part is not None:
         part = plan.part.cpu()[order]
         pieces = [order[part == one] for one in part.unique()]
-    visited, bounds, segments = [], [], []
+    visited, bounds, segments, at = [], [], [], 0
     for piece in pieces:
-        at = bounds[-1][1] if bounds else 0
         own, levels = cut(len(piece), batch_size), []
         if plan.level is not None:
             level = plan.level.cpu()[piece]
@@ -80,6 +79,7 @@ def arrange(plan: EpochPlan, samples: int, batch_size: int, spectral: bool, gene
         visited.append(piece)
         bounds += [(at + start, at + stop) for start, stop in own]
         segments += levels
+        at += len(piece)
     order = visited[0] if len(visited) == 1 else torch.cat(visited)
     weight = None if plan.weight is None else plan.weight.cpu()[order]
     return Epoch(order, weight, bounds, None if plan.level is None else segments)
