@@ -1,5 +1,6 @@
 """Images that grow with the training: who is seen how large and when, what it costs, and what a small image is."""
 
+from dataclasses import replace
 from math import ceil, floor
 
 import pytest
@@ -11,8 +12,10 @@ from torch.nn import functional
 import kinds
 import tiny
 from frugal import registry
+from frugal.data.device import split_class
 from frugal.data.shrinking import shrunk
 from frugal.errors import FrugalError
+from frugal.measure.flops import decoding_flops
 from frugal.strategies.base import Run, make
 from frugal.strategies.combined import Combined
 from frugal.strategies.frequency_curriculum import FrequencyCurriculum
@@ -269,3 +272,17 @@ def test_the_control_sees_the_same_samples_at_the_same_size_and_time(digits):
         seen.append(steps)
     assert seen[0] == seen[1]
     assert len(seen[0]) == floor(3 * round(300 / 32))
+
+
+def test_a_cache_without_pixels_is_decoded_whole_before_it_is_shrunk(digits):
+    stored = replace(digits, manifest={**digits.manifest, "images": False})
+    data, spectral = (
+        split_class(stored, reads)(stored, "train", torch.device("cpu")) for reads in ("pixels", "coefficients")
+    )
+    chosen, segments = torch.arange(20), [(4, 0, 20)]
+    data.follow(chosen, [(0, 20)], [segments], 0)
+    small = data.read(chosen, segments, spectral=True)
+    assert data.take_bytes() == 20 * 64
+    assert torch.equal(small, shrunk(data.read(chosen), 4))
+    assert not torch.allclose(small, spectral.read(chosen, segments, spectral=True), atol=0.1)
+    assert data.reading_flops(4, segments) == decoding_flops(1, 8, 8) + decoding_flops(1, 8, 4)
