@@ -360,26 +360,28 @@ class Plan:
         """The parameters with levels scaled to the data set's images, those of parts too; raises FrugalError beyond them."""
         parameters = dict(parameters)
         size, kind = self.datasets[dataset].shape[-1], registry.data_kind("source", self.datasets[dataset].source)
-        stored = (self.datasets[dataset].dct and self.datasets[dataset].dct.keep) or size
+        stored, what = size, "pixels"
+        if registry.reads(use) == "coefficients":
+            stored = (self.datasets[dataset].dct and self.datasets[dataset].dct.keep) or size
+            what = "coefficients"
         for key, parameter in registry.parameters("strategy", use).items():
             if parameter.is_parts:
                 parts = [registry.split(part) for part in parameters[key]]
                 parameters[key] = [
                     {"use": use, **self._with_levels(use, own, dataset, scale, where)} for use, own in parts
                 ]
-            if parameter.is_level and kind != "image":
+            if (parameter.is_level or parameter.is_stages) and kind != "image":
                 raise Unfit(
-                    f"{where}: it reads DCT coefficients, which only images have, and {dataset} is {kind}; "
+                    f"{where}: {key} counts {what} per axis, which only images have, and {dataset} is {kind}; "
                     "leave out the strategy or the data set"
                 )
-            if parameter.is_level and parameters[key] is not None:
+            if parameter.levels(parameters[key]):
                 if scale.levels_for:
-                    parameters[key] = -(-parameters[key] * size // scale.levels_for)
-                if parameters[key] > stored:
+                    parameters[key] = parameter.scaled(parameters[key], size, scale.levels_for)
+                if (top := max(parameter.levels(parameters[key]))) > stored:
                     has = f"images of {dataset} have {size}" if stored == size else f"{dataset} keeps {stored}"
-                    raise Unfit(
-                        f"{where}: {key} is {parameters[key]} coefficients per axis, but {has}; choose 1 to {stored}"
-                    )
+                    verb = "asks for" if parameter.is_stages else "is"
+                    raise Unfit(f"{where}: {key} {verb} {top} {what} per axis, but {has}; choose 1 to {stored}")
         return parameters
 
     @cache  # noqa: B019

@@ -11,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
@@ -28,7 +29,8 @@ LACKS = {"strategy": "no class derived from Strategy", "model": "no function bui
 # What annotations of parameters may be made of. Level is a number of DCT coefficients per axis; a study may scale it. File is
 # the path of a file of the user's, whose content becomes part of a run's identity. Hub is a name on the hub that `transformers`
 # reads, or the path of a folder of the user's, whose files' content does. Part is another strategy: `use` and its parameters.
-# SparsityPattern is which weights are kept, MovingPattern one whose units can move.
+# SparsityPattern is which weights are kept, MovingPattern one whose units can move. Stages are sizes of images, each with the
+# share of the training up to which it holds; a study may scale the sizes.
 Level = Annotated[int, Ge(1)]
 File = Annotated[str, MinLen(1)]
 Hub = Annotated[str, MinLen(1)]
@@ -48,8 +50,33 @@ def _moving(name: str, others: str = "") -> str:
     return name
 
 
+def check_stages(stages: Any) -> list[list[Any]]:
+    """Pairs of pixels per side and share, as lists. Raises ValueError unless both ascend and the last share is 1."""
+    if not isinstance(stages, list | tuple) or not stages or not all(map(_is_stage, stages)):
+        raise ValueError(
+            "give pairs of pixels per side and the share of the training up to which they hold, such as "
+            "[[16, 0.4], [24, 0.7], [32, 1]]"
+        )
+    for before, after in pairwise(stages):
+        if before[0] >= after[0] or before[1] >= after[1]:
+            raise ValueError(
+                f"each stage has more pixels than the one before and ends later; {list(after)} follows {list(before)}"
+            )
+    if stages[-1][1] != 1:
+        raise ValueError(f"the last stage ends with the training, at 1, not at {stages[-1][1]}")
+    return [list(stage) for stage in stages]
+
+
+def _is_stage(pair: Any) -> bool:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return False
+    size, share = pair
+    return type(size) is int and size >= 1 and type(share) in (int, float) and 0 < share <= 1
+
+
 SparsityPattern = Annotated[str, AfterValidator(_pattern)]
 MovingPattern = Annotated[str, AfterValidator(_moving)]
+Stages = Annotated[Any, AfterValidator(check_stages)]
 VOCABULARY = {
     "Annotated": Annotated,
     "Literal": Literal,
@@ -65,6 +92,7 @@ VOCABULARY = {
     "Part": Part,
     "SparsityPattern": SparsityPattern,
     "MovingPattern": MovingPattern,
+    "Stages": Stages,
 }
 
 
@@ -79,8 +107,27 @@ class Parameter:
 
     @property
     def is_level(self) -> bool:
-        """Whether it counts DCT coefficients per axis."""
+        """Whether it is one number of DCT coefficients per axis."""
         return "Level" in self.annotation
+
+    @property
+    def is_stages(self) -> bool:
+        """Whether it is a list of sizes of images, each with a share of the training."""
+        return "Stages" in self.annotation
+
+    def levels(self, value: Any) -> list[int]:
+        """The levels that a value of it names: pixels or DCT coefficients per axis."""
+        if self.is_stages:
+            return [size for size, _ in value]
+        return [value] if self.is_level and value is not None else []
+
+    def scaled(self, value: Any, size: int, meant: int) -> Any:
+        """A value whose levels are meant for images of `meant` pixels per side, for images of `size`; rounded up."""
+        if self.is_stages:  # of stages that become equal, one is left, which ends with the last of them
+            return [
+                [level, share] for level, share in {-(-level * size // meant): share for level, share in value}.items()
+            ]
+        return -(-value * size // meant)
 
     @property
     def is_parts(self) -> bool:

@@ -60,7 +60,9 @@ UNKNOWN = ("", {})
 
 def why_unfit(use: str, parameters: dict[str, Any], ground: Ground) -> str | None:
     """Why a strategy with these parameters can't do anything there, and what to do, in one clause; None where it can."""
-    for one, own in ((use, parameters), *_parts(use, parameters)):
+    parts = ((use, parameters), *_parts(use, parameters))
+    shown = [level for one, own in parts for level in _levels(one, own) if "sizes" in dict(needs(one, own))]
+    for one, own in parts:
         if ground.devices > 1 and registry.single_device(one):
             return f"{one} can't be shared by {ground.devices} devices; set devices: 1"
         if ground.residency == "files" and registry.reads(one) == "coefficients":
@@ -70,7 +72,7 @@ def why_unfit(use: str, parameters: dict[str, Any], ground: Ground) -> str | Non
                 f"{one} changes which weights there are while it trains, so recipe.average has no meaning; leave it out"
             )
         for need, why in needs(one, own):
-            if unmet := _unmet(need, one, own, ground):
+            if unmet := _unmet(need, one, own, ground, min(shown, default=ground.size)):
                 return unmet.format(why=why, use=one)
     return None
 
@@ -98,7 +100,13 @@ def _defaults(use: str) -> dict[str, Any]:
     return {name: known.default for name, known in registry.parameters("strategy", use).items()}
 
 
-def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground) -> str | None:
+def _levels(use: str, parameters: dict[str, Any]) -> list[int]:
+    known = registry.parameters("strategy", use).items()
+    return [level for name, parameter in known for level in parameter.levels(parameters[name])]
+
+
+def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground, shown: int | None) -> str | None:
+    """shown: pixels per side of the smallest images that the strategy's parts show the net, None where that is not asked."""
     model, sizes = ground.model
     match need:
         case "images" if ground.kind != "image":
@@ -108,10 +116,7 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground) -> s
         case "sizes" if registry.one_size(model):
             return f"{{why}}, and model {model} takes images of one size only; choose one with global pooling: cnn or resnet"
         case "sizes" if ground.size is not None:
-            levels = [
-                parameters[name] for name, known in registry.parameters("strategy", use).items() if known.is_level
-            ]
-            smallest = min((level for level in levels if level is not None), default=-(-ground.size // 2))
+            smallest = min(_levels(use, parameters), default=-(-shown // 2))
             if smallest < (least := registry.least_size(model)):
                 return f"{{why}}, here {smallest} pixels per side, and model {model} takes {least} or more; choose another model"
         case "widths" if not registry.widths(model):

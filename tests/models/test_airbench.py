@@ -148,6 +148,8 @@ def test_its_run_goes_on_as_if_nothing_had_happened(digits16):
         ("infobatch", {}),
         ("ast", {"scoring": "remembered", "target": 0.5}),
         ("compression", {"k_lo": 10, "k_hi": 14, "decode": "spectral"}),
+        ("frequency_curriculum", {"stages": [[10, 0.5], [16, 1]]}),
+        ("interpolated_curriculum", {"stages": [[10, 0.5], [16, 1]], "ahead": 0.3}),
         ("sparse", {"sparsity": 0.5, "kernel": "scatter"}),
         ("rigl", {"sparsity": 0.5, "every": 3, "kernel": "scatter"}),
         ("dynamic_pruning", {"target_flops": 0.7, "every": 2, "round_to": 1, "step": 0.2, "events": 4, "until": 0.8}),
@@ -169,6 +171,16 @@ def test_strategies_that_change_nets_and_samples_can_be_trained_on_it(digits16, 
         ("compression", {"k_lo": 8, "k_hi": 14, "decode": "spectral"}, 8),
         ("ast", {"scoring": "half"}, 8),
         ("combined", {"parts": [{"use": "infobatch"}, {"use": "compression", "k_hi": 8, "decode": "spectral"}]}, 8),
+        (
+            "combined",
+            {
+                "parts": [
+                    {"use": "ast", "scoring": "half"},
+                    {"use": "frequency_curriculum", "stages": [[9, 0.5], [16, 1]]},
+                ]
+            },
+            5,
+        ),
     ],
 )
 def test_a_strategy_that_would_show_it_smaller_images_is_refused_before_it_trains(digits16, use, parameters, smallest):

@@ -72,6 +72,15 @@ def test_a_net_that_shrinks_while_samples_are_left_out_is_half_as_dear_at_last(d
     assert removed > 0 == masked
 
 
+@pytest.mark.parametrize("smaller", [SPECTRAL, {"use": "frequency_curriculum", "stages": [[3, 0.5], [6, 1]]}])
+def test_selected_samples_wait_for_others_of_their_size(digits, smaller):
+    chosen = {"use": "ast", "target": 0.6, "warmup": 0.2, "scoring": "fresh", "controller": "quantile"}
+    trainer = trained(digits, chosen, smaller)
+    visited = trainer.ledger.samples_backpropagated
+    assert 0 < visited < 5 * 300
+    assert trainer.ledger.flops_forward < visited * trainer.flops_at(6).forward
+
+
 def test_each_part_plans_what_it_would_plan_alone():
     losses, run = torch.rand(200), Run(200, 10, 3, torch.device("cpu"))
     whole, selection, fidelity = (

@@ -19,6 +19,8 @@ FITTING = {
     "combined": {"parts": [{"use": "infobatch"}, {"use": "compression", "k_lo": 3, "k_hi": 6, "decode": "spectral"}]},
     "compression": {"k_lo": 3, "k_hi": 6, "rule": "median"},
     "dynamic_pruning": {"target_flops": 0.6, "every": 2, "round_to": 1, "step": 0.2, "events": 4, "until": 0.8},
+    "frequency_curriculum": {"stages": [[4, 0.35], [6, 0.7], [8, 1]], "ahead": 0.25},
+    "interpolated_curriculum": {"stages": [[4, 0.35], [6, 0.7], [8, 1]], "ahead": 0.25},
     "rigl": {"sparsity": 0.5, "every": 4, "kernel": "scatter"},  # auto measures, and may choose differently each time
     "sparse": {"kernel": "scatter"},
 }
@@ -31,6 +33,7 @@ IDLE = {
     "fixed_subset": {"share": 1},
     "full": {},
     "ies": {"delta": 0},
+    "interpolated_curriculum": {"stages": [[8, 1]]},
     "infobatch": {"prune_ratio": 0},
     "infobatch_exact": {"prune_ratio": 0},
     "narrow": {"match": 0},

@@ -48,12 +48,16 @@ def data(tmp_path_factory):
     size=st.integers(8, 60),
     ranks=st.integers(1, 4),
     spectral=st.booleans(),
+    parts=st.integers(1, 3),
     seed=st.integers(0, 99),
 )
-def test_shares_partition_every_batch_evenly_at_their_levels(samples, size, ranks, spectral, seed):
+def test_shares_partition_every_batch_evenly_at_their_levels(samples, size, ranks, spectral, parts, seed):
     draw = torch.Generator().manual_seed(seed)
     level = torch.tensor([2, 5])[torch.randint(2, (samples,), generator=draw)]
-    epoch = arrange(EpochPlan(None, torch.rand(samples, generator=draw), level), samples, size, spectral, draw)
+    part = torch.randint(parts, (samples,), generator=draw)
+    plan = EpochPlan(None, torch.rand(samples, generator=draw), level, part)
+    epoch = arrange(plan, samples, size, spectral, draw)
+    assert torch.equal(part[epoch.order], part.sort().values), "part by part"
     if min(stop - start for start, stop in epoch.bounds) < ranks:
         with pytest.raises(FrugalError, match="can't be shared"):
             Team(0, ranks).share(epoch)

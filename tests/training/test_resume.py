@@ -24,6 +24,12 @@ RUNS = {
     "full": tiny.spec("full", recipe={"augment": {"crop_padding": 1, "flip": True}}),
     "ema": tiny.spec("compression", k_lo=2, k_hi=5, rule="ema"),
     "spectral": tiny.spec("compression", k_lo=3, k_hi=6, rule="median", decode="spectral", anneal=0.3),
+    "curriculum": tiny.spec(
+        "frequency_curriculum",
+        recipe={"epochs": 2.5, "augment": {"crop_padding": 1, "flip": True}},
+        stages=[[4, 0.3], [6, 0.7], [8, 1]],
+        ahead=0.3,
+    ),
     "infobatch": tiny.spec("infobatch", prune_ratio=0.4, delta=0.7),
     "ast": tiny.spec("ast", target=0.5, warmup=0.3, scoring="half"),
     "ast masked": tiny.spec("ast", target=0.5, warmup=0.3, scoring="masked"),

@@ -103,8 +103,8 @@ def test_a_control_waits_for_the_run_it_follows(fresh):
 def test_a_dry_run_counts_every_cell(fresh):
     for scale, counts in (
         ("demo", {"train_compression": 1}),  # all 42 runs in one job
-        ("standard", {"train": 15 * 3}),
-        ("published", {"train": 15 * 5}),
+        ("standard", {"train": 19 * 3}),
+        ("published", {"train": 19 * 5}),
     ):
         planned = fresh.planned(config=("studies=[compression]", f"scale={scale}"))
         assert planned == {"prepare": 1, **counts, **AFTER_TRAINING}

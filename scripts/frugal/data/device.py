@@ -12,8 +12,10 @@ from torch import Tensor
 
 from frugal.data.cache import Cache
 from frugal.data.decoder import Decoder
+from frugal.data.shrinking import shrunk
 from frugal.data.streaming import Part, Streamed
 from frugal.errors import FrugalError
+from frugal.measure.flops import decoding_flops
 
 Segment = tuple[int, int, int]  # level, first and last+1 position within a batch
 
@@ -79,9 +81,6 @@ class Split:
     kind: ClassVar[str]
     dtype: ClassVar[torch.dtype] = torch.float32
     evaluated_at_once: ClassVar[int] = 1000
-    level: int | None = (
-        None  # at which rows are decoded where nothing else is asked for; None for what isn't compressed
-    )
 
     def __init__(
         self, cache: Cache, split: str, device: torch.device, streamed: bool = False, files: Store | None = None
@@ -108,6 +107,10 @@ class Split:
         """indices: (b,) -> what the model takes, (b, ...)."""
         raise NotImplementedError
 
+    def reading_flops(self, pixels: int, segments: list[Segment] | None) -> int:
+        """FLOPs of making one sample, `pixels` per side, of what is stored of it; 0 where it is taken as it is."""
+        return 0
+
     def follow(
         self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
     ) -> None:
@@ -130,7 +133,7 @@ class Split:
 
 
 class Pixels(Split):
-    """Uncompressed images: uint8 (n, C, H, W), normalised when read."""
+    """Uncompressed images: uint8 (n, C, H, W), normalised when read, and then made smaller where that is asked for."""
 
     kind = "images"
 
@@ -144,13 +147,19 @@ class Pixels(Split):
     def follow(
         self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
     ) -> None:
-        """Announce an epoch's batches; images have no levels."""
+        """Announce an epoch's batches; images are read whole, at whatever level they are used."""
         super().follow(order, bounds, None, first)
 
     def read(self, indices: Tensor, segments: list[Segment] | None = None, spectral: bool = False) -> Tensor:
-        """indices: (b,) -> normalised images (b, C, H, W) float32."""
+        """indices: (b,) -> normalised images (b, C, H, W) float32, or (b, C, k, k) when spectral, by interpolation."""
         rows = self.store.take(indices, None)
-        return torch.addcmul(self.shift, rows.to(torch.float32), self.inverse)
+        images = torch.addcmul(self.shift, rows.to(torch.float32), self.inverse)
+        return shrunk(images, _top(segments)) if spectral and segments else images
+
+    def reading_flops(self, pixels: int, segments: list[Segment] | None) -> int:
+        """The two products of `shrunk`, which are those of a decoder of all pixels; 0 for whole images."""
+        size = self.shape[-1]
+        return decoding_flops(self.shape[0], size, pixels) if pixels < size else 0
 
 
 class Coefficients(Split):
@@ -183,7 +192,11 @@ class Coefficients(Split):
         """
         segments = segments or [(self.level, 0, len(indices))]
         rows = self.store.take(indices, self._parts(segments))
-        return self.decoder(rows, max(level for level, _, _ in segments), spectral)
+        return self.decoder(rows, _top(segments), spectral)
+
+    def reading_flops(self, pixels: int, segments: list[Segment] | None) -> int:
+        """Those of decoding at the highest level of the batch."""
+        return decoding_flops(self.shape[0], _top(segments) if segments else self.level, pixels)
 
     def follow(
         self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
@@ -192,10 +205,32 @@ class Coefficients(Split):
         super().follow(order, bounds, segments or [[(self.level, 0, stop - start)] for start, stop in bounds], first)
 
     def _parts(self, segments: list[Segment]) -> list[Part]:
-        top = max(level for level, _, _ in segments)
+        top = _top(segments)
         if top > self.level:
             raise FrugalError(f"level {top} asks for more coefficients per axis than the store has, {self.level}")
         return [(self.shape[0] * level * level, start, stop) for level, start, stop in segments]
+
+
+class Decoded(Coefficients):
+    """Whole images of a cache that has no pixels: decoded from all that is stored of each, and then used as `Pixels` are."""
+
+    def read(self, indices: Tensor, segments: list[Segment] | None = None, spectral: bool = False) -> Tensor:
+        """indices: (b,) -> normalised images (b, C, N, N) float32, or (b, C, k, k) when spectral, by interpolation."""
+        images = super().read(indices)
+        return shrunk(images, _top(segments)) if spectral and segments else images
+
+    def reading_flops(self, pixels: int, segments: list[Segment] | None) -> int:
+        """Of decoding whole images, and of making them smaller."""
+        channels, _, size = self.shape
+        return decoding_flops(channels, self.level, size) + (
+            decoding_flops(channels, size, pixels) if pixels < size else 0
+        )
+
+    def follow(
+        self, order: Tensor, bounds: list[tuple[int, int]], segments: list[list[Segment]] | None, first: int
+    ) -> None:
+        """Announce an epoch's batches of `order` (n,), whose rows are all read whole."""
+        super().follow(order, bounds, None, first)
 
 
 class Tokens(Split):
@@ -249,7 +284,14 @@ def split_class(cache: Cache, reads: str) -> type[Split]:
                 "or a strategy that leaves samples whole"
             )
         return OTHERS[cache.kind]
-    return Coefficients if not cache.manifest.get("images", True) else SOURCES[reads]
+    if not cache.manifest.get("images", True):
+        return Decoded if reads == "pixels" else Coefficients
+    return SOURCES[reads]
+
+
+def _top(segments: list[Segment]) -> int:
+    """The highest level in a batch."""
+    return max(level for level, _, _ in segments)
 
 
 def _resident(array: np.ndarray, device: torch.device) -> Tensor:

@@ -16,15 +16,17 @@ class EpochPlan:
     """What an epoch reads: one entry per training sample in each field but `order`, or None for no change.
 
     keep: (n,) bool, whether the sample is visited; weight: (n,) float32, multiplies its loss; level: (n,) int64, DCT
-    coefficients per axis it is read with; order: (m,) int64, the samples in the order they are visited, where it isn't the
-    loop's own shuffle; observe: (n,) bool, whether a sample that isn't visited is read and forwarded all the same, in evaluation
-    mode, so that its last loss is known: it has no backward pass and no part in any step. Fields are independent, so the plans
-    of two strategies can be laid over each other.
+    coefficients per axis it is read with, or pixels per side where images are made smaller; part: (n,) int64, of the epoch,
+    in which it is visited: part 0 comes first; order: (m,) int64, the samples in the order they are visited, where it isn't
+    the loop's own shuffle; observe: (n,) bool, whether a sample that isn't visited is read and forwarded all the same, in
+    evaluation mode, so that its last loss is known: it has no backward pass and no part in any step. Fields are independent, so
+    the plans of two strategies can be laid over each other.
     """
 
     keep: Tensor | None = None
     weight: Tensor | None = None
     level: Tensor | None = None
+    part: Tensor | None = None
     order: Tensor | None = None
     observe: Tensor | None = None
 
@@ -106,9 +108,10 @@ class ModelBuilder:
 class Strategy:
     """The baseline of every study is this class as it is: full data, full fidelity, the whole net.
 
-    reads: "pixels" (whole samples, whatever they are) or "coefficients" (the DCT store); spectral: a k x k sample becomes
-    k x k pixels; decides: what it has the say in, of "samples" (which are trained on), "fidelity" (at which level they are
-    read) and "weights" (which the net has): strategies that share none can be combined;
+    reads: "pixels" (whole samples, whatever they are) or "coefficients" (the DCT store); spectral: at level k an image becomes
+    k x k pixels, of its lowest k x k coefficients or, where whole images are read, by interpolation; decides: what it has
+    the say in, of "samples" (which are trained on), "fidelity" (at which level they are read) and "weights" (which the net
+    has): strategies that share none can be combined;
     single_device: whether it can't be shared by several ranks; needs: what it can't do without, and why (`frugal.unfit`);
     moves_weights: whether it removes weights, or moves them to other places, while the net trains, so that no average over
     steps means anything; tells: "widths" or "shares", what a run that follows it may repeat besides counts; ascending: pairs

@@ -67,21 +67,18 @@ class Combined(Strategy):
                     )
                 setattr(plan, field.name, answer)
         if plan.level is not None:
-            plan.level = self._levels_of_visited(plan)
+            self._see_to_levels(plan)
         return plan
 
-    def _levels_of_visited(self, plan: EpochPlan) -> Tensor:
+    def _see_to_levels(self, plan: EpochPlan) -> None:
         """Count the levels among the samples that are visited; where batches hold one level, a lone sample joins the others."""
         visited = torch.arange(len(plan.level)) if plan.order is None else plan.order.cpu()
         if plan.keep is not None:
             visited = visited[plan.keep.cpu()[visited]]
-        level = plan.level.cpu()
-        known, counts = level[visited].unique(return_counts=True)
-        if self.spectral and len(known) > 1 and (counts == 1).any():  # it alone has no batch statistics
-            level = torch.where(level == known[counts == 1][0], known[counts.argmax()], level)
-        told = Counter(level[visited].tolist())
+        if self.spectral:
+            plan.level, plan.part = _without_lone(plan.level.cpu(), plan.part, visited)
+        told = Counter(plan.level.cpu()[visited].tolist())
         self.shares = {f"share_k{k}": told[k] / len(visited) for k in self.levels()}
-        return level.to(plan.level.device)
 
     def batches_at_once(self) -> int:
         """Those of the part which reads more than one."""
@@ -176,3 +173,23 @@ class Combined(Strategy):
         for part, own in zip(self.strategies, state["parts"], strict=True):
             part.load_state_dict(own)
         self.shares = state["shares"]
+
+
+def _without_lone(level: Tensor, part: Tensor | None, visited: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Levels and parts, (n,) each, in which no sample of `visited` is the only one of its level in its part of the epoch.
+
+    It alone would have no batch statistics. It joins the samples of the nearest part, and takes the level that most of a part
+    have.
+    """
+    level = level.clone()
+    parts = torch.zeros_like(level) if part is None else part.cpu().clone()
+    known, counts = parts[visited].unique(return_counts=True)
+    for lone in known[counts == 1] if (counts > 1).any() else []:
+        others = known[counts > 1]
+        parts[parts == lone] = others[(others - lone).abs().argmin()]
+    for one in parts[visited].unique():
+        here = visited[parts[visited] == one]
+        known, counts = level[here].unique(return_counts=True)
+        for lone in known[counts == 1] if len(known) > 1 else []:
+            level[here[level[here] == lone]] = known[counts.argmax()]
+    return level, None if part is None else parts

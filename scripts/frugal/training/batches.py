@@ -54,7 +54,7 @@ class Epoch:
 def cut(count: int, size: int) -> list[tuple[int, int]]:
     """Slices of `size` over `count` samples. The last one takes the rest, between half and one and a half times `size`:
     no sample is dropped, and no tiny batch disturbs batch normalisation."""
-    batches = max(1, round(count / size))
+    batches = max(1, (2 * count + size) // (2 * size))  # a half is rounded up, whatever stands before it
     return [(i * size, (i + 1) * size if i < batches - 1 else count) for i in range(batches)]
 
 
@@ -62,8 +62,9 @@ def arrange(plan: EpochPlan, samples: int, batch_size: int, spectral: bool, gene
     """Shuffle what the plan keeps, unless it comes in an order of its own, and cut it into batches; likewise what it observes.
 
     Levels may be mixed within a batch, sorted so that each is one run of positions; a spectral batch holds one level only,
-    since its images have k x k pixels. Everything is decided here, on the host, once per epoch: the steps need no answers
-    from the device. Raises FrugalError where the plan keeps less than a batch, or names a sample that isn't there.
+    since its images have k x k pixels. Parts of the epoch come one after the other, each cut for itself. Everything is decided
+    here, on the host, once per epoch: the steps need no answers from the device. Raises FrugalError where the plan keeps less
+    than a batch, or names a sample that isn't there.
     """
     _check(plan, samples)
     kept = torch.arange(samples) if plan.order is None else plan.order.cpu()
@@ -83,12 +84,23 @@ def arrange(plan: EpochPlan, samples: int, batch_size: int, spectral: bool, gene
 
 
 def _batches(order: Tensor, plan: EpochPlan, size: int, spectral: bool, generator: torch.Generator) -> Epoch:
-    if plan.level is None:
-        bounds, segments = cut(len(order), size), None
-    else:
-        level = plan.level.cpu()[order]
-        order, bounds, segments = (_one_level if spectral else _mixed)(order, level, size, generator)
-    return Epoch(order, None if plan.weight is None else plan.weight.cpu()[order], bounds, segments)
+    pieces = [order]
+    if plan.part is not None:
+        part = plan.part.cpu()[order]
+        pieces = [order[part == one] for one in part.unique()]
+    visited, bounds, segments, at = [], [], [], 0
+    for piece in pieces:
+        own, levels = cut(len(piece), size), []
+        if plan.level is not None:
+            level = plan.level.cpu()[piece]
+            piece, own, levels = (_one_level if spectral else _mixed)(piece, level, size, generator)
+        visited.append(piece)
+        bounds += [(at + start, at + stop) for start, stop in own]
+        segments += levels
+        at += len(piece)
+    order = visited[0] if len(visited) == 1 else torch.cat(visited)
+    weight = None if plan.weight is None else plan.weight.cpu()[order]
+    return Epoch(order, weight, bounds, None if plan.level is None else segments)
 
 
 def _spread(epoch: Epoch, observed: Epoch) -> Epoch:
@@ -112,7 +124,7 @@ def _spread(epoch: Epoch, observed: Epoch) -> Epoch:
 
 def _check(plan: EpochPlan, samples: int) -> None:
     """A plan must speak of this data set: anything else would read another sample than it means, or none."""
-    for name in ("keep", "weight", "level", "observe"):
+    for name in ("keep", "weight", "level", "part", "observe"):
         field = getattr(plan, name)
         if field is not None and len(field) != samples:
             raise FrugalError(
@@ -151,14 +163,16 @@ def _one_level(
     order: Tensor, level: Tensor, size: int, generator: torch.Generator
 ) -> tuple[Tensor, list[tuple[int, int]], list[list[Segment]]]:
     sorted_order, bounds, segments, at = [], [], [], 0
-    for k in level.unique().tolist():
+    known = level.unique().tolist()
+    for k in known:
         members = order[level == k]
         sorted_order.append(members)
         for start, stop in cut(len(members), size):
             bounds.append((at + start, at + stop))
             segments.append([(k, 0, stop - start)])
         at += len(members)
-    shuffle = torch.randperm(len(bounds), generator=generator).tolist()
+    # Of one level, batches come in the order of their samples: those of a run that reads whole images, with the same seed.
+    shuffle = torch.randperm(len(bounds), generator=generator).tolist() if len(known) > 1 else range(len(bounds))
     return torch.cat(sorted_order), [bounds[i] for i in shuffle], [segments[i] for i in shuffle]
 
 
@@ -190,13 +204,14 @@ class Gathering:
             self.waiting.append(parts if weight is None else [*parts[:3], parts[3] * weight])
 
     def take(self, size: int) -> Batch | None:
-        """A full batch of inputs of one shape, the longest waiting first, or None where fewer than `size` of each wait."""
+        """A full batch, the longest waiting first, or None where fewer than `size` wait: of images, of one size each."""
         for shape in dict.fromkeys(parts[0].shape[1:] for parts in self.waiting):
-            alike = [parts for parts in self.waiting if parts[0].shape[1:] == shape]
-            if sum(len(parts[0]) for parts in alike) >= size:
-                whole = [torch.cat(column) for column in zip(*alike, strict=True)]
-                rest = [part[size:] for part in whole]
-                self.waiting = [parts for parts in self.waiting if parts[0].shape[1:] != shape]
-                self.waiting += [rest] if len(rest[0]) else []
-                return Batch(*(part[:size] for part in whole))
+            own = [parts for parts in self.waiting if parts[0].shape[1:] == shape]
+            if sum(len(parts[0]) for parts in own) < size:
+                continue
+            whole = [torch.cat(column) for column in zip(*own, strict=True)]
+            rest = [part[size:] for part in whole]
+            others = [parts for parts in self.waiting if parts[0].shape[1:] != shape]
+            self.waiting = ([rest] if len(rest[0]) else []) + others
+            return Batch(*(part[:size] for part in whole))
         return None

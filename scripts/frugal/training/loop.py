@@ -13,7 +13,7 @@ from frugal.data.device import Split
 from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
-from frugal.measure.flops import PassFlops, decoding_flops, pass_flops
+from frugal.measure.flops import PassFlops, pass_flops
 from frugal.measure.ledger import Ledger
 from frugal.spec import Recipe, RunSpec
 from frugal.strategies.base import Strategy
@@ -241,9 +241,7 @@ class Loop:
 
     def _count_read(self, samples: int, pixels: int, segments: list | None) -> None:
         ledger = self.ledger
-        top = max(level for level, _, _ in segments) if segments else self.train_data.level
-        if top:
-            ledger.flops_decoding += samples * decoding_flops(self.train_data.shape[0], top, pixels)
+        ledger.flops_decoding += samples * self.train_data.reading_flops(pixels, segments)
         ledger.bytes_raw += samples * self.train_data.raw_bytes_per_sample
         ledger.bytes_read += self.team.total(self.train_data.take_bytes())[0]
 

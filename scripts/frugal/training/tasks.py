@@ -219,8 +219,9 @@ def evaluate(
     indices = torch.arange(len(data), device=data.labels.device)
     for part in indices.split(data.evaluated_at_once):
         segments = None if level is None else [(level, 0, len(part))]
+        inputs = data.read(part, segments, spectral)  # in float32, as in training
         with autocast:
-            logits = averaged_logits(model, data.read(part, segments, spectral), views)
+            logits = averaged_logits(model, inputs, views)
         losses.append(task.losses(logits, data.labels[part], 0.0))
         answers.append(task.answers(logits, data.labels[part]))
     model.train(was_training)

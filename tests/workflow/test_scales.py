@@ -1,0 +1,51 @@
+"""Scales that several studies share are one ground, so that their results can be held against each other."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from frugal.plan import Plan
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def planned(scale, **keys):
+    return Plan({**yaml.safe_load((CONFIG / "config.yaml").read_text()), "scale": scale, **keys}, CONFIG)
+
+
+def test_the_strong_scales_have_the_same_ground_recipe_and_seeds():
+    studies = planned("strong").studies
+    assert set(studies) == {"ast", "compression", "cross", "infobatch"}
+    one = studies["infobatch"]
+    for study in studies.values():
+        assert study.recipe == one.recipe
+        assert study.pairs == one.pairs == [("cifar-10", "airbench")]
+        assert (study.seeds, study.target_accuracy) == (one.seeds, one.target_accuracy)
+        assert list(study.budgets["full"].values()) == [0.125, 0.25, 0.5, 1]
+        assert not study.skipped
+        controls = {study.follows[name] for name in study.controls if name in study.follows}
+        assert controls <= set(study.strategies), "who is followed is trained too"
+
+
+@pytest.mark.parametrize(
+    ("study", "scale", "dataset", "model", "stages"),
+    [
+        ("cross", "mnist", "mnist", "cnn-small", [[14, 0.4], [21, 0.7], [28, 1]]),
+        ("cross", "strong", "cifar-10", "airbench", [[16, 0.4], [24, 0.7], [32, 1]]),
+        ("compression", "standard", "mnist", "cnn-small", [[14, 0.4], [21, 0.7], [28, 1]]),
+        ("compression", "strong", "cifar-10", "airbench", [[16, 0.4], [24, 0.7], [32, 1]]),
+    ],
+)
+def test_curricula_end_on_whole_images(study, scale, dataset, model, stages):
+    plan = planned(scale, studies=[study])
+    for strategy in ("frequency-curriculum", "interpolated-curriculum"):
+        assert plan.run(study, dataset, model, strategy, 0).strategy.parameters["stages"] == stages
+
+
+def test_curricula_fit_the_smallest_images_too():
+    growing = ["full", "frequency-curriculum", "frequency-curriculum-hard", "interpolated-curriculum"]
+    plan = planned("demo", studies=["cross"], override={"strategies": growing})
+    for strategy in growing[1:]:
+        given = plan.run("cross", "digits", "cnn-tiny", strategy, 0).strategy.parameters
+        assert given["stages"] == [[4, 0.4], [6, 0.7], [8, 1]]
