@@ -19,7 +19,7 @@ PLAIN := set -f +B;
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed demo run status test test-slurm lint format bench speedrun compare check-reference error-rates lock schemas clean
+.PHONY: help setup installed demo run status test test-slurm lint format bench speedrun compare check-reference known-outcomes error-rates lock schemas clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -81,6 +81,11 @@ compare: installed  ## differences beyond seed noise: make compare A=<results/sc
 
 check-reference: installed  ## does training here converge as it should: two seeds against config/reference; REFERENCE=<name> MINUTES=10
 	$(BIN)/python scripts/check_reference.py $(REFERENCE) --cores $(CORES) --minutes $(MINUTES)
+
+known-outcomes: SCALE := mnist
+known-outcomes: installed  ## is what is known and claimed found here: cross at SCALE=mnist (or strong) is run where it is due; config/known_outcomes.yaml
+	$(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE) studies='[cross]' -- results/$(SCALE)/tables/cross/summary.csv
+	$(BIN)/python scripts/known_outcomes.py --results results/$(SCALE)
 
 error-rates: installed  ## how often comparisons call what is not there, and miss what is; written under benchmarks/
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/error_rates.py

@@ -23,6 +23,7 @@ STAYS = (
     "test-slurm",
     "check-reference",
     "error-rates",
+    "known-outcomes",
 )
 
 

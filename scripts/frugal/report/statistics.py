@@ -139,11 +139,11 @@ def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFram
         near = {name: distance for name, distance in distances.items() if distance <= NEAR}  # NaN is not near
         for control in sorted(near, key=near.get):
             row = dict(zip(cell, key, strict=True)) | {"control": control, "distance": near[control]}
-            rows.append(row | _difference(*grounds[tuple(pair)], strategy, control))
+            rows.append(row | difference(*grounds[tuple(pair)], strategy, control))
     return pd.DataFrame(rows, columns=[*cell, "control", "distance", *DIFFERENCE, VERDICT])
 
 
-def _difference(values: pd.DataFrame, pool: Pool, mine: str, control: str) -> dict[str, float | str]:
+def difference(values: pd.DataFrame, pool: Pool, mine: str, control: str) -> dict[str, float | str]:
     """Mean difference over the seeds that both have, its 95 % interval over the pooled spread, and what follows from it.
 
     values: a row per strategy, a column per seed. One of the two that is not in the pool makes it an interval of their own.

@@ -1,0 +1,107 @@
+"""Known outcomes: what is expected is called found, its opposite not found, and what an interval leaves open undecided."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from frugal.errors import FrugalError
+from frugal.report import known_outcomes as k
+
+ROOT = Path(__file__).parents[2]
+SHOWN = ROOT / "results/shown/cross"
+OF_ACCURACY = {"study": "cross", "strategy": "infobatch", "against": "full", "kind": "known", "source": "a test"}
+OF_RATE = {"study": "cross", "strategy": "infobatch", "currency": "flops_executed", "kind": "known", "source": "a test"}
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """The shown tables of cross, to be changed."""
+    shutil.copytree(SHOWN / "tables", tmp_path / "tables")
+    return tmp_path / "tables"
+
+
+def shifted(tables, points):
+    """infobatch so many points more accurate than full in each seed, give or take a hundredth."""
+    file = tables / "cross/runs.csv"
+    runs = pd.read_csv(file)
+    full = runs[runs["strategy"] == "full"].set_index("seed")["test_accuracy"]
+    mine = runs["strategy"] == "infobatch"
+    seeds = runs.loc[mine, "seed"]
+    runs.loc[mine, "test_accuracy"] = seeds.map(full) + points / 100 + 1e-4 * (seeds % 2 - 0.5)
+    runs.to_csv(file, index=False)
+
+
+def outcome(tables, **case):
+    (found,) = k.outcomes([k.Case(case="a case", **case)], tables)
+    return found.outcome
+
+
+@pytest.mark.parametrize(
+    ("points", "better", "worse", "no_better", "no_worse"),
+    [
+        (2.0, k.FOUND, k.NOT_FOUND, k.NOT_FOUND, k.FOUND),
+        (-2.0, k.NOT_FOUND, k.FOUND, k.FOUND, k.NOT_FOUND),
+        (0.0, k.UNDECIDED, k.UNDECIDED, k.FOUND, k.FOUND),  # the interval is narrower than the margin of half a point
+    ],
+)
+def test_a_difference_is_read_from_the_side_of_what_is_expected(tables, points, better, worse, no_better, no_worse):
+    shifted(tables, points)
+    told = {"better": better, "worse": worse, "no better": no_better, "no worse": no_worse}
+    assert {expected: outcome(tables, **OF_ACCURACY, expected=expected) for expected in told} == told
+
+
+@pytest.mark.parametrize(
+    ("interval", "at_least", "at_most"),
+    [
+        ((1.2, 1.8), k.FOUND, k.NOT_FOUND),
+        ((0.4, 0.8), k.NOT_FOUND, k.FOUND),
+        ((0.8, float("inf")), k.UNDECIDED, k.UNDECIDED),
+    ],
+)
+def test_a_rate_is_held_against_its_bound(tables, interval, at_least, at_most):
+    file = tables / "cross/summary.csv"
+    summary = pd.read_csv(file)
+    columns = [f"flops_executed_exchange_{part}" for part in ("rate", "low", "high")]
+    summary.loc[summary["strategy"] == "infobatch", columns] = [1.0, *interval]
+    summary.to_csv(file, index=False)
+    assert outcome(tables, **OF_RATE, at_least=1) == at_least
+    assert outcome(tables, **OF_RATE, at_most=1) == at_most
+
+
+def test_what_has_no_runs_or_no_rate_is_said_to_have_none(tables):
+    assert outcome(tables, **OF_ACCURACY | {"against": "nobody"}, expected="better") == k.NOT_RUN
+    assert outcome(tables, **OF_ACCURACY | {"study": "ast"}, expected="better") == k.NOT_RUN
+    assert outcome(tables, **OF_RATE | {"currency": "energy_joules"}, at_least=1) == k.UNDECIDED
+
+
+def test_the_cases_name_strategies_of_their_studies_and_each_gets_a_row(tables):
+    cases = k.read_cases(ROOT / k.FILE)
+    for case in cases:
+        listed = (ROOT / f"config/studies/{case.study}.yaml").read_text()
+        assert all(f"\n  {name.split('@')[0]}:" in listed for name in (case.strategy, case.against) if name), case.case
+    command = [sys.executable, ROOT / "scripts/known_outcomes.py", "--results", tables.parent]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    counts = [int(part.split()[0]) for part in done.stdout.strip().splitlines()[-1].split(", ")]
+    assert sum(counts) == len(cases)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"currency": "flops_executed"}, "give either"),
+        ({"expected": "equal"}, "expected"),
+        ({"against": None, "expected": None, "currency": "money", "at_least": 1}, "unknown currency 'money'"),
+    ],
+)
+def test_a_case_that_says_nothing_to_decide_is_refused(tmp_path, changed, said):
+    entry = OF_ACCURACY | {"expected": "better"} | changed
+    lines = [f"  {key}: {value}" for key, value in entry.items() if value is not None]
+    file = tmp_path / "cases.yaml"
+    file.write_text("\n".join(["mine:", *lines]) + "\n")
+    with pytest.raises(FrugalError, match=said) as refused:
+        k.read_cases(file)
+    assert str(file) in str(refused.value)
