@@ -248,6 +248,12 @@ def widths(model: str) -> dict[str, int | str]:
 
 
 @cache
+def blocks(model: str) -> bool:
+    """Whether a model has residual blocks that can be left out: the constant BLOCKS of its file."""
+    return _constant(_tree("model", model).body, "BLOCKS", False)
+
+
+@cache
 def one_size(model: str) -> bool:
     """Whether a model takes images of the size it was built for only: the constant ONE_SIZE of its file."""
     return _constant(_tree("model", model).body, "ONE_SIZE", False)

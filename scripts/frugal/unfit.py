@@ -19,10 +19,12 @@ NEEDS = (
     "classes",
     "sizes",
     "widths",
+    "residual blocks",
     "blocks",
     "cuda",
     "one device",
     "epochs",
+    "no average",
     "followed",
     "followed widths",
     "followed shares",
@@ -121,6 +123,9 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground, show
                 return f"{{why}}, here {smallest} pixels per side, and model {model} takes {least} or more; choose another model"
         case "widths" if not registry.widths(model):
             return f"model {model} can't be made narrower: its file names no WIDTHS; choose another model"
+        case "residual blocks" if not registry.blocks(model):
+            having = ", ".join(name for name in registry.names("model") if registry.blocks(name))
+            return f"{{use}} {{why}}, and model {model} has none that can be left out; choose one that has: {having}"
         case "blocks":
             return _untiled(parameters, model, sizes)
         case "cuda" if ground.device == "cpu":
@@ -132,6 +137,8 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground, show
                 f"{{use}} {{why}} and leaves nothing out in the first {first}, and the run has {ground.epochs:g}; train for "
                 "more, or lower its window"
             )
+        case "no average" if ground.average:
+            return "{use} {why}; leave recipe.average out"
         case "followed" | "followed widths" | "followed shares" if ground.followed is None:
             return "{use} {why}; name that strategy with `follows:`"
         case "followed widths" | "followed shares" if ground.followed != UNKNOWN:

@@ -108,6 +108,8 @@ SPECTRAL = {"k_hi": 4, "decode": "spectral"}
             "leaves nothing out in the first 5, and the run has 5; train for more, or lower its window",
         ),
         ("compression", {"k_hi": 4}, {"residency": "files"}, "set residency: auto"),
+        ("layer_drop", {}, {}, "model cnn has none that can be left out; choose one that has: resnet, transformer"),
+        ("freeze", {}, {"average": True}, "an average over the training would move them; leave recipe.average out"),
         ("random_subset", {}, {"followed": None}, "name that strategy with `follows:`"),
         (
             "narrow_as",

@@ -36,6 +36,7 @@ RUNS = {
     "ast remembered": tiny.spec("ast", target=0.5, warmup=0.3, scoring="remembered", controller="quantile"),
     "ies": tiny.spec("ies", delta=0.1, window=1, recipe={"epochs": 6, "augment": {"crop_padding": 1, "flip": True}}),
     "gradient norm": tiny.spec("gradient_norm", threshold=0.5, recipe={"label_smoothing": 0.1}),
+    "freeze": tiny.spec("freeze", t_0=0.4, schedule="linear"),
     "average": tiny.spec(
         "full",
         recipe={

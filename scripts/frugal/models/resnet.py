@@ -11,8 +11,10 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 from torch import Tensor, nn
+from torch.nn import functional
 
 from frugal.errors import FrugalError, needs_extra
+from frugal.models.droppable import Droppable
 from frugal.models.pretrained import MIRROR, TORCHVISION, load_weights, published
 from frugal.registry import File
 
@@ -20,6 +22,7 @@ with needs_extra("vision", "ResNets"):
     from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
 WIDTHS = {"width": 1}  # parameters that a narrower net shrinks, and what each must stay a multiple of
+BLOCKS = True  # that can be left out of a training step: see `droppable`
 
 # Blocks of each stage; every stage but the first halves the image and doubles the width. Depth 8 is the smallest of the
 # paper's CIFAR family (6n + 2 layers in three stages), with 1x1 convolutions where a shortcut changes its shape.
@@ -114,3 +117,39 @@ def _stage(block: type[BasicBlock | Bottleneck], before: int, planes: int, count
         shortcut = nn.Sequential(OrderedDict(pool=nn.AvgPool2d(1, stride), **dict(shortcut.named_children())))
     first = block(before, planes, stride, shortcut)
     return nn.Sequential(first, *(block(after, planes) for _ in range(count - 1)))
+
+
+def droppable(net: nn.Module) -> list[nn.Module]:
+    """Make the blocks of a net such that their branches can be left out, and return them from the front."""
+    classes = {BasicBlock: DroppableBasicBlock, Bottleneck: DroppableBottleneck}
+    blocks = [block for block in net.modules() if type(block) in classes]
+    for block in blocks:
+        block.__class__ = classes[type(block)]
+    return blocks
+
+
+class _DroppableBlock(Droppable):
+    def forward(self, hidden: Tensor) -> Tensor:
+        """hidden: (b, C, H, W) -> relu(branch + shortcut), or relu(shortcut), of the block's own shape."""
+        shortcut = hidden if self.downsample is None else self.downsample(hidden)
+        if self.dropped:
+            # Not in place: that would change what the block before has saved for its gradient.
+            return functional.relu(shortcut)
+        return self.relu(self.scaled(self.branch(hidden)) + shortcut)
+
+
+class DroppableBasicBlock(_DroppableBlock, BasicBlock):
+    """torchvision's block of two 3x3 convolutions."""
+
+    def branch(self, hidden: Tensor) -> Tensor:
+        """What is added to the shortcut."""
+        return self.bn2(self.conv2(self.relu(self.bn1(self.conv1(hidden)))))
+
+
+class DroppableBottleneck(_DroppableBlock, Bottleneck):
+    """torchvision's block of a 1x1, a 3x3 and a 1x1 convolution."""
+
+    def branch(self, hidden: Tensor) -> Tensor:
+        """What is added to the shortcut."""
+        hidden = self.relu(self.bn1(self.conv1(hidden)))
+        return self.bn3(self.conv3(self.relu(self.bn2(self.conv2(hidden)))))

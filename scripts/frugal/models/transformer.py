@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frugal.errors import FrugalError
+from frugal.models.droppable import Droppable
 
 KIND = "text"
 WIDTHS = {
     "hidden": "heads",
     "feed_forward": 1,
 }  # parameters that a narrower net shrinks, and what each stays a multiple of
+BLOCKS = True  # that can be left out of a training step: see `droppable`
 PADDING = 0  # the token where a text has ended
 
 
@@ -115,3 +117,21 @@ class Attention(nn.Module):
         )
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
         return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+def droppable(net: nn.Module) -> list[nn.Module]:
+    """Make the layers of a net such that they can be left out, and return them from the front."""
+    for layer in net.layers:
+        layer.__class__ = DroppableLayer
+    return list(net.layers)
+
+
+class DroppableLayer(Droppable, Layer):
+    """A layer whose two parts, attention and feed-forward, are left out together."""
+
+    def forward(self, hidden: Tensor, seen: Tensor) -> Tensor:
+        """hidden: (b, L, hidden); seen: (b, 1, 1, L) bool, which tokens are looked at."""
+        if self.dropped:
+            return hidden
+        hidden = hidden + self.scaled(self.dropout(self.attention(self.attention_norm(hidden), seen)))
+        return hidden + self.scaled(self.dropout(self.feed_forward(self.feed_forward_norm(hidden))))

@@ -1,6 +1,6 @@
 """Strategy: the base class, with the hooks by which a strategy changes training; each does nothing unless overridden."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -60,7 +60,8 @@ class TrainingState(Protocol):
     """The training under way, as hooks are given it: what a strategy may read of it, and the one thing it may call.
 
     epoch: epochs done; step: steps done in the epoch under way, from 0; model: the net as it is now, on the run's device;
-    optimizer: of torch, over the model's parameters; losses: (n,) float32, last training loss of each sample in nats, inf
+    optimizer: of torch, over the model's parameters; a group's `multiplier`, if any, is taken times the rate of a step, and
+    that of the first group is left alone; losses: (n,) float32, last training loss of each sample in nats, inf
     where never seen, on the run's device; ledger: counts since the start of the run, steps among them. A strategy that
     executes FLOPs of its own adds them to `ledger.flops_scoring`.
     """
@@ -79,6 +80,9 @@ class TrainingState(Protocol):
     @property
     def position(self) -> float:
         """Epochs that are done, with the share of the steps of the one under way."""
+
+    def scheduled_rate(self, progress: float) -> float:
+        """The learning rate of the recipe at a share of the training, in [0, 1]."""
 
     def spent(self, cost: str) -> float | None:
         """What the training has spent so far of a cost in `frugal.costs.RUNNING`; None where it can't be counted."""
@@ -113,6 +117,7 @@ class Strategy:
     the say in, of "samples" (which are trained on), "fidelity" (at which level they are read) and "weights" (which the net
     has): strategies that share none can be combined;
     single_device: whether it can't be shared by several ranks; needs: what it can't do without, and why (`frugal.unfit`);
+    eager: whether each step may execute another part of the net, so that it is never compiled;
     moves_weights: whether it removes weights, or moves them to other places, while the net trains, so that no average over
     steps means anything; tells: "widths" or "shares", what a run that follows it may repeat besides counts; ascending: pairs
     of parameters, of which the first can't exceed the second
@@ -124,6 +129,7 @@ class Strategy:
     decides: ClassVar[tuple[str, ...]] = ()
     single_device: ClassVar[bool] = False
     needs: ClassVar[dict[str, Any]] = {}
+    eager: ClassVar[bool] = False
     moves_weights: ClassVar[bool] = False
     tells: ClassVar[tuple[str, ...]] = ()
     ascending: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -132,6 +138,9 @@ class Strategy:
     def start(self, run: Run) -> None:
         """Called once before training; `self.run` is there from then on."""
         self.run = run
+
+    def begin(self, training: TrainingState) -> None:
+        """Called before the first step, and not where a run is resumed: that is `rebuild`."""
 
     def most_visited(self) -> int:
         """Called after `start`: samples that the smallest epoch can visit at most, as far as that is certain before training."""
@@ -174,6 +183,16 @@ class Strategy:
     def learning_rate(self, scheduled: float) -> float:
         """The rate of the next step. scheduled: what the recipe says."""
         return scheduled
+
+    def before_forward(self, training: TrainingState) -> None:
+        """Called before each training pass, which an optimizer step follows."""
+
+    def variant(self) -> Hashable:
+        """What of the net a training pass executes now, where that differs from step to step: FLOPs are counted for each.
+
+        Between `after_step` and `before_forward` it is the whole net, for which the answer is None.
+        """
+        return None
 
     def before_step(self, training: TrainingState) -> None:
         """Called before each optimizer step, when the gradients of all ranks are there and not yet clipped."""

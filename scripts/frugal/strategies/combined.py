@@ -6,6 +6,7 @@ is read.
 """
 
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -33,6 +34,7 @@ class Combined(Strategy):
         self.reads = "coefficients" if any(part.reads == "coefficients" for part in self.strategies) else "pixels"
         self.spectral = any(part.spectral for part in self.strategies)
         self.single_device = any(part.single_device for part in self.strategies)
+        self.eager = any(part.eager for part in self.strategies)
         self.shares: dict[str, float] = {}  # of the samples visited in the epoch, those read at each level
 
     def start(self, run: Run) -> None:
@@ -41,6 +43,11 @@ class Combined(Strategy):
         for part in self.strategies:
             part.model_builder = self.model_builder
             part.start(run)
+
+    def begin(self, training: TrainingState) -> None:
+        """Every part's."""
+        for part in self.strategies:
+            part.begin(training)
 
     def most_visited(self) -> int:
         """The fewest of any part."""
@@ -102,6 +109,15 @@ class Combined(Strategy):
         for part in self.strategies:
             scheduled = part.learning_rate(scheduled)
         return scheduled
+
+    def before_forward(self, training: TrainingState) -> None:
+        """Every part's."""
+        for part in self.strategies:
+            part.before_forward(training)
+
+    def variant(self) -> Hashable:
+        """That of the part which has one."""
+        return next((variant for part in self.strategies if (variant := part.variant()) is not None), None)
 
     def before_step(self, training: TrainingState) -> None:
         """Every part's."""

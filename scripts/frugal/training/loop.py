@@ -4,6 +4,8 @@ The data set lies on the device or is read ahead of it, a batch is an index slic
 nothing is asked back from the device: per-sample losses, sums and the loss curve stay there until the epoch ends.
 """
 
+from collections.abc import Hashable
+
 import torch
 from torch import Tensor, nn
 
@@ -67,7 +69,7 @@ class Loop:
     augmenter: torch.Generator
     first_flips: Tensor | None
     precision: dict[str, str] | None
-    flops_of_size: dict[tuple[int, bool], PassFlops]
+    flops_of_size: dict[tuple[int, bool, Hashable], PassFlops]
     flops_sources: dict[str, None]
 
     def train_epoch(self, interrupt: Interrupt | None = None, progress: Progress | None = None) -> None:
@@ -117,6 +119,10 @@ class Loop:
         """Whether less than half a step of the training is left."""
         return self.ledger.steps > 0 and (self.epochs - self.position) * self.steps < 0.5
 
+    def scheduled_rate(self, progress: float) -> float:
+        """The learning rate of the recipe at a share of the training, in [0, 1]."""
+        return rate_at(progress, self.recipe)
+
     def spent(self, cost: str) -> float | None:
         """What the training has spent so far of a cost in `frugal.costs.RUNNING`; None where it can't be counted."""
         if cost in TIMED:
@@ -130,6 +136,7 @@ class Loop:
         self.ledger.bytes_raw += images * self.team.size * self.train_data.raw_bytes_per_sample
         if self.recipe.average is not None:
             self.average = Average(self.model, self.recipe.average)
+        self.strategy.begin(self)
 
     def _plan(self) -> None:
         """The batches of the next epoch."""
@@ -191,6 +198,7 @@ class Loop:
     def _optimize(self, batch: Batch) -> None:
         """Forward and back-propagate a batch, and step. Its indices are those of all ranks, inputs and labels this rank's."""
         strategy, count = self.strategy, len(batch.indices)
+        strategy.before_forward(self)
         logits = self.forward(batch.inputs)
         losses = self.task.losses(logits, batch.labels, self.recipe.label_smoothing)
         weighted = losses if batch.weight is None else losses * batch.weight
@@ -258,7 +266,7 @@ class Loop:
         useful = useful and any(
             hasattr(module, "count_useful") for module in self.model.modules()
         )  # else it's the same
-        key = (pixels, useful)
+        key = (pixels, useful, self.strategy.variant())
         if key not in self.flops_of_size:
             data, classes = self.train_data, self.spec.dataset.classes
             shape = data.shape_at(pixels)

@@ -142,12 +142,14 @@ def make_forward(trainer: Loop) -> tuple[Forward, dict[str, str], list[str]]:
     elif precision is None:
         precision = {"use": recipe.precision, "why": f"precision {recipe.precision}: as asked"}
     steps = round(trainer.epochs * max(1, round(len(data) / recipe.batch_size)))
-    mode = compile_mode(recipe.compile, device, steps)
+    mode = None if trainer.strategy.eager else compile_mode(recipe.compile, device, steps)
     forward = Forward(trainer.model, device, precision["use"], mode)
     if mode:
         with clock.stage("compile"):
             forward.warm_up(shapes, data.dtype)
     how = f"on, {clock.seconds['compile']:.1f} s in all" if mode else "off"
+    if trainer.strategy.eager:
+        how = "off, since each step may execute another part of the net"
     return forward, precision, [precision["why"], f"compile {str(recipe.compile).lower()}: {how}"]
 
 
