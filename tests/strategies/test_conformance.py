@@ -22,6 +22,7 @@ FITTING = {
     "frequency_curriculum": {"stages": [[4, 0.35], [6, 0.7], [8, 1]], "ahead": 0.25},
     "interpolated_curriculum": {"stages": [[4, 0.35], [6, 0.7], [8, 1]], "ahead": 0.25},
     "rigl": {"sparsity": 0.5, "every": 4, "kernel": "scatter"},  # auto measures, and may choose differently each time
+    "set": {"sparsity": 0.5, "kernel": "scatter"},
     "sparse": {"kernel": "scatter"},
 }
 # Set so that nothing is left out, a strategy costs what the full training costs.
@@ -42,6 +43,7 @@ IDLE = {
     "orderdp": {"pool": 1, "top": 1},
     "rs2": {"share": 1},
     "selective_backprop": {"primed": 3},
+    "set": {"sparsity": 0, "kernel": "scatter"},
     "seta": {"prune_ratio": 0, "window": 1},
     "sparse": {"sparsity": 0, "kernel": "scatter"},
 }

@@ -10,6 +10,7 @@ from torch import nn
 from frugal.errors import FrugalError
 from frugal.measure.memory import give_back
 from frugal.sparse.choice import Choice
+from frugal.sparse.distribution import densities
 from frugal.sparse.fitness import Fitness, elsewhere, is_convolution, is_linear, sparse_kind
 from frugal.sparse.layers import SparseLayer
 from frugal.sparse.pattern import Pattern
@@ -118,15 +119,19 @@ def sparsify(
     kernel: str = "auto",
     dynamic: bool = False,
     called: str | None = None,
+    distribution: str = "uniform",
 ) -> str:
     """Make the covered layers of a model sparse in place, one after the other; returns a sentence on what is sparse.
 
     kernel: auto, sparse or scatter; dynamic: the pattern will change in training, so a checkpoint may hold another one;
-    called: the model's name for messages. A layer stays the object it was, so what is used twice is sparse in both places.
+    called: the model's name for messages; distribution: see `frugal.sparse.distribution`; erk has a place for every layer, so
+    that without a `skip` none stays dense, as in its paper. A layer stays the object it was, so what is used twice is sparse
+    in both places.
     Raises FrugalError for a sparsity outside [0, 1), a layer that blocks don't tile, and 2:4 without CUDA.
     """
     check_sparsity(pattern, sparsity)
-    found = coverage(model, skip, called)
+    found = coverage(model, [] if skip is None and distribution == "erk" else skip, called)
+    kept = densities({name: layer.weight.shape for name, layer in found.covered.items()}, sparsity, distribution)
     for name, layer in found.covered.items():
         pattern.check(weight_matrix(layer), name)
     if pattern.of_four and not all(p.is_cuda for p in model.parameters()):
@@ -135,10 +140,11 @@ def sparsify(
         )
     for name, layer in found.covered.items():
         shape = weight_matrix(layer)
-        index = pattern.draw(shape, sparsity, generator)
+        own = 1 - kept[name] if distribution == "erk" else sparsity
+        index = pattern.draw(shape, own, generator)
         if len(index) == 0:
-            raise FrugalError(f"layer {name}: sparsity {sparsity} keeps nothing of {shape[0]} x {shape[1]}; lower it")
-        sparse = sparse_kind(layer)(layer, name, pattern, index, sparsity, kernel)
+            raise FrugalError(f"layer {name}: sparsity {own:g} keeps nothing of {shape[0]} x {shape[1]}; lower it")
+        sparse = sparse_kind(layer)(layer, name, pattern, index, own, kernel)
         sparse.dynamic = dynamic
         sparse.take_the_place_of(layer)  # which frees the dense weight
     give_back()

@@ -20,7 +20,15 @@ def rewire(layer: SparseLayer, optimizer: torch.optim.Optimizer) -> int:
     dropped, kept = order[:count], order[count:].sort().values
     gradient = pattern.sizes_of(values.grad[dropped].float())
     units, rank = torch.cat([outside, index[dropped]]), torch.cat([sizes, gradient])
-    grown = units[rank.topk(count).indices]
+    return move(layer, optimizer, kept, units[rank.topk(count).indices])
+
+
+def move(layer: SparseLayer, optimizer: torch.optim.Optimizer, kept: Tensor, grown: Tensor) -> int:
+    """Keep some units and begin others at zero, with moments of zero; returns how many weights moved.
+
+    kept: (k,) positions among the kept units, ascending; grown: (len(index) - k,) units, none of which stays kept
+    """
+    values, index = layer.values, layer.index
     places = torch.cat([index[kept], grown])
     sequence = places.argsort()
     before = index.clone()
@@ -31,7 +39,7 @@ def rewire(layer: SparseLayer, optimizer: torch.optim.Optimizer) -> int:
         if isinstance(moment, Tensor) and moment.shape == values.shape:
             _carry(moment, kept, sequence)
     layer.rewired()
-    return int((~torch.isin(index, before)).sum()) * pattern.block**2
+    return int((~torch.isin(index, before)).sum()) * layer.pattern.block**2
 
 
 def _carry(tensor: Tensor, kept: Tensor, sequence: Tensor) -> None:

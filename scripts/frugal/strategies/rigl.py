@@ -1,8 +1,7 @@
 """RigL: dynamic sparse training, which drops the smallest weights and grows others where the gradient is largest.
 
-Evci et al., "Rigging the Lottery: Making All Tickets Winners", ICML 2020, https://arxiv.org/abs/1911.11134, with every layer at
-the same sparsity. Every `every` steps each layer drops its smallest weights and grows as many where the
-dense gradient of that step is largest,
+Evci et al., "Rigging the Lottery: Making All Tickets Winners", ICML 2020, https://arxiv.org/abs/1911.11134. Every
+`every` steps each layer drops its smallest weights and grows as many where the dense gradient of that step is largest,
     fraction(t) = alpha / 2 * (1 + cos(pi t / T_end)),   alpha = 0.3,
 of its weights until T_end, a share `until` of the training. Grown weights start at zero.
 """
@@ -29,6 +28,8 @@ class RigL(Strategy):
     pattern: random, or block-BxB, where whole blocks move; sparsity: share of a layer's weights left out, in [0, 1)
     every: steps between changes; until: share of the training after which the pattern stays; alpha: of the formula above
     kernel, skip: as in the strategy sparse
+    distribution: uniform has every layer at the same sparsity, with the first convolution and the head dense; erk
+    (Erdos-Renyi-kernel, `frugal.sparse.distribution`) shares the same total among all layers, the first among them
     """
 
     decides = ("weights",)
@@ -44,6 +45,7 @@ class RigL(Strategy):
     alpha: Annotated[float, Gt(0), Le(1)] = 0.3
     kernel: Literal["auto", "sparse", "scatter"] = "auto"
     skip: list[str] | None = None
+    distribution: Literal["uniform", "erk"] = "uniform"
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """The net with sparse layers; raises FrugalError where the pattern doesn't fit it, or can't move."""
@@ -53,7 +55,9 @@ class RigL(Strategy):
                 "rigl can't keep two of every four while weights move; choose pattern random or block-BxB"
             )
         draws, called = self.run.generator("sparse"), self.model_builder and self.model_builder.use
-        self.covered = sparsify(model, pattern, self.sparsity, draws, self.skip, self.kernel, True, called)
+        self.covered = sparsify(
+            model, pattern, self.sparsity, draws, self.skip, self.kernel, True, called, self.distribution
+        )
         self.model, self.moved = model, 0
         return model
 
