@@ -21,6 +21,7 @@ FITTING = {
     "dynamic_pruning": {"target_flops": 0.6, "every": 2, "round_to": 1, "step": 0.2, "events": 4, "until": 0.8},
     "frequency_curriculum": {"stages": [[4, 0.35], [6, 0.7], [8, 1]], "ahead": 0.25},
     "interpolated_curriculum": {"stages": [[4, 0.35], [6, 0.7], [8, 1]], "ahead": 0.25},
+    "gradual_magnitude": {"every": 4},
     "rigl": {"sparsity": 0.5, "every": 4, "kernel": "scatter"},  # auto measures, and may choose differently each time
     "set": {"sparsity": 0.5, "kernel": "scatter"},
     "sparse": {"kernel": "scatter"},
@@ -36,6 +37,7 @@ IDLE = {
     "full": {},
     "ies": {"delta": 0},
     "interpolated_curriculum": {"stages": [[8, 1]]},
+    "gradual_magnitude": {"sparsity": 0},
     "infobatch": {"prune_ratio": 0},
     "infobatch_exact": {"prune_ratio": 0},
     "layer_drop": {"survival": 1},

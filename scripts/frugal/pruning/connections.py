@@ -14,15 +14,16 @@ from frugal.pruning.surgery import select
 
 
 class Connections:
-    """Masks over the weights of convolutions and linear layers, by the name of the layer."""
+    """Masks over the weights of convolutions and linear layers, by the name of the layer. layers: names, None for all."""
 
-    def __init__(self) -> None:
+    def __init__(self, layers: list[str] | None = None) -> None:
+        self.layers = layers
         self.masks: dict[str, Tensor] = {}
 
     def mask(self, model: nn.Module, share: float) -> None:
         """Hold the smallest `share` of each layer's weights at zero from now on."""
         for name, layer in model.named_modules():
-            if isinstance(layer, DENSE):
+            if name in self.layers if self.layers is not None else isinstance(layer, DENSE):
                 size = layer.weight.detach().abs().flatten()
                 gone = int(share * len(size))
                 mask = torch.ones_like(size)
@@ -35,6 +36,12 @@ class Connections:
         if self.masks:
             weights = [model.get_submodule(name).weight.detach() for name in self.masks]
             torch._foreach_mul_(weights, list(self.masks.values()))
+
+    def apply_to_gradients(self, model: nn.Module) -> None:
+        """Set the gradients of masked weights to zero."""
+        for name, mask in self.masks.items():
+            if (gradient := model.get_submodule(name).weight.grad) is not None:
+                gradient.mul_(mask)
 
     def follow(self, cuts: list[Cut]) -> None:
         """Cut the masks as the weights were cut."""
