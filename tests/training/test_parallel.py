@@ -114,6 +114,35 @@ def test_two_ranks_master_the_samples_that_one_process_masters(tmp_path, data):
     torch.testing.assert_close(first["losses"], alone["losses"], rtol=1e-3, atol=1e-3)
 
 
+RESNET = {"name": "resnet", "use": "resnet", "parameters": {"depth": 8, "width": 4}}
+
+
+@pytest.mark.parametrize(
+    ("use", "given", "model"),
+    [
+        ("set", {"sparsity": 0.5, "kernel": "scatter"}, MODEL),
+        ("layer_drop", {}, RESNET),
+    ],
+)
+def test_two_ranks_leave_the_same_weights_out(tmp_path, data, use, given, model):
+    run = tiny.spec(use, recipe={**RECIPE, "epochs": 3}, **given)
+    for devices in (1, 2):
+        spec = type(run).model_validate({**run.model_dump(), "model": model, "devices": devices})
+        command = [HERE / "one_rank.py", spec.model_dump_json(), data, tmp_path / str(devices)]
+        launcher = TORCHRUN if devices == 2 else [sys.executable]
+        subprocess.run([*launcher, *command], check=True, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    first, second, alone = (torch.load(tmp_path / name) for name in ("2/0.pt", "2/1.pt", "1/0.pt"))
+    assert torch.equal(first["losses"], second["losses"])
+    assert first["ledger"] == second["ledger"] == alone["ledger"]
+    for name, value in first["model"].items():
+        if "running" not in name:  # those are of each rank's share
+            assert torch.equal(value, second["model"][name])
+        if model is MODEL and name.endswith("index"):
+            assert (torch.isin(value, alone["model"][name])).double().mean() > 0.95, (
+                "but for ties that rounding decides"
+            )
+
+
 def start(run, cache, out):
     command = [*TORCHRUN, SCRIPTS / "train.py", "--spec", run.model_dump_json(), "--cache", cache, "--out", out]
     command += ["--device", "cpu", "--threads", "2", "--checkpoint-seconds", "0"]

@@ -142,7 +142,7 @@ class DroppableBasicBlock(_DroppableBlock, BasicBlock):
     """torchvision's block of two 3x3 convolutions."""
 
     def branch(self, hidden: Tensor) -> Tensor:
-        """What is added to the shortcut."""
+        """What is added to the shortcut; hidden: (b, C, H, W)."""
         return self.bn2(self.conv2(self.relu(self.bn1(self.conv1(hidden)))))
 
 
@@ -150,6 +150,6 @@ class DroppableBottleneck(_DroppableBlock, Bottleneck):
     """torchvision's block of a 1x1, a 3x3 and a 1x1 convolution."""
 
     def branch(self, hidden: Tensor) -> Tensor:
-        """What is added to the shortcut."""
+        """What is added to the shortcut; hidden: (b, C, H, W)."""
         hidden = self.relu(self.bn1(self.conv1(hidden)))
         return self.bn3(self.conv3(self.relu(self.bn2(self.conv2(hidden)))))

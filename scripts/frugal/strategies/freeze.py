@@ -142,7 +142,7 @@ def layers_of(model: nn.Module, example: Tensor) -> list[dict[str, nn.Parameter]
 
     A layer begins at each module that has a weight of two dimensions or more; what has less, such as a normalisation, belongs
     to the layer before it. A weight that is used by several belongs to the last of them, and what is never called, to the
-    module that holds it. example: a batch that the model takes, on the CPU
+    module that holds it. example: (b, ...), a batch that the model takes, on the CPU
     """
     order: list[str] = []
     twin = copy.deepcopy(model).cpu().eval()

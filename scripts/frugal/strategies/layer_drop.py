@@ -75,7 +75,7 @@ class LayerDrop(Strategy):
                 training.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
-        """Every sample; what is counted starts anew."""
+        """Every sample; what is counted starts anew. losses: (n,) last training loss of each, which are not looked at."""
         self.kept, self.passes = 0, 0
         return EpochPlan()
 
