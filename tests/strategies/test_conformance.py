@@ -22,6 +22,7 @@ FITTING = {
     "frequency_curriculum": {"stages": [[4, 0.35], [6, 0.7], [8, 1]], "ahead": 0.25},
     "interpolated_curriculum": {"stages": [[4, 0.35], [6, 0.7], [8, 1]], "ahead": 0.25},
     "gradual_magnitude": {"every": 4},
+    "lawa": {"every": 0.5},
     "rigl": {"sparsity": 0.5, "every": 4, "kernel": "scatter"},  # auto measures, and may choose differently each time
     "set": {"sparsity": 0.5, "kernel": "scatter"},
     "sparse": {"kernel": "scatter"},
@@ -40,6 +41,7 @@ IDLE = {
     "gradual_magnitude": {"sparsity": 0},
     "infobatch": {"prune_ratio": 0},
     "infobatch_exact": {"prune_ratio": 0},
+    "lawa": {"window": 1},
     "layer_drop": {"survival": 1},
     "narrow": {"match": 0},
     "orderdp": {"pool": 1, "top": 1},

@@ -1,9 +1,9 @@
-"""Weights of a model: how many its dense form has, how many are stored, and their bytes."""
+"""Weights of a model: how many its dense form has, how many are stored, their bytes, and what an average is taken of."""
 
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -33,3 +33,9 @@ def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
     """Bytes of what an optimizer keeps between steps: momentum, or Adam's two moments and its step counts."""
     kept = (value for state in optimizer.state.values() for value in state.values())
     return sum(value.numel() * value.element_size() for value in kept if isinstance(value, torch.Tensor))
+
+
+def averaged(model: nn.Module) -> dict[str, Tensor]:
+    """What an average of nets is taken of: floating-point weights and statistics by name, a tied one once."""
+    held = {id(value): (name, value) for name, value in reversed(model.state_dict(keep_vars=True).items())}
+    return {name: value for name, value in held.values() if value.is_floating_point()}

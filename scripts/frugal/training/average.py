@@ -13,9 +13,10 @@ averaged like weights, and the finished net is the average as of its last update
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from frugal.errors import FrugalError
+from frugal.measure.weights import averaged
 from frugal.spec import Average as Wanted
 
 
@@ -68,9 +69,3 @@ class Average:
         self.updates = state["updates"]
         for name, value in state["values"].items():
             self.values[name].copy_(value)
-
-
-def averaged(model: nn.Module) -> dict[str, Tensor]:
-    """What is averaged of a model: its floating-point weights and statistics, a tied one once."""
-    held = {id(value): (name, value) for name, value in reversed(model.state_dict(keep_vars=True).items())}
-    return {name: value for name, value in held.values() if value.is_floating_point()}
