@@ -2,7 +2,7 @@
 
 Kaddour, "Stop Wasting My Time! Saving Days of ImageNet and BERT Training with Latest Weight Averaging", 2022,
 https://arxiv.org/abs/2209.14981. With w(e) the weights after e epochs, the net after E of them is
-    (w(E) + w(E-1) + ... + w(E-k+1)) / k,   k = 6 in the paper.
+    (w(E) + w(E-1) + ... + w(E-k+1)) / k
 Training itself isn't changed: it costs what the plain net costs, and whether it saves anything is read from its exchange rate, or
 from how early it is as accurate as the plain net at the end.
 """
