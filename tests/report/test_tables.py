@@ -107,6 +107,23 @@ def test_budgets_and_controls_of_equal_cost_that_are_not_what_they_say_are_flagg
     assert "1 bytes_read, infobatch, which it repeats, has" in found["control of another cost"].iloc[0]
 
 
+def test_a_record_older_than_a_key_of_the_recipe_has_its_default(make_tables):
+    def age(root):
+        for seed in range(3):
+            for name, value in (("full", None), ("infobatch", True), ("random-subset", False)):
+                about = seed_folder(root, name, seed) / "manifest.json"
+                edit(about, lambda about, value=value: about["spec"]["recipe"].pop("nesterov", None))
+                if value is not None:
+                    edit(about, lambda about, value=value: about["spec"]["recipe"].update(nesterov=value))
+
+    _, tables, _ = make_tables(age, of=factory.selection)
+    found = tables.audit[tables.audit["finding"] == "another recipe than the baseline"]
+    assert found["detail"].str.contains("nesterov False (baseline True)", regex=False).all()
+    assert len(found) == 1
+    assert "random-subset" in found["runs"].iloc[0]
+    assert "infobatch/" not in found["runs"].iloc[0]
+
+
 def test_control_is_the_one_that_read_as_many_bytes(results):
     summary = pd.read_csv(results / "tables/compression/summary.csv").set_index("strategy")
     assert summary.loc["ema-4-16", "control"] == "random-4-16"

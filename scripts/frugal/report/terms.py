@@ -5,9 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from frugal.differences import some
 from frugal.report.copies import EQUAL_COST, Finding, names_of
 from frugal.report.records import Record
+from frugal.spec import Recipe
 from frugal.study import Study, epochs_of
 
 RECIPE = "another recipe than the baseline"
@@ -41,8 +44,12 @@ def own_recipe(baseline: dict[str, Any], recipe: dict[str, Any]) -> str:
 
 
 def recipe_of(run: Record) -> dict[str, Any]:
-    """The recipe that a run's record says."""
-    return run.manifest.spec.get("recipe", {})
+    """The recipe that a run's record says. A key younger than the record has its default, which is what training did before."""
+    recorded = run.manifest.spec.get("recipe", {})
+    try:
+        return Recipe.model_validate(recorded).model_dump(mode="json")
+    except ValidationError:  # of code with other keys
+        return recorded
 
 
 def _recipes(study: Study, compared: Sequence[Record]) -> Iterable[Finding]:
