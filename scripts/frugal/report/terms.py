@@ -5,19 +5,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from frugal.differences import some
 from frugal.report.copies import EQUAL_COST, Finding, names_of
 from frugal.report.records import Record
 from frugal.spec import Recipe
-from frugal.study import Study, epochs_of
+from frugal.study import Study, epochs_of, merged
 
 RECIPE = "another recipe than the baseline"
 NOT_COUNTED = "FLOPs not counted alike"
 LESS = "baseline left out samples"
 UNLIKE = "control of another cost"
 
+DEFAULTS = Recipe.model_construct().model_dump(mode="json")  # of the keys of a recipe that have one
 NEARLY = 0.02  # a control may differ by this much from the run that it repeats
 
 
@@ -45,11 +44,7 @@ def own_recipe(baseline: dict[str, Any], recipe: dict[str, Any]) -> str:
 
 def recipe_of(run: Record) -> dict[str, Any]:
     """The recipe that a run's record says. A key younger than the record has its default, which is what training did before."""
-    recorded = run.manifest.spec.get("recipe", {})
-    try:
-        return Recipe.model_validate(recorded).model_dump(mode="json")
-    except ValidationError:  # of code with other keys
-        return recorded
+    return merged(DEFAULTS, run.manifest.spec.get("recipe", {}))
 
 
 def _recipes(study: Study, compared: Sequence[Record]) -> Iterable[Finding]:
