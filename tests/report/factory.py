@@ -205,6 +205,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
     rows = (f"{step + 1},{step // steps_per_epoch + 1},{value!r}\n" for step, value in enumerate(loss.tolist()))
     (folder / "iterations.csv").write_text("step,epoch,loss\n" + "".join(rows))
     (folder / "trace.csv").write_text("epoch,batch\n")
+    (folder / "scores.npy").touch()
     manifest = {
         "schema": 1,
         "spec": {"strategy": {"name": strategy}, "recipe": recipe, "seed": seed},
