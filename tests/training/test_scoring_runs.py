@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
+import kinds
 import tiny
 from frugal.errors import FrugalError
-from frugal.plan import Plan
 from frugal.record import FILES, SCORES, of_scores, read_identity, whole
 from frugal.training.job import Job, train
 from frugal.training.scoring import read_scoring
-from frugal.yamlfile import read_yaml
+from frugal.unfit import uses_scores
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,51 @@ def test_a_record_without_scores_is_refused_in_one_line(tmp_path, cache, spoil, 
     assert "\n" not in str(error.value)
 
 
-def plan_of(folder, results, strategies, **scale):
-    root = folder / "config"
-    settings = {"scale": "mnist", "studies": ["cross"], "results": str(results)}
-    return Plan(read_yaml(root / "config.yaml") | settings | {"override": {"strategies": strategies, **scale}}, root)
+STRATEGIES = {
+    "full": {"use": "full"},
+    "el2n": {"use": "error_norm"},
+    "hardest": {"use": "static_scores", "follows": "el2n", "recipe": {"epochs": 4}, "budgets": [0.5]},
+    "short": {"use": "equal_cost", "follows": "hardest", "control": True, "recipe": {"epochs": 4}},
+}
+
+
+def plan(folder, **changes):
+    scale = {
+        "datasets": ["digits"],
+        "models": ["cnn-tiny"],
+        "recipe": {"epochs": 2, "batch_size": 8, "learning_rate": 0.1},
+    }
+    return kinds.plan_of(folder, scale, {name: one | changes.get(name, {}) for name, one in STRATEGIES.items()})
+
+
+def test_a_scoring_run_is_trained_and_compared_with_nothing(tmp_path):
+    planned = plan(tmp_path)
+    study = planned.studies["mixed"]
+    assert study.strategies == ["full", "hardest", "short"]
+    assert study.scoring == ["el2n"]
+    assert {cell.strategy for cell, _ in study.runs()} == {"full", "hardest", "short", "el2n", "hardest@0.5"}
+    assert study.only("digits", "cnn-tiny").trained == study.trained
+    follows = {name: planned.run("mixed", "digits", "cnn-tiny", name, 0).strategy.follows for name in study.trained}
+    assert follows["hardest@0.5"] == follows["hardest"] == "el2n", "shorter trainings use the same scores"
+
+
+def test_who_uses_scores_may_train_for_longer_and_who_repeats_counts_may_not(tmp_path):
+    plan(tmp_path / "longer")
+    with pytest.raises(FrugalError, match="it has 4 epochs and full, which it follows, 2"):
+        plan(tmp_path / "repeats", hardest={"use": "random_subset", "follows": "full", "budgets": []})
+    with pytest.raises(FrugalError, match="full, which it follows, has no scores"):
+        plan(tmp_path / "none", hardest={"follows": "full"})
+
+
+@pytest.mark.parametrize(
+    ("use", "parameters", "uses"),
+    [
+        ("static_scores", {}, True),
+        ("held_out_loss", {}, False),
+        ("held_out_loss", {"half": "second"}, True),
+        ("combined", {"parts": [{"use": "static_scores"}, {"use": "sparse"}]}, True),
+        ("equal_cost", {}, False),
+    ],
+)
+def test_who_is_charged_is_known_from_the_parameters(use, parameters, uses):
+    assert uses_scores(use, parameters) is uses

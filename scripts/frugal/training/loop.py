@@ -261,7 +261,7 @@ class Loop:
     def score_training_set(
         self, score: Callable[[Tensor, Tensor], Tensor], samples: Tensor | None = None, backward: bool = False
     ) -> Tensor:
-        """See `frugal.strategies.base.TrainingState`."""
+        """See `frugal.strategies.base.TrainingState`. Raises FrugalError for a score that isn't a finite number."""
         data, team, ledger = self.train_data, self.team, self.ledger
         wanted = torch.arange(len(data)) if samples is None else samples.cpu()
         size = min(self.recipe.batch_size if backward else data.evaluated_at_once, len(wanted))
