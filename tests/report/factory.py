@@ -239,6 +239,6 @@ def write_runs(results: Path, of: dict, **options) -> None:
     for dataset in of["datasets"]:
         for model in of["models"]:
             shortened = [name for budgets in of.get("budgets", {}).values() for name in budgets if "@" in name]
-            for strategy in [*of["strategies"], *shortened]:
+            for strategy in [*of["strategies"], *of.get("scoring", []), *shortened]:
                 for seed in of["seeds"]:
                     write_run(results, of, dataset, model, strategy, seed, **options)
