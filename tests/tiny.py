@@ -71,7 +71,7 @@ def trainer(cache: Cache, run: RunSpec | None = None, **options: object) -> Trai
 
 def following(leader: Trainer) -> dict:
     """What the trainer of a run that follows this one is given, as the job reads it from the record."""
-    scores, charge = leader.strategy.scores(), Charge.of(metrics(leader, ""))
+    scores, charge = leader.strategy.sample_scores(), Charge.of(metrics(leader, ""))
     if scores is None:
         return {"followed": leader.history.rows}
     made = torch.from_numpy(np.load(io.BytesIO(as_file(scores))))

@@ -95,7 +95,7 @@ def outcome(trainer):
     """All that two runs of one spec must share, to the last bit."""
     rows = [tiny.outcome(row) for row in trainer.history.rows]
     weights = {name: value.tolist() for name, value in trainer.model.state_dict().items()}
-    scores = as_file(trainer.strategy.scores())
+    scores = as_file(trainer.strategy.sample_scores())
     return tiny.outcome(metrics(trainer, "")), rows, torch.cat(trainer.history.curve).tolist(), weights, scores
 
 

@@ -69,7 +69,7 @@ def test_a_scoring_run_scores_every_sample_with_the_net_it_says_and_counts_the_p
     data = made.open("train")
     norms = {"el2n": el2n, "grand": grand}[score](net.eval())
     wanted = norms(data.read(torch.arange(300)), data.labels)
-    torch.testing.assert_close(made.strategy.scores(), wanted, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(made.strategy.sample_scores(), wanted, rtol=1e-3, atol=1e-5)
     each = made.flops_at(8)
     backward = score == "grand"
     assert made.ledger.flops_scoring == 300 * (each.forward + backward * each.backward)
@@ -103,14 +103,14 @@ def test_forgetting_events_are_counted_between_two_visits_of_a_sample():
     ):
         strategy.after_step(Answers(samples, right))
     strategy.after_epoch(Answers([], []))
-    assert strategy.scores().tolist() == [2, 0, 5, 1], "one that was never right has more than any count can reach"
+    assert strategy.sample_scores().tolist() == [2, 0, 5, 1], "one that was never right has more than any count can reach"
 
 
 def test_a_proxy_is_narrower_and_leaves_the_losses_of_every_epoch(digits):
     made, whole = trained(digits, tiny.spec("proxy", width=0.5)), trained(digits, tiny.spec("full"))
     assert made.strategy.chosen["channels"] == [4, 8]
     assert made.ledger.flops_executed < whole.ledger.flops_executed / 2
-    scores = made.strategy.scores()
+    scores = made.strategy.sample_scores()
     assert scores.shape == (300, 3)
     for epoch, row in enumerate(made.history.rows):
         assert scores[:, epoch].mean().item() == pytest.approx(row["train_loss"], rel=1e-4)
@@ -121,10 +121,10 @@ def test_no_sample_is_scored_by_a_net_that_trained_on_it(digits):
     second = trained(digits, tiny.spec("held_out_loss", half="second"), **tiny.following(first))
     own, theirs = (made.losses.isfinite() for made in (first, second))
     assert torch.equal(own, ~theirs), "each trained on one half"
-    assert torch.equal(first.strategy.scores().isfinite(), ~own)
-    both = second.strategy.scores()
+    assert torch.equal(first.strategy.sample_scores().isfinite(), ~own)
+    both = second.strategy.sample_scores()
     assert both.isfinite().all()
-    assert torch.equal(both[~own], first.strategy.scores()[~own])
+    assert torch.equal(both[~own], first.strategy.sample_scores()[~own])
     data = second.open("train")
     losses = functional.cross_entropy(second.model.eval()(data.read(torch.arange(300))), data.labels, reduction="none")
     torch.testing.assert_close(both[own], losses[own].detach(), rtol=1e-3, atol=1e-5)

@@ -276,7 +276,7 @@ class Strategy:
         """What the last planned epoch logged batch by batch: columns of trace.csv, (batches,) each."""
         return {}
 
-    def scores(self) -> Tensor | None:
+    def sample_scores(self) -> Tensor | None:
         """Of a scoring run, when it has ended: (n,) or (n, columns), a score of each training sample, NaN where it has none."""
         return None
 

@@ -71,7 +71,7 @@ class ErrorNorm(Strategy):
         """Passes over the whole data so far."""
         return {"passes": self.done}
 
-    def scores(self) -> Tensor | None:
+    def sample_scores(self) -> Tensor | None:
         """(n,) norms."""
         return self.found
 

@@ -58,7 +58,7 @@ class Forgetting(Strategy):
         learnt = self.learnt.double().mean().item()
         return {"forgetting_events": self.events.double().mean().item(), "learnt_share": learnt, "passes": self.done}
 
-    def scores(self) -> Tensor | None:
+    def sample_scores(self) -> Tensor | None:
         """(n,) events; one more than the epochs, which no count reaches, of samples that were never right."""
         most = ceil(self.passes or self.run.epochs) + 1
         return torch.where(self.learnt, self.events, most).float() if self.ended else None

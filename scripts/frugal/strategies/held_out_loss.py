@@ -77,7 +77,7 @@ class HeldOutLoss(Strategy):
         """Share of the samples left out in this epoch."""
         return {"pruned_share": 1 - self.most_visited() / self.run.samples}
 
-    def scores(self) -> Tensor | None:
+    def sample_scores(self) -> Tensor | None:
         """(n,) losses in nats; of the run on the first half NaN for the samples of that half."""
         return self.found
 

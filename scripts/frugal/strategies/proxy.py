@@ -74,7 +74,7 @@ class Proxy(Strategy):
         """Parameters over those of the whole net, and passes over the whole data so far."""
         return {"parameters_over_whole": self.share, "passes": self.done}
 
-    def scores(self) -> Tensor | None:
+    def sample_scores(self) -> Tensor | None:
         """(n, epochs) losses in nats."""
         return torch.stack(self.losses, 1) if self.losses else None
 

@@ -192,7 +192,7 @@ def write_record(folder: Path, figures: dict[str, Any], about: dict[str, Any], t
         HISTORY: _csv(_with_charge(trainer)).encode(),
         ITERATIONS: _csv(iterations).encode(),
         TRACE: _trace(trainer.history.traces).encode(),
-        SCORES: as_file(trainer.strategy.scores()),
+        SCORES: as_file(trainer.strategy.sample_scores()),
         METRICS: (json.dumps(figures, indent=2, allow_nan=False) + "\n").encode(),
     }
     for name, content in {MANIFEST: seal(about, contents), **contents}.items():
