@@ -103,7 +103,9 @@ def test_forgetting_events_are_counted_between_two_visits_of_a_sample():
     ):
         strategy.after_step(Answers(samples, right))
     strategy.after_epoch(Answers([], []))
-    assert strategy.sample_scores().tolist() == [2, 0, 5, 1], "one that was never right has more than any count can reach"
+    assert strategy.sample_scores().tolist() == [2, 0, 5, 1], (
+        "one that was never right has more than any count can reach"
+    )
 
 
 def test_a_proxy_is_narrower_and_leaves_the_losses_of_every_epoch(digits):

@@ -170,7 +170,7 @@ class Strategy:
         self.run = run
 
     def begin(self, training: TrainingState) -> None:
-        """Called before the first step, and not where a run is resumed: that is `rebuild`."""
+        """Called before the first step, with the initial weights, and not where a run is resumed: that is `rebuild`."""
 
     def most_visited(self) -> int:
         """Called after `start`: samples that the smallest epoch can visit at most, as far as that is certain before training."""
@@ -179,9 +179,6 @@ class Strategy:
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """Change the model before the optimizer is made."""
         return model
-
-    def begin(self, training: TrainingState) -> None:
-        """Called once before the first step of a run, when the net has its initial weights."""
 
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """Decide what epoch `epoch` (from 0) reads. losses: (n,) last training loss of each sample, inf where never seen."""
