@@ -17,7 +17,7 @@ def arguments() -> argparse.Namespace:
     place.add_argument("--out", type=Path, help="folder of the record")
     place.add_argument("--record", type=Path, help="a file of the record, in place of its folder")
     parser.add_argument(
-        "--follow", type=Path, nargs="?", help="a file of the record that this control repeats, if it is one"
+        "--follow", type=Path, nargs="*", help="files of the record that this run repeats or uses, if it follows one"
     )
     parser.add_argument(
         "--seeds",
@@ -63,7 +63,7 @@ def main() -> int:
         key: getattr(options, key)
         for key in ("device", "residency", "workers", "jobs_per_gpu", "checkpoint_seconds", "scratch", "checkpoints")
     }
-    out, follow = options.out or options.record.parent, options.follow and options.follow.with_name("history.csv")
+    out, follow = options.out or options.record.parent, options.follow and options.follow[0].with_name("history.csv")
     job = Job(specs[0], options.cache, out, follow, **how)
     return train_all(job, specs, options.seeds, options.stamp) if options.seeds else train_or_say(job)
 

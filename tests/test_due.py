@@ -10,7 +10,7 @@ import pytest
 from frugal import due
 from frugal.imports import TRAINING, checksums, closure, digest_of
 from frugal.plan import Plan, read_yaml
-from frugal.record import SEALED, seal
+from frugal.record import SEALED, of_scores, read_identity, seal
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {"strategies": ["full", "ema-4-16", "random-4-16"], "seeds": 2, "budgets": [], "recipe": {"epochs": 2}}
@@ -123,6 +123,14 @@ def test_a_control_follows_the_record_that_is_there(finished):
     ]
 
 
+def test_who_uses_the_scores_of_another_run_is_due_when_either_its_scores_or_its_history_is_another(finished):
+    files = read_identity(record(finished, "ema-4-16", 1))["files"]
+    for followed, wanted in ((of_scores(files), 0), (of_scores(files | {"scores.npy": {"sha256": "0" * 64}}), 1)):
+        shutil.rmtree(record(finished, "random-4-16", 1))
+        write_record(finished, "digits", "cnn-tiny", "random-4-16", 1, followed=followed)
+        assert len(said(finished)) == wanted
+
+
 def test_a_record_in_another_runs_place_is_due(finished):
     shutil.rmtree(record(finished, seed=1))
     shutil.copytree(record(finished), record(finished, seed=1))
@@ -161,7 +169,11 @@ def not_an_object(path):
     ("file", "spoil"),
     [
         *((file, spoil) for file in ("metrics.json", "history.csv") for spoil in (edit, cut, not_text, folder, empty)),
-        *((file, spoil) for file in ("iterations.csv", "trace.csv") for spoil in (cut, not_text, folder, empty)),
+        *(
+            (file, spoil)
+            for file in ("iterations.csv", "trace.csv", "scores.npy")
+            for spoil in (cut, not_text, folder, empty)
+        ),
         *(("manifest.json", spoil) for spoil in (edit, cut, not_text, folder, empty, not_an_object, Path.unlink)),
         *((file, Path.unlink) for file in ("history.csv", "iterations.csv", "trace.csv")),
     ],

@@ -1,5 +1,6 @@
 """A small real data set, prepared, and runs on it: what most tests train."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ from sklearn.datasets import load_digits
 from frugal.data import dct
 from frugal.data.cache import Cache, open_cache, write_cache
 from frugal.faults.checkout import comparable as outcome  # noqa: F401  tests call it by this name
+from frugal.measure.ledger import Charge
 from frugal.spec import RunSpec
+from frugal.training.scoring import Scoring, as_file
 from frugal.training.trainer import Trainer
+from frugal.training.writer import metrics
 
 SAMPLES = {"train": 300, "validation": 60, "test": 100}
 
@@ -63,6 +67,15 @@ def spec(use: str = "full", seed: int = 0, recipe: dict | None = None, **paramet
 def trainer(cache: Cache, run: RunSpec | None = None, **options: object) -> Trainer:
     """A trainer on the CPU."""
     return Trainer(run or spec(), cache, torch.device("cpu"), **options)
+
+
+def following(leader: Trainer) -> dict:
+    """What the trainer of a run that follows this one is given, as the job reads it from the record."""
+    scores, charge = leader.strategy.sample_scores(), Charge.of(metrics(leader, ""))
+    if scores is None:
+        return {"followed": leader.history.rows}
+    made = torch.from_numpy(np.load(io.BytesIO(as_file(scores))))
+    return {"followed": leader.history.rows, "scoring": Scoring(made, charge, "")}
 
 
 def digits_cache(tmp_path_factory: object) -> Cache:

@@ -4,16 +4,20 @@ from typing import NamedTuple
 
 
 class Running(NamedTuple):
-    """Where a history tells a cost. column: of history.csv; summed: whether it holds each epoch's part rather than all so far."""
+    """Where a history tells a cost. column: of history.csv; summed: whether it holds each epoch's part rather than all so far.
+
+    charged: another column, which only some histories have, with what was spent of it before: by the run whose scores are used
+    """
 
     column: str
     summed: bool
+    charged: str = ""
 
 
 RUNNING = {
     "flops_executed": Running("flops_executed", summed=False),
-    "samples_backpropagated": Running("samples", summed=True),
-    "bytes_read": Running("bytes_read", summed=True),
+    "samples_backpropagated": Running("samples", summed=True, charged="charged_samples_backpropagated"),
+    "bytes_read": Running("bytes_read", summed=True, charged="charged_bytes_read"),
     "train_seconds": Running("train_seconds", summed=False),
     "cpu_seconds": Running("cpu_seconds", summed=False),
 }
@@ -22,8 +26,8 @@ TIMED = ("train_seconds", "cpu_seconds")  # differ from run to run; all others a
 
 def spent(history: list[dict[str, float]], cost: str) -> float | None:
     """What a whole run spent, from the rows of its history; None where they don't tell."""
-    column, summed = RUNNING[cost]
+    column, summed, charged = RUNNING[cost]
     values = [row.get(column) for row in history]
     if not values or None in values:
         return None
-    return sum(values) if summed else values[-1]
+    return sum(values) + history[-1].get(charged, 0) if summed else values[-1]

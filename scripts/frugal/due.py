@@ -16,7 +16,7 @@ from typing import NamedTuple
 from frugal.differences import of_code, of_settings, some
 from frugal.imports import TRAINING, checksums, closure
 from frugal.plan import Plan
-from frugal.record import Unsealed, check_files, read_identity
+from frugal.record import Unsealed, check_files, fits, read_identity
 
 KINDS = 5  # reasons told for a study; further ones are counted
 
@@ -113,7 +113,7 @@ def _starts(plan: Plan, asked: Iterable[str]) -> tuple[str, ...] | None:
 
 
 def _of_study(plan: Plan, study: str, code_of: CodeOf, starts: tuple[str, ...] | None) -> Iterator[Due]:
-    planned, top, histories, repeated = plans(plan, study, code_of), f"{plan.results}/runs/", {}, []
+    planned, top, files, repeated = plans(plan, study, code_of), f"{plan.results}/runs/", {}, []
     for (dataset, model, strategy), seed in plan.studies[study].runs():
         run = f"{study}/{dataset}/{model}/{strategy}/seed-{seed}"
         if starts is not None and not run.startswith(starts):
@@ -126,7 +126,7 @@ def _of_study(plan: Plan, study: str, code_of: CodeOf, starts: tuple[str, ...] |
             if os.path.lexists(f"{folder}/metrics.json"):  # else there is none, as Snakemake sees
                 yield Due(study, folder, f"{error.file}: {error}")
             continue
-        histories[folder] = sealed["files"]["history.csv"]["sha256"]
+        files[folder] = sealed["files"]
         if sealed["run"] != run:
             yield Due(study, folder, f"the record is that of {sealed['run']}")
         elif sealed["plan"] != planned[f"{dataset}/{model}"][strategy]:
@@ -135,8 +135,8 @@ def _of_study(plan: Plan, study: str, code_of: CodeOf, starts: tuple[str, ...] |
             yield Due(study, folder, f"data set {dataset} has other content")
         elif followed := plan.follows(study, strategy):
             repeated.append((folder, f"{top}{study}/{dataset}/{model}/{followed}/seed-{seed}", sealed["followed"]))
-    for folder, followed, history in repeated:
-        if followed in histories and histories[followed] != history:
+    for folder, followed, was in repeated:
+        if followed in files and not fits(was, files[followed]):
             yield Due(study, folder, f"{followed.split('/')[-2]}, which it follows, has another record now")
 
 

@@ -31,7 +31,7 @@ from frugal.spec import (
     parse,
 )
 from frugal.study import Skipped, Study, epochs_of, merged, shortened
-from frugal.unfit import Ground, Unfit, why_unfit
+from frugal.unfit import Ground, Unfit, uses_scores, why_unfit
 from frugal.yamlfile import read_yaml
 
 
@@ -197,6 +197,7 @@ class Plan:
             pair.model_dump() | {"seeds": None if pair.seeds is None else seeds_in(pair.seeds, where)}
             for pair in scale.tasks
         ]
+        scoring = [s for s in strategies if s != study.baseline and "scores" in registry.tells(study.strategies[s].use)]
         check_followed(study, strategies, scale.grouped and self.config.devices == 1, where)
         if scale.grouped and any(pair.seeds for pair in scale.pairs):
             raise FrugalError(
@@ -207,7 +208,8 @@ class Plan:
             scale=self.scale,
             controls=[s for s in strategies if study.strategies[s].control],
             seeds=seeds,
-            strategies=strategies,
+            strategies=[s for s in strategies if s not in scoring],
+            scoring=scoring,
             budgets=budgets,
             labels={s: study.strategies[s].label for s in strategies},
             parameters={s: self._parameters(study, s, str(file)) for s in strategies},
@@ -281,18 +283,19 @@ class Plan:
             raise Unfit(f"{where}: can't be trained on {dataset}/{model}: {why}")
         if followed is None:
             return
+        charged = uses_scores(own.use, given)
         if scale.grouped and own.follows not in study.trained:
             raise Unfit(
                 f"{where}: it follows {own.follows}, which `strategies` leaves out; a grouped scale trains only those it "
                 "lists: add it"
             )
         ours, theirs = (self._recipe(study.name, dataset, model, one).epochs for one in (strategy, own.follows))
-        if ours != int(ours) and own.use != "equal_cost":
+        if ours != int(ours) and own.use != "equal_cost" and not charged:
             raise Unfit(
                 f"{where}: it repeats what {own.follows} did in each epoch, and its {ours:g} epochs end within one; choose "
                 "budgets of whole epochs"
             )
-        if ours > theirs:
+        if ours > theirs and not charged:
             raise Unfit(
                 f"{where}: it has {ours} epochs and {own.follows}, which it follows, {theirs}; give both as many"
             )
@@ -504,8 +507,9 @@ def _with_budgets(
         for run, share in budgets.get(name, {}).items():
             own, followed = study.strategies[name], study.strategies[name].follows
             if share != 1:
-                shorter = f"{followed}{AT}{share:g}"
-                if followed and shorter not in more:
+                charged = followed and uses_scores(own.use, own.parameters)  # the scores are those of the whole run
+                shorter = followed if charged else f"{followed}{AT}{share:g}"
+                if followed and not charged and shorter not in more:
                     raise FrugalError(
                         f"{where}: {name} has the budget {share:g} and {followed}, which it follows, has not; give both the same"
                     )

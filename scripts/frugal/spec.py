@@ -235,7 +235,7 @@ class StrategyConfig(BaseModel):
     use: str = Field(description="a file name in scripts/frugal/strategies")
     label: str = Field("", description="one line for the reports")
     follows: str | None = Field(
-        None, description="a control repeats the counts of this other strategy's run, same seed"
+        None, description="a control repeats the counts of this other strategy's run, same seed; others use its scores"
     )
     control: bool = Field(False, description="whether it is a control rather than a proposal")
     recipe: dict[str, Any] = Field({}, description="keys of the scale's recipe that this strategy replaces")

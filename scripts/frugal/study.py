@@ -70,6 +70,10 @@ class Study(BaseModel):
         description="what strategies are trained anew with: by strategy and name of the run, the share of its epochs, from "
         "small to large, itself with 1 among them",
     )
+    scoring: list[str] = Field(
+        [],
+        description="scoring runs: trained for others, which are charged with all that they spent, and compared with nothing",
+    )
     seeds: list[int] = Field(min_length=1)
     labels: dict[str, str] = {}
     parameters: dict[str, dict[str, Any]] = Field({}, description="of each strategy, defaults filled in")
@@ -81,7 +85,9 @@ class Study(BaseModel):
     )
     tasks: list[StudyPair] = Field([], description="data set with model; by default every one with every other")
     skipped: list[Skipped] = Field([], description="strategies that are left out where they don't fit")
-    follows: dict[str, str] = Field({}, description="controls, and the strategy whose run each repeats")
+    follows: dict[str, str] = Field(
+        {}, description="controls, and the strategy whose run each repeats or whose scores it uses"
+    )
 
     @model_validator(mode="after")
     def _baseline_is_compared(self) -> "Study":
@@ -117,8 +123,8 @@ class Study(BaseModel):
 
     @property
     def trained(self) -> list[str]:
-        """Everything that is trained: the strategies, and those with a budget of their own."""
-        return [*self.strategies, *self.shortened]
+        """Everything that is trained: the strategies, scoring runs, and those with a budget of their own."""
+        return [*self.strategies, *self.scoring, *self.shortened]
 
     def strategies_of(self, dataset: str, model: str) -> list[str]:
         """What is trained on a data set and model: all but the strategies that don't fit."""
@@ -132,7 +138,8 @@ class Study(BaseModel):
         controls = [strategy for strategy in self.controls if strategy in strategies]
         seeds = self.seeds_of(dataset, model)
         budgets = {name: runs for name, runs in self.budgets.items() if name in strategies}
-        own = {"seeds": seeds, "strategies": strategies, "controls": controls, "budgets": budgets}
+        scoring = [name for name in self.scoring if name in fit]
+        own = {"seeds": seeds, "strategies": strategies, "controls": controls, "scoring": scoring, "budgets": budgets}
         return self.model_copy(update=own)
 
     @property

@@ -28,6 +28,7 @@ NEEDS = (
     "followed",
     "followed widths",
     "followed shares",
+    "followed scores",
 )
 
 
@@ -92,6 +93,13 @@ def needs(use: str, parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "classes", "it judges logits of classes"
 
 
+def uses_scores(use: str, parameters: dict[str, Any]) -> bool:
+    """Whether a strategy, or a part of it, uses the scores of the run it follows, and so is charged with it."""
+    parameters = _defaults(use) | parameters
+    everything = ((use, parameters), *_parts(use, parameters))
+    return any(need == "followed scores" for one, own in everything for need, _ in needs(one, own))
+
+
 def _parts(use: str, parameters: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     lists = [parameters[name] for name, known in registry.parameters("strategy", use).items() if known.is_parts]
     split = [registry.split(part) for parts in lists for part in parts]
@@ -139,11 +147,12 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground, show
             )
         case "no average" if ground.average:
             return "{use} {why}; leave recipe.average out"
-        case "followed" | "followed widths" | "followed shares" if ground.followed is None:
+        case "followed" | "followed widths" | "followed shares" | "followed scores" if ground.followed is None:
             return "{use} {why}; name that strategy with `follows:`"
-        case "followed widths" | "followed shares" if ground.followed != UNKNOWN:
+        case "followed widths" | "followed shares" | "followed scores" if ground.followed != UNKNOWN:
             what = need.removeprefix("followed ")
-            told = {thing for one in (ground.followed, *_parts(*ground.followed)) for thing in registry.tells(one[0])}
+            parts = [] if what == "scores" else _parts(*ground.followed)  # a scoring run does nothing else
+            told = {thing for one in (ground.followed, *parts) for thing in registry.tells(one[0])}
             if what not in told:
                 return f"{{use}} {{why}}, and {ground.followed[0]}, which it follows, has no {what}; follow another strategy"
     return None

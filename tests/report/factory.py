@@ -205,6 +205,7 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
     rows = (f"{step + 1},{step // steps_per_epoch + 1},{value!r}\n" for step, value in enumerate(loss.tolist()))
     (folder / "iterations.csv").write_text("step,epoch,loss\n" + "".join(rows))
     (folder / "trace.csv").write_text("epoch,batch\n")
+    (folder / "scores.npy").touch()
     manifest = {
         "schema": 1,
         "spec": {"strategy": {"name": strategy}, "recipe": recipe, "seed": seed},
@@ -238,6 +239,6 @@ def write_runs(results: Path, of: dict, **options) -> None:
     for dataset in of["datasets"]:
         for model in of["models"]:
             shortened = [name for budgets in of.get("budgets", {}).values() for name in budgets if "@" in name]
-            for strategy in [*of["strategies"], *shortened]:
+            for strategy in [*of["strategies"], *of.get("scoring", []), *shortened]:
                 for seed in of["seeds"]:
                     write_run(results, of, dataset, model, strategy, seed, **options)

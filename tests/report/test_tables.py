@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from frugal.report.costs import COSTS
+from frugal.report.costs import COSTS, spent_by_epoch
 from frugal.report.load import comparisons
 from frugal.report.sentences import exchanged, headline, seconds_in_doubt
 from frugal.spec import Cost
@@ -122,6 +122,44 @@ def test_a_record_older_than_a_key_of_the_recipe_has_its_default(make_tables):
     assert len(found) == 1
     assert "random-subset" in found["runs"].iloc[0]
     assert "infobatch/" not in found["runs"].iloc[0]
+
+
+def test_what_is_charged_is_in_every_cost_and_in_no_control_that_repeats_samples(make_tables):
+    """infobatch as if it used the scores of a run that cost 1000 samples, bytes and FLOPs."""
+    charge = {
+        f"charged_{name}": 1000 for name in ("flops", "samples_forwarded", "samples_backpropagated", "bytes_read")
+    }
+
+    def spoil(root, costs=1):
+        for seed in range(3):
+            file = seed_folder(root, "infobatch", seed) / "metrics.json"
+            edit(file, lambda metrics: metrics.update(charge, flops_decoding=0, flops_executed=2000.0))
+            edit(file, lambda metrics: metrics.update(flops_forward=500.0, flops_backward=500.0, flops_scoring=0.0))
+            for name in ("samples_backpropagated", "bytes_read"):
+                edit(file, lambda metrics, name=name: metrics.update({name: metrics[name] + 1000 * costs}))
+            history = pd.read_csv(file.with_name("history.csv"))
+            charged = dict.fromkeys(("charged_samples_backpropagated", "charged_bytes_read"), 1000)
+            history.assign(flops_executed=2000.0, **charged).to_csv(file.with_name("history.csv"), index=False)
+
+    follows = {"random-subset": "infobatch", "infobatch": "full"}  # who is charged with a run repeats nothing of it
+    _, tables, _ = make_tables(spoil, of=factory.with_budgets, follows=follows)
+    assert tables.audit.empty
+    assert tables.summary.set_index("strategy").loc["infobatch", "charged"] == "training 50 %, a scoring run 50 %"
+    spent = spent_by_epoch(tables.history[tables.history["strategy"] == "infobatch"].query("seed == 1"), "bytes_read")
+    runs = tables.runs.set_index(["strategy", "seed"])
+    assert spent.iloc[-1] == runs.loc[("infobatch", 1), "bytes_read"]
+    _, tables, _ = make_tables(lambda root: spoil(root, costs=0), of=factory.with_budgets, follows=follows)
+    assert set(tables.audit["finding"]) >= {"evidence contradicts the ledger"}, "charged, but not in its costs"
+
+
+def test_a_scoring_run_is_a_row_of_runs_and_no_strategy(make_tables):
+    strategies = [name for name in factory.SELECTION if name != "random-subset"]
+    _, tables, _ = make_tables(
+        of=factory.selection, strategies=strategies, controls=["full-short"], scoring=["random-subset"]
+    )
+    assert set(tables.runs["strategy"]) == set(factory.SELECTION)
+    assert list(tables.summary["strategy"]) == strategies
+    assert tables.audit.empty
 
 
 def test_control_is_the_one_that_read_as_many_bytes(results):

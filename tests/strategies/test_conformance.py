@@ -10,6 +10,7 @@ import torch
 import tiny
 from frugal import registry
 from frugal.errors import FrugalError
+from frugal.training.scoring import as_file
 from frugal.training.signals import Interrupted
 from frugal.training.writer import metrics
 from memory import Memory
@@ -23,6 +24,7 @@ FITTING = {
     "interpolated_curriculum": {"stages": [[4, 0.35], [6, 0.7], [8, 1]], "ahead": 0.25},
     "gradual_magnitude": {"every": 4},
     "lawa": {"every": 0.5},
+    "rho": {"pool": 2},
     "rigl": {"sparsity": 0.5, "every": 4, "kernel": "scatter"},  # auto measures, and may choose differently each time
     "set": {"sparsity": 0.5, "kernel": "scatter"},
     "sparse": {"kernel": "scatter"},
@@ -75,12 +77,12 @@ def trained(digits):
 
     @cache
     def run(use, seed=SEED, like=None):
-        for leader in (None, "infobatch", "dynamic_pruning"):
-            followed = run(leader, seed).history.rows if leader else None
+        for leader in (None, "infobatch", "dynamic_pruning", "error_norm"):
+            given = tiny.following(run(leader, seed)) if leader else {}
             try:
-                trainer = tiny.trainer(digits, spec(use, seed, like, **parameters(use)), followed=followed)
+                trainer = tiny.trainer(digits, spec(use, seed, like, **parameters(use)), **given)
                 trainer.run()
-                trainer.followed = followed
+                trainer.given = given
                 return trainer
             except (FrugalError, KeyError) as error:
                 reason = error
@@ -93,14 +95,15 @@ def outcome(trainer):
     """All that two runs of one spec must share, to the last bit."""
     rows = [tiny.outcome(row) for row in trainer.history.rows]
     weights = {name: value.tolist() for name, value in trainer.model.state_dict().items()}
-    return tiny.outcome(metrics(trainer, "")), rows, torch.cat(trainer.history.curve).tolist(), weights
+    scores = as_file(trainer.strategy.sample_scores())
+    return tiny.outcome(metrics(trainer, "")), rows, torch.cat(trainer.history.curve).tolist(), weights, scores
 
 
 @pytest.mark.parametrize("use", registry.names("strategy"))
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(digits, trained, use):
     whole = trained(use)
     wanted, stop_after = spec(use, **parameters(use)), whole.ledger.steps * 2 // 3
-    stopped = tiny.trainer(digits, wanted, followed=whole.followed, checkpoints=Memory(), checkpoint_seconds=1e9)
+    stopped = tiny.trainer(digits, wanted, **whole.given, checkpoints=Memory(), checkpoint_seconds=1e9)
     after_step = stopped.strategy.after_step
     stopped.strategy.after_step = lambda t: (
         t.ledger.steps == stop_after and os.kill(os.getpid(), signal.SIGTERM) or after_step(t)
@@ -109,7 +112,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(digits, trained, use):
         stopped.run()
     torch.manual_seed(99)  # whatever the new process did before
     saved = Memory(stopped.checkpoints.content)
-    continued = tiny.trainer(digits, wanted, followed=whole.followed, checkpoints=saved)
+    continued = tiny.trainer(digits, wanted, **whole.given, checkpoints=saved)
     continued.run()
     continued.ledger.resumes = 0
     assert outcome(continued) == outcome(whole)

@@ -26,6 +26,7 @@ if __name__ == "__main__":
         "model": trainer.model.state_dict(),
         "ledger": trainer.ledger.as_dict(),
         "curve": torch.cat(trainer.history.curve),
+        "scores": trainer.strategy.sample_scores(),
         "metrics": metrics(trainer, "") if team.is_main else None,
     }
     torch.save(ended, out / f"{team.rank}.pt")

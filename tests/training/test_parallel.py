@@ -143,6 +143,21 @@ def test_two_ranks_leave_the_same_weights_out(tmp_path, data, use, given, model)
             )
 
 
+@pytest.mark.parametrize("given", [{"use": "error_norm", "score": "grand", "passes": 2}, {"use": "forgetting"}])
+def test_two_ranks_find_the_scores_that_one_process_finds(tmp_path, data, given):
+    run = tiny.spec(**given, recipe={**RECIPE, "epochs": 3})
+    for devices in (1, 2):
+        spec = type(run).model_validate({**run.model_dump(), "model": MODEL, "devices": devices})
+        command = [HERE / "one_rank.py", spec.model_dump_json(), data, tmp_path / str(devices)]
+        launcher = TORCHRUN if devices == 2 else [sys.executable]
+        subprocess.run([*launcher, *command], check=True, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    first, second, alone = (torch.load(tmp_path / name) for name in ("2/0.pt", "2/1.pt", "1/0.pt"))
+    assert torch.equal(first["scores"], second["scores"])
+    assert first["ledger"] == second["ledger"] == alone["ledger"]
+    assert alone["scores"].unique().numel() > 2
+    torch.testing.assert_close(first["scores"], alone["scores"], rtol=1e-2, atol=1e-3)
+
+
 def start(run, cache, out):
     command = [*TORCHRUN, SCRIPTS / "train.py", "--spec", run.model_dump_json(), "--cache", cache, "--out", out]
     command += ["--device", "cpu", "--threads", "2", "--checkpoint-seconds", "0"]

@@ -47,6 +47,10 @@ RUNS = {
             "test_time": "flips_and_shifts",
         },
     ),
+    "grand": tiny.spec("error_norm", score="grand", passes=1.5, recipe={"augment": {"crop_padding": 1, "flip": True}}),
+    "forgetting": tiny.spec("forgetting", recipe={"augment": {"crop_padding": 1, "flip": True}}),
+    "held out": tiny.spec("held_out_loss"),
+    "proxy": tiny.spec("proxy", passes=2),
     "adam": tiny.spec("full", recipe={"optimizer": "adamw", "learning_rate": 0.003}),
 }
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

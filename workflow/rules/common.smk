@@ -46,9 +46,11 @@ RUN = f"{PAIR}/{{strategy}}/seed-{{seed}}"
 STAMP = f"{PAIR}/runs.json"  # all records of a data set and model that one job makes
 RECORD = [f"{RUN}/{name}" for name in record.FILES]
 # Of a record Snakemake watches the file that is written last, since each that is declared makes planning slower; `due` looks at
-# the others. A storage provider brings along only what is declared: then it is all of them, and the history that a control repeats.
+# the others. A storage provider brings along only what is declared: then it is all of them, and of the run that another follows its
+# history, its scores, and what it spent.
 STORED = workflow.storage_settings.default_storage_provider is not None
-WATCHED, LEADING = (RECORD, "history.csv") if STORED else (RECORD[:1], "metrics.json")
+WATCHED = RECORD if STORED else RECORD[:1]
+LEADING = ["history.csv", "scores.npy", "metrics.json"] if STORED else ["metrics.json"]
 
 
 def spec_of(study):
@@ -239,11 +241,13 @@ def cache_of_pair(wildcards):
 
 
 def record_followed(wildcards):
-    """A control repeats the counts of another strategy's run with the same seed; everyone else waits for nobody."""
+    """A control repeats the counts of another strategy's run with the same seed, some use its scores; everyone else waits for
+    nobody.
+    """
     force_due()
     followed = PLAN.follows(wildcards.study, wildcards.strategy)
     return (
-        expand(f"{RUN}/{LEADING}", **{**wildcards, "strategy": followed})
+        expand(f"{RUN}/{{file}}", **{**wildcards, "strategy": followed}, file=LEADING)
         if followed
         else []
     )

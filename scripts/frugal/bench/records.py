@@ -42,6 +42,7 @@ def write(of: Study, results: Path, steps: int, plans: dict[str, dict[str, str]]
         figures = dict.fromkeys(Metrics.model_fields, 1) | dict.fromkeys(TEXT, "none") | dict.fromkeys(NOTHING, 0)
         figures |= {"schema": SCHEMA, "study": of.name, "scale": of.scale, **cell._asdict(), "seed": seed}
         figures |= {name: accuracy for name in Metrics.model_fields if "accuracy" in name or name == "test_f1"}
+        figures |= {name: 0 for name in Metrics.model_fields if name.startswith("charged_")}
         figures |= {"device": "cpu", "fingerprint": mark, "epochs": EPOCHS, "steps": EPOCHS * steps}
         figures |= {"samples_backpropagated": EPOCHS * samples, "bytes_read": EPOCHS * samples, "flops_executed": 1.0}
         about = {"schema": SCHEMA, "spec": {}, "fingerprint": mark, "data_checksum": "none", "code": CODE}
@@ -58,6 +59,7 @@ def write(of: Study, results: Path, steps: int, plans: dict[str, dict[str, str]]
             record.HISTORY: "\n".join([",".join(HISTORY), *history, ""]),
             record.ITERATIONS: "\n".join([",".join(ITERATIONS), *curve, ""]),
             record.TRACE: "epoch,batch\n",
+            record.SCORES: "",
             record.METRICS: json.dumps(figures),
         }
         sealed = json.dumps(about).encode()

@@ -115,9 +115,10 @@ def charged(runs: pd.DataFrame) -> str:
         "training": ("flops_forward", "flops_backward"),
         "scoring": ("flops_scoring",),
         "decoding": ("flops_decoding",),
+        "a scoring run": ("charged_flops",),
     }
     if runs["flops_executed"].isna().any():
         return "FLOPs were not counted"
     total = runs["flops_executed"].sum()
-    shares = {name: runs[list(columns)].sum(axis=None) / total for name, columns in parts.items()}
+    shares = {name: runs.filter(columns).sum(axis=None) / total for name, columns in parts.items()}
     return ", ".join(f"{name} {100 * share:.3g} %" for name, share in shares.items() if share > 0.0005)

@@ -183,7 +183,10 @@ def spent_by_epoch(history: pd.DataFrame, cost: str) -> pd.Series | None:
     running = RUNNING.get(cost)
     if running is None or running.column not in history:
         return None
-    return history[running.column].cumsum() if running.summed else history[running.column]
+    if not running.summed:
+        return history[running.column]
+    charged = history[running.charged].fillna(0) if running.charged in history else 0
+    return history[running.column].cumsum() + charged
 
 
 def worth_a_column(summary: pd.DataFrame, main: str) -> list[str]:

@@ -66,7 +66,8 @@ def _spent(run: Record, cost: str) -> float | None:
 
 def _own_columns(run: Record, base: Record) -> list[str]:
     """Columns of a run's history beside its loss, its accuracy and its costs, of which every run's tells."""
-    return [name for name in run.history if name not in base.history and run.history[name].notna().any()]
+    told = (name for name in run.history if name not in base.history and not name.startswith("charged_"))
+    return [name for name in told if run.history[name].notna().any()]
 
 
 def contradicted(study: Study, compared: list[Record]) -> Iterable[Finding]:
@@ -79,7 +80,8 @@ def contradicted(study: Study, compared: list[Record]) -> Iterable[Finding]:
 
 def _sums(run: Record) -> Iterable[str]:
     for column, total in (("samples", "samples_backpropagated"), ("bytes_read", "bytes_read")):
-        summed, counted = int(run.history[column].sum()), getattr(run.metrics, total)
+        summed = int(run.history[column].sum())
+        counted = getattr(run.metrics, total) - (getattr(run.metrics, f"charged_{total}") or 0)
         if summed != counted:
             yield f"{column} of all epochs add up to {summed:,}, {total} is {counted:,}"
 

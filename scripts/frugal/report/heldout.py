@@ -16,13 +16,17 @@ ERRORS = 5  # standard errors
 POINTS = 0.02  # and at least this much
 
 
-def held_out(baseline: str, compared: Sequence[Record]) -> Iterable[Finding]:
-    """All of these findings; a record of before a figure was written is not judged by it."""
+def held_out(baseline: str, compared: Sequence[Record], scoring: Sequence[str] = ()) -> Iterable[Finding]:
+    """All of these findings; a record of before a figure was written is not judged by it.
+
+    scoring: strategies of scoring runs, which end when they have their scores
+    """
     for run in compared:
         yield from _opened(run)
-        yield from _last_epoch(run)
+        if run.cell.strategy not in scoring:
+            yield from _last_epoch(run)
     for strategy in dict.fromkeys(run.cell.strategy for run in compared):
-        if strategy != baseline:
+        if strategy != baseline and strategy not in scoring:
             yield from _learnt(baseline, strategy, compared)
 
 

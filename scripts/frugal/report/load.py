@@ -72,14 +72,18 @@ def summary(tables: str | Path) -> pd.DataFrame:
 
 
 def history(tables: str | Path) -> pd.DataFrame:
-    """A row per run and epoch; epoch_seconds and epoch_flops are those of that epoch alone, `spent` the study's cost so far."""
+    """A row per run and epoch; epoch_seconds and epoch_flops are those of that epoch alone, `spent` the study's cost so far.
+
+    What a run was charged with before it began is in that of its first epoch.
+    """
     frame, cost = _frame(tables, "history"), read_study_of(tables).cost
     by = frame.groupby(["where", "strategy", "seed"], observed=True)
     for name, column in (("epoch_seconds", "train_seconds"), ("epoch_flops", "flops_executed")):
         frame[name] = by[column].diff().fillna(frame[column])
     if cost in RUNNING and RUNNING[cost].column in frame:
-        column, summed = RUNNING[cost]
-        frame["spent"] = by[column].cumsum() if summed else frame[column]
+        column, summed, charged = RUNNING[cost]
+        before = frame[charged].fillna(0) if charged in frame else 0
+        frame["spent"] = by[column].cumsum() + before if summed else frame[column]
     return frame.assign(test_curve=frame["test_accuracy"].notna().any())
 
 

@@ -171,7 +171,8 @@ class Overview:
             fidelity = " at the strategy's own fidelity" if one.fidelity_differs else ""
             accuracy, rows = one.everything.set_index(["strategy", "seed"])["test_accuracy"], []
             for strategy in one.study.trained:
-                row = {"strategy": _named(one.study, strategy)}
+                mark = " (scoring run)" if strategy in one.study.scoring else ""
+                row = {"strategy": _named(one.study, strategy) + mark}
                 for seed in one.study.seeds:
                     there = (strategy, seed) in accuracy.index
                     links = self._record(one, strategy, seed) if there else ""

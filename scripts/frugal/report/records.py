@@ -16,7 +16,8 @@ from frugal import failed
 from frugal.differences import of_code, of_settings, some
 from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS, checksums
-from frugal.record import FILES, SCHEMA, Unsealed, check_files, read_identity
+from frugal.record import FILES, SCHEMA, SCORES, Unsealed, check_files, fits, read_identity
+from frugal.record import HISTORY as HISTORY_FILE
 from frugal.report.schema import HISTORY, ITERATIONS, TRACE, Manifest, Metrics
 from frugal.study import Cell, Study, one_line
 
@@ -165,8 +166,10 @@ def _check_planned(study: Study, record: Record, prepared: str | None) -> None:
     if prepared is not None and manifest.data_checksum != prepared:
         raise _other(record, f"made with other data than data set {cell.dataset} holds now")
     if manifest.followed is not None and (strategy := manifest.spec.get("strategy", {}).get("follows")):
-        history = record.folder.parents[1] / strategy / record.folder.name / "history.csv"
-        if history.is_file() and hashlib.sha256(history.read_bytes()).hexdigest() != manifest.followed:
+        folder = record.folder.parents[1] / strategy / record.folder.name
+        there = (name for name in (HISTORY_FILE, SCORES) if (folder / name).is_file())
+        files = {name: {"sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()} for name in there}
+        if HISTORY_FILE in files and not fits(manifest.followed, files):
             raise _other(record, f"it repeats the counts of another record of {strategy} than is there now")
 
 

@@ -70,6 +70,12 @@ class Metrics(BaseModel):
     samples_backpropagated: Count
     bytes_read: Count
     bytes_raw: Count
+    charged_flops: Amount | None = 0  # records of before there were scoring runs lack this and the next five
+    charged_samples_forwarded: Count = 0
+    charged_samples_backpropagated: Count = 0
+    charged_bytes_read: Count = 0
+    charged_train_seconds: Amount = 0
+    charged_cpu_seconds: Amount | None = 0
     compression_ratio: Amount | None
     energy_joules: Amount | None
     energy_source: Name

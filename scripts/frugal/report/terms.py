@@ -106,12 +106,14 @@ def _controls(study: Study, compared: Sequence[Record]) -> Iterable[Finding]:
     for control, leader in study.follows.items():
         for seed in study.seeds:
             mine, theirs = found.get((control, seed)), found.get((leader, seed))
-            if mine is None or theirs is None:
-                continue
+            if mine is None or theirs is None or mine.metrics.charged_samples_forwarded:
+                continue  # who is charged with the other run uses its scores and repeats nothing
             strategy = mine.manifest.spec.get("strategy", {})
             alike = strategy.get("use") == EQUAL_COST and strategy.get("parameters", {}).get("cost", "flops_executed")
             cost = alike or "samples_backpropagated"
             ours, wanted = (getattr(run.metrics, cost) for run in (mine, theirs))
+            if not alike:  # as many samples as it was trained on
+                wanted -= theirs.metrics.charged_samples_backpropagated or 0
             if ours is None or wanted is None or abs(ours - wanted) > NEARLY * wanted:
                 what = "samples back-propagated" if cost == "samples_backpropagated" else cost
                 told = f"{_told(ours)} {what}, {leader}, which it repeats, has {_told(wanted)}"

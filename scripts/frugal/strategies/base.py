@@ -38,7 +38,8 @@ class Run:
     samples: number of training samples; epochs: planned, may end within one; seed: of the run; device: where per-sample
     tensors live; followed: for a control, the history of the run it repeats, one dict of counts per epoch, else None;
     batch_size: of a training step; example: two empty samples, such as the model takes, for tracing it; label_smoothing: of the
-    recipe's loss
+    recipe's loss; scores: (n, columns) float32, those that the followed run gave the training samples, on `device`, NaN where it
+    gave none; None for whoever uses none
     """
 
     samples: int
@@ -49,6 +50,7 @@ class Run:
     batch_size: int = 1
     example: Any = None
     label_smoothing: float = 0.0
+    scores: Tensor | None = None
 
     def generator(self, stream: str) -> torch.Generator:
         """A random generator of this run's own for one purpose, so that strategies never disturb each other's draws."""
@@ -63,7 +65,8 @@ class TrainingState(Protocol):
     optimizer: of torch, over the model's parameters; a group's `multiplier`, if any, is taken times the rate of a step, and
     that of the first group is left alone; losses: (n,) float32, last training loss of each sample in nats, inf
     where never seen, on the run's device; ledger: counts since the start of the run, steps among them. A strategy that
-    executes FLOPs of its own adds them to `ledger.flops_scoring`.
+    executes FLOPs of its own adds them to `ledger.flops_scoring`. answered: of the last step, of all ranks: (b,) int64, its
+    samples, and (b,), whether the net was right on each, not-a-number where that isn't known.
     """
 
     epoch: int
@@ -72,6 +75,11 @@ class TrainingState(Protocol):
     optimizer: torch.optim.Optimizer
     losses: Tensor
     ledger: Ledger
+    answered: tuple[Tensor, Tensor]
+
+    @property
+    def ended(self) -> bool:
+        """Whether less than half a step of the training is left."""
 
     @property
     def progress(self) -> float:
@@ -86,6 +94,17 @@ class TrainingState(Protocol):
 
     def spent(self, cost: str) -> float | None:
         """What the training has spent so far of a cost in `frugal.costs.RUNNING`; None where it can't be counted."""
+
+    def score_training_set(
+        self, score: Callable[[Tensor, Tensor], Tensor], samples: Tensor | None = None, backward: bool = False
+    ) -> Tensor:
+        """Visit training samples once more, as stored and unaugmented, the model in evaluation mode; counted as scoring.
+
+        score: inputs (b, ...) and labels (b,) -> (b,), each sample by itself; samples: (m,) int64, which ones, None for all;
+        backward: whether it goes back through the net too; returns (n,) float32 on the host, NaN for the others. Called by
+        every rank, which do it together, in the hooks `begin` and `after_epoch`. Raises FrugalError for a score that isn't a
+        finite number.
+        """
 
     def model_changed(self) -> None:
         """Say that a parameter or buffer was replaced by one of another shape, or a module by another.
@@ -107,6 +126,16 @@ class ModelBuilder:
     parameters: dict[str, Any]
     widths: dict[str, int | str]
 
+    def scaled(self, scale: float) -> dict[str, Any]:
+        """The model's parameters with its widths scaled, each at least one step wide."""
+        changed = dict(self.parameters)
+        for name, multiple in self.widths.items():
+            step, width = changed[multiple] if isinstance(multiple, str) else multiple, changed[name]
+            many = width if isinstance(width, list) else [width]
+            fitted = [max(step, step * round(scale * w / step)) for w in many]
+            changed[name] = fitted if isinstance(width, list) else fitted[0]
+        return changed
+
 
 @dataclass
 class Strategy:
@@ -119,8 +148,9 @@ class Strategy:
     single_device: whether it can't be shared by several ranks; needs: what it can't do without, and why (`frugal.unfit`);
     eager: whether each step may execute another part of the net, so that it is never compiled;
     moves_weights: whether it removes weights, or moves them to other places, while the net trains, so that no average over
-    steps means anything; tells: "widths" or "shares", what a run that follows it may repeat besides counts; ascending: pairs
-    of parameters, of which the first can't exceed the second
+    steps means anything; tells: "widths" or "shares", what a run that follows it may repeat besides counts, or "scores", what
+    it may use: then it is a scoring run, compared with nothing, and whoever uses its scores is charged with all that it spent;
+    ascending: pairs of parameters, of which the first can't exceed the second
     These are read from the file before any job starts, so they are written as plain values.
     """
 
@@ -140,7 +170,7 @@ class Strategy:
         self.run = run
 
     def begin(self, training: TrainingState) -> None:
-        """Called before the first step, and not where a run is resumed: that is `rebuild`."""
+        """Called before the first step, with the initial weights, and not where a run is resumed: that is `rebuild`."""
 
     def most_visited(self) -> int:
         """Called after `start`: samples that the smallest epoch can visit at most, as far as that is certain before training."""
@@ -171,6 +201,10 @@ class Strategy:
         Or two tensors: the positions, which may repeat, and the weights (m,) that multiply their losses.
         """
         raise NotImplementedError(f"{type(self).__name__} scores candidates and doesn't say how to select them")
+
+    def select_from(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """The same for whoever asks which samples the candidates are, (b,) int64; what the loop calls."""
+        return self.select(logits, labels)
 
     def after_forward(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
         """After each training pass, (b,), (b, classes), (b,): mask (b,) of the losses to back-propagate, None for all."""
@@ -238,6 +272,10 @@ class Strategy:
     def trace(self) -> dict[str, Tensor]:
         """What the last planned epoch logged batch by batch: columns of trace.csv, (batches,) each."""
         return {}
+
+    def sample_scores(self) -> Tensor | None:
+        """Of a scoring run, when it has ended: (n,) or (n, columns), a score of each training sample, NaN where it has none."""
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue exactly: tensors, numbers and containers of them."""

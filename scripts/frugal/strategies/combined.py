@@ -95,9 +95,10 @@ class Combined(Strategy):
         """That of the part which scores candidates."""
         return next((scale for part in self.strategies if (scale := part.scoring_scale()) is not None), None)
 
-    def select(self, logits: Tensor, labels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """(b, classes), (b,) -> (m,), with weights (m,) where it has any: the choice of the part which scores candidates."""
-        return next(part for part in self.strategies if part.scoring_scale() is not None).select(logits, labels)
+    def select_from(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """(b,), (b, classes), (b,) -> (m,), with weights (m,) where it has any: the choice of the part which scores them."""
+        scoring = next(part for part in self.strategies if part.scoring_scale() is not None)
+        return scoring.select_from(indices, logits, labels)
 
     def after_forward(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
         """(b,), (b, classes), (b,) -> (b,) or None: the mask of the part that has one."""

@@ -41,7 +41,7 @@ class Narrow(Strategy):
         counts: dict[str, tuple[int, dict[str, Any]]] = {}
 
         def count(scale: float) -> int:
-            changed = self._scaled(scale)
+            changed = builder.scaled(scale)
             if str(changed) not in counts:
                 with torch.device("meta"):
                     net = builder.build(**changed)
@@ -63,16 +63,6 @@ class Narrow(Strategy):
             shape = weight_matrix(layer)
             left_out += layer.weight.numel() - pattern.kept(shape, self.match) * pattern.block**2
         return sum(p.numel() for p in model.parameters()) - left_out
-
-    def _scaled(self, scale: float) -> dict[str, Any]:
-        """The model's parameters with its widths scaled, each at least one step wide."""
-        changed = dict(self.model_builder.parameters)
-        for name, multiple in self.model_builder.widths.items():
-            step, width = changed[multiple] if isinstance(multiple, str) else multiple, changed[name]
-            many = width if isinstance(width, list) else [width]
-            fitted = [max(step, step * round(scale * w / step)) for w in many]
-            changed[name] = fitted if isinstance(width, list) else fitted[0]
-        return changed
 
     @property
     def notes(self) -> list[str]:

@@ -28,7 +28,7 @@ from frugal.errors import FrugalError, exit_with_one_line
 from frugal.imports import TRAINING, checksums, closure, digest_of_training
 from frugal.measure.memory import keep_freed_memory
 from frugal.measure.meters import finders
-from frugal.record import METRICS, whole
+from frugal.record import HISTORY, METRICS, SCORES, of_scores, whole
 from frugal.registry import module_name, modules_of
 from frugal.spec import RunSpec
 from frugal.training.checkpoint import Checkpoints
@@ -36,10 +36,12 @@ from frugal.training.device import choose_device, out_of_memory
 from frugal.training.distributed import join_team
 from frugal.training.locks import claim
 from frugal.training.progress import PROGRESS_FILE
+from frugal.training.scoring import read_scoring
 from frugal.training.signals import Interrupt, Interrupted, die_with_parent
 from frugal.training.tasks import make_task
 from frugal.training.trainer import Trainer
 from frugal.training.writer import describe, manifest, metrics, read_followed, write_record
+from frugal.unfit import uses_scores
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,12 @@ def train(job: Job) -> int:
     repeated = spec.strategy.follows, spec.strategy.parameters.get("cost")
     followed = read_followed(job.follow, *repeated) if job.follow else None
     repeats = hashlib.sha256(job.follow.read_bytes()).hexdigest() if job.follow else None
+    scoring = None
+    if job.follow and uses_scores(spec.strategy.use, spec.strategy.parameters):
+        scoring = read_scoring(job.follow.parent, spec.strategy.follows)
+        repeats = of_scores({HISTORY: {"sha256": repeats}, SCORES: {"sha256": scoring.checksum}})
     code = checksums(closure(TRAINING, *_modules_of(spec)))
-    fingerprint = spec.fingerprint(cache.checksum, code, followed)
+    fingerprint = spec.fingerprint(cache.checksum, code, [followed, scoring.identity] if scoring else followed)
     if job.keep and (record := whole(job.out)) and record["fingerprint"] == fingerprint:
         print(f"{spec.path}: its record is there", file=sys.stderr)
         return 0
@@ -103,7 +109,7 @@ def train(job: Job) -> int:
     checkpoints = Checkpoints((job.checkpoints or job.out) / "checkpoints", fingerprint)
     try:
         where = job.residency, job.workers
-        trainer = Trainer(spec, cache, device, checkpoints, job.checkpoint_seconds, followed, team, *where)
+        trainer = Trainer(spec, cache, device, checkpoints, job.checkpoint_seconds, followed, team, *where, scoring)
         trainer.run(job.out)
     except Interrupted as stop:
         if team.is_main:

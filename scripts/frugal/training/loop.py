@@ -4,7 +4,7 @@ The data set lies on the device or is read ahead of it, a batch is an index slic
 nothing is asked back from the device: per-sample losses, sums and the loss curve stay there until the epoch ends.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,13 @@ from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
 from frugal.measure.flops import PassFlops, pass_flops
-from frugal.measure.ledger import Ledger
+from frugal.measure.ledger import Charge, Ledger
 from frugal.spec import Recipe, RunSpec
 from frugal.strategies.base import Strategy
 from frugal.training.average import Average
-from frugal.training.batches import Batch, Epoch, Gathering, arrange
+from frugal.training.batches import Batch, Epoch, Gathering, arrange, cut
 from frugal.training.distributed import Team
-from frugal.training.forward import Forward, score, scored_size
+from frugal.training.forward import Forward, laid_out, score, scored_size
 from frugal.training.history import EpochSums
 from frugal.training.initial import initialise, tell_epoch
 from frugal.training.optimizer import rate_at, rate_of, set_rate
@@ -53,6 +53,8 @@ class Loop:
     forward: Forward | None
     losses: Tensor
     ledger: Ledger
+    charge: Charge | None
+    answered: tuple[Tensor, Tensor]
     clock: Clock
     energy: Energy
     epoch: int
@@ -126,8 +128,9 @@ class Loop:
     def spent(self, cost: str) -> float | None:
         """What the training has spent so far of a cost in `frugal.costs.RUNNING`; None where it can't be counted."""
         if cost in TIMED:
-            return self.clock.so_far("train")[TIMED.index(cost)]
-        return getattr(self.ledger, cost)
+            charged = getattr(self.charge, cost, None) or 0.0
+            return self.clock.so_far("train")[TIMED.index(cost)] + charged
+        return self.ledger.flops_executed if cost == "flops_executed" else self.ledger.whole(cost)
 
     def _begin(self) -> None:
         """Before the first step of a run, and never where one is resumed: what needs training images, or the first weights."""
@@ -185,7 +188,8 @@ class Loop:
         if scale is None:
             return torch.arange(len(batch.labels), device=self.device), None
         self._count_scoring(len(batch.inputs), scored_size(batch.inputs.shape[-1], scale))
-        chosen = self.strategy.select(score(self.forward, batch.inputs, scale), batch.labels)
+        logits = score(self.forward, batch.inputs, scale)
+        chosen = self.strategy.select_from(batch.indices, logits, batch.labels)
         return chosen if isinstance(chosen, tuple) else (chosen, None)
 
     def _observe(self, batch: Batch) -> None:
@@ -217,6 +221,7 @@ class Loop:
 
         self.losses.index_copy_(0, batch.indices, seen)
         self.sums.add(seen, correct)
+        self.answered = batch.indices, correct
         flops, ledger = self.flops_at(batch.inputs.shape[-1]), self.ledger
         ledger.steps += 1
         ledger.add_flops("forward", count, flops.forward)
@@ -252,6 +257,40 @@ class Loop:
         ledger.flops_decoding += samples * self.train_data.reading_flops(pixels, segments)
         ledger.bytes_raw += samples * self.train_data.raw_bytes_per_sample
         ledger.bytes_read += self.team.total(self.train_data.take_bytes())[0]
+
+    def score_training_set(
+        self, score: Callable[[Tensor, Tensor], Tensor], samples: Tensor | None = None, backward: bool = False
+    ) -> Tensor:
+        """See `frugal.strategies.base.TrainingState`. Raises FrugalError for a score that isn't a finite number."""
+        data, team, ledger = self.train_data, self.team, self.ledger
+        wanted = torch.arange(len(data)) if samples is None else samples.cpu()
+        size = min(self.recipe.batch_size if backward else data.evaluated_at_once, len(wanted))
+        share = team.share(Epoch(wanted, None, cut(len(wanted), size), None).to(self.device))
+        data.follow(share.order, share.bounds, share.segments, 0)
+        self.model.eval()
+        parts = []
+        for start, stop in share.bounds:
+            indices = share.order[start:stop]
+            with self.forward.autocast:
+                parts.append(score(laid_out(data.read(indices)), data.labels.index_select(0, indices)).float())
+        self.model.train()
+        found = torch.full((len(data),), float("nan"))
+        for order, scores in team.gather((share.order.cpu(), torch.cat(parts).cpu())):
+            found[order] = scores
+        flops, count = self.flops_at(data.shape[-1]), len(wanted)
+        ledger.add_flops("scoring", count, flops.forward)
+        if backward:
+            ledger.add_flops("scoring", count, flops.backward)
+            ledger.charged_samples_backpropagated += count
+        ledger.samples_forwarded += count
+        ledger.bytes_raw += count * data.raw_bytes_per_sample
+        if self.batches is not None:  # before the first batch they are counted with it
+            ledger.bytes_read += team.total(data.take_bytes())[0]
+        if bad := int((~found[wanted].isfinite()).sum()):
+            raise FrugalError(
+                f"the scores of {bad} of {count} samples are no finite numbers; lower recipe.learning_rate"
+            )
+        return found
 
     def _count_scoring(self, samples: int, pixels: int) -> None:
         self.ledger.add_flops("scoring", samples, self.flops_at(pixels).forward)

@@ -34,6 +34,7 @@ from frugal.training.initial import tell_epoch
 from frugal.training.loop import Loop
 from frugal.training.optimizer import every_step, make_optimizer
 from frugal.training.progress import Progress
+from frugal.training.scoring import Scoring
 from frugal.training.setup import (
     check_batch,
     check_fit,
@@ -47,13 +48,19 @@ from frugal.training.setup import (
 from frugal.training.signals import Interrupt
 from frugal.training.tasks import Evaluation, evaluate, make_task
 
+CHARGED = (
+    "charged_samples_backpropagated",
+    "charged_bytes_read",
+)  # columns of history.csv, where there is such a thing
+
 
 class Trainer(Loop):
     """One run. What a strategy may read and call of it is `frugal.strategies.base.TrainingState`.
 
     followed: for a control, the history of the run it repeats; checkpoints: where to save and resume, or None;
     checkpoint_seconds: the most work a kill may cost; team: the ranks that share the run; residency: see
-    `choose_residency`; workers: processes per rank that decode images, where they are read from files
+    `choose_residency`; workers: processes per rank that decode images, where they are read from files; scoring: of the run
+    whose scores the strategy uses, which is charged
     """
 
     def __init__(
@@ -67,6 +74,7 @@ class Trainer(Loop):
         team: Team | None = None,
         residency: str = "auto",
         workers: int = 8,
+        scoring: Scoring | None = None,
     ):
         self.spec, self.recipe, self.device, self.cache = spec, spec.recipe, device, cache
         self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
@@ -98,6 +106,7 @@ class Trainer(Loop):
             self.recipe.batch_size,
             example,
             self.recipe.label_smoothing,
+            None if scoring is None else self._scores(scoring),
         )
         self.strategy.start(run)
         check_batch(spec, run.samples, self.strategy.most_visited())
@@ -117,7 +126,10 @@ class Trainer(Loop):
         self.precision: dict[str, str] | None = None  # the one in force and why, chosen before the first step
         self.forward = None
         self.losses = torch.full((len(self.train_data),), float("inf"), device=device)
-        self.ledger = Ledger()
+        self.ledger, self.charge = Ledger(), None
+        if scoring is not None:
+            self.charge = scoring.charge
+            self.ledger.charge(self.charge)
         self.energy = Energy(device, host=self.team.is_main)
         self.epoch, self.passed, self.steps, self.step, self.stepping = 0, 0.0, None, 0, False
         self.batches, self.share, self.sums = None, None, None
@@ -131,6 +143,15 @@ class Trainer(Loop):
         self.saved_steps: int | None = None
         if self.team.size > 1:  # after all that must be equal on every rank
             torch.manual_seed(spec.seed * self.team.size + self.team.rank)
+
+    def _scores(self, scoring: Scoring) -> torch.Tensor:
+        """(n, columns) on the device; raises FrugalError where the run that made them had other data."""
+        if len(scoring.scores) != len(self.train_data):
+            raise FrugalError(
+                f"{self.spec.strategy.follows} scored {len(scoring.scores)} samples, and the training set has "
+                f"{len(self.train_data)}; delete the record of {self.spec.strategy.follows} and run again"
+            )
+        return scoring.scores.to(self.device)
 
     def open(self, split: str, reads: str | None = None) -> Split:
         """A split as this run reads it; reads: another kind of data than the strategy's."""
@@ -236,6 +257,7 @@ class Trainer(Loop):
             "peak_memory_bytes": peak_memory(self.device)[0],
             "live_parameters": weights_of(self.model).live - self.strategy.left_out()[1],
             "flops_per_sample": self.flops_at(self.train_data.shape[-1]).forward,
+            **{name: spent for name in CHARGED if (spent := getattr(ledger, name))},
             **self.strategy.evidence(),
         }
 

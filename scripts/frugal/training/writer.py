@@ -26,11 +26,13 @@ from frugal.record import (
     MANIFEST,
     METRICS,
     SCHEMA,
+    SCORES,
     TRACE,
     seal,
 )
 from frugal.training.device import describe_hardware
-from frugal.training.trainer import Trainer
+from frugal.training.scoring import as_file
+from frugal.training.trainer import CHARGED, Trainer
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "snakemake", "zeus")
 
@@ -46,7 +48,13 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
     if spec.recipe.test_time is not None:
         with trainer.clock.stage("evaluate"):
             flips = trainer.evaluate(test_data, views=spec.recipe.test_time).accuracy
-    clock, weights = trainer.clock, weights_of(trainer.model)
+    clock, weights, charge = trainer.clock, weights_of(trainer.model), trainer.charge
+
+    def timed(name: str, own: float | None) -> float | None:
+        """Seconds or joules with those that are charged, None where one of them isn't known."""
+        charged = 0.0 if charge is None else getattr(charge, name)
+        return None if None in (own, charged) else own + charged
+
     seconds = clock.seconds
     memory, memory_source = peak_memory(trainer.device)
     removed, masked = trainer.strategy.left_out()
@@ -73,16 +81,16 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "test_loss": test.loss if math.isfinite(test.loss) else None,  # JSON has no other number
         "val_accuracy": values[-1],
         "best_val_accuracy": max(values),
-        "train_seconds": seconds["train"],
+        "train_seconds": timed("train_seconds", seconds["train"]),
         "evaluation_seconds": seconds["evaluate"],
         "checkpoint_seconds": seconds.get("checkpoint", 0.0),
         "compile_seconds": seconds.get("compile", 0.0),
         "inference_seconds": seconds["inference"],
         "counting_seconds": seconds.get("count", 0.0),
         "other_seconds": seconds.get(OTHER, 0.0),
-        "cpu_seconds": clock.cpu["train"],
-        "train_queued_seconds": clock.queued["train"],
-        "train_idle_seconds": clock.idle["train"],
+        "cpu_seconds": timed("cpu_seconds", clock.cpu["train"]),
+        "train_queued_seconds": timed("train_queued_seconds", clock.queued["train"]),
+        "train_idle_seconds": timed("train_idle_seconds", clock.idle["train"]),
         "machine_load": sum(trainer.loads) / len(trainer.loads),
         "peak_memory_bytes": memory,
         "peak_memory_source": memory_source + (f", of the first of {spec.devices} ranks" if spec.devices > 1 else ""),
@@ -99,12 +107,18 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "flops_scoring": ledger.flops_scoring,
         "flops_decoding": ledger.flops_decoding,
         "flops_source": "; ".join(trainer.flops_sources),
-        "samples_forwarded": ledger.samples_forwarded,
-        "samples_backpropagated": ledger.samples_backpropagated,
-        "bytes_read": ledger.bytes_read,
-        "bytes_raw": ledger.bytes_raw,
-        "compression_ratio": ledger.bytes_raw / ledger.bytes_read if ledger.bytes_read else None,
-        "energy_joules": trainer.joules,
+        **{
+            name: ledger.whole(name)
+            for name in ("samples_forwarded", "samples_backpropagated", "bytes_read", "bytes_raw")
+        },
+        "charged_flops": ledger.charged_flops,
+        "charged_samples_forwarded": ledger.charged_samples_forwarded,
+        "charged_samples_backpropagated": ledger.charged_samples_backpropagated,
+        "charged_bytes_read": ledger.charged_bytes_read,
+        "charged_train_seconds": 0.0 if charge is None else charge.train_seconds,
+        "charged_cpu_seconds": 0.0 if charge is None else charge.cpu_seconds,
+        "compression_ratio": ledger.whole("bytes_raw") / ledger.whole("bytes_read") if ledger.bytes_read else None,
+        "energy_joules": timed("energy_joules", trainer.joules),
         "energy_source": trainer.energy.source,
         "device": trainer.device.type,
         "fingerprint": fingerprint,
@@ -121,7 +135,7 @@ def manifest(
 ) -> dict[str, Any]:
     """Where the figures come from, and what they are of.
 
-    code: sha256 by file; times: started and ended, ISO in UTC; followed: sha256 of the history that a control repeats
+    code: sha256 by file; times: started and ended, ISO in UTC; followed: see `frugal.record`
     """
     return {
         "schema": SCHEMA,
@@ -134,7 +148,7 @@ def manifest(
         "resumes": trainer.ledger.resumes,
         "opened": trainer.opened,
         "samples": trainer.cache.manifest["splits"],
-        "notes": [*notes, *trainer.notes, *trainer.strategy.notes, *_unscheduled(trainer)],
+        "notes": [*notes, *trainer.notes, *trainer.strategy.notes, *_unscheduled(trainer), *_charged(trainer)],
         "run": trainer.spec.path,
         "plan": trainer.spec.plan(digest_of(code)),
         "data_checksum": trainer.cache.checksum,
@@ -148,17 +162,37 @@ def _unscheduled(trainer: Trainer) -> list[str]:
     return [] if told else [f"train_queued_seconds, train_idle_seconds: null, {SCHEDULED} can't be read"]
 
 
+def _charged(trainer: Trainer) -> list[str]:
+    """What was charged for the scores of another run, in a sentence."""
+    spent, name = trainer.charge, trainer.spec.strategy.follows
+    if spent is None:
+        return []
+    flops = "FLOPs that were not counted" if spent.flops_executed is None else f"{spent.flops_executed:,} FLOPs"
+    told = f"charged in full with {name}, whose scores it uses: {flops}, {spent.samples_backpropagated:,} samples "
+    return [told + f"back-propagated, {spent.bytes_read:,} bytes read, {spent.train_seconds:.3f} seconds"]
+
+
+def _with_charge(trainer: Trainer) -> list[dict[str, Any]]:
+    """The rows of the history, seconds with those that are charged; FLOPs and bytes are charged where they are counted."""
+    charge = trainer.charge
+    if charge is None:
+        return trainer.history.rows
+    spent = {"train_seconds": charge.train_seconds, "cpu_seconds": charge.cpu_seconds or 0.0}
+    return [row | {name: row[name] + spent[name] for name in spent} for row in trainer.history.rows]
+
+
 def write_record(folder: Path, figures: dict[str, Any], about: dict[str, Any], trainer: Trainer) -> None:
-    """Write the five files, each whole; metrics.json comes last, so where it is the record is complete."""
+    """Write the six files, each whole; metrics.json comes last, so where it is the record is complete."""
     curve = torch.cat(trainer.history.curve).tolist()
     epochs = [epoch for epoch, part in enumerate(trainer.history.curve, 1) for _ in range(len(part))]
     iterations = [
         {"step": i, "epoch": e, "loss": f"{loss:.6g}"} for i, (e, loss) in enumerate(zip(epochs, curve, strict=True), 1)
     ]
     contents = {
-        HISTORY: _csv(trainer.history.rows).encode(),
+        HISTORY: _csv(_with_charge(trainer)).encode(),
         ITERATIONS: _csv(iterations).encode(),
         TRACE: _trace(trainer.history.traces).encode(),
+        SCORES: as_file(trainer.strategy.sample_scores()),
         METRICS: (json.dumps(figures, indent=2, allow_nan=False) + "\n").encode(),
     }
     for name, content in {MANIFEST: seal(about, contents), **contents}.items():
@@ -184,7 +218,7 @@ def read_followed(history: Path, name: str, cost: str | None = None) -> list[dic
     try:
         with open(history, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        counts = ("epoch", "steps", "samples", "bytes_read", "flops_executed", *({cost} & set(TIMED)))
+        counts = ("epoch", "steps", "samples", "bytes_read", "flops_executed", *({cost} & set(TIMED)), *CHARGED)
         return [
             {k: float(v) for k, v in row.items() if v and (k in counts or k.startswith(("share_", "width_")))}
             for row in rows
@@ -201,7 +235,8 @@ def read_followed(history: Path, name: str, cost: str | None = None) -> list[dic
 
 def _csv(rows: list[dict[str, Any]]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+    names = dict.fromkeys(name for row in rows for name in row)  # of some columns only a later row tells
+    writer = csv.DictWriter(out, fieldnames=list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
