@@ -67,7 +67,8 @@ def test_a_control_of_equal_cost_spends_what_was_spent_to_half_a_step(digits, wh
     trainer = control(digits, rows, cost)
     trainer.run()
     all_of_it = getattr(whole.ledger, cost)
-    assert getattr(trainer.ledger, cost) == pytest.approx(share * all_of_it, abs=0.75 * all_of_it / (3 * STEPS))
+    # Half a step, of which the last of an epoch may be half as large again, and what is left of it is told in whole steps.
+    assert getattr(trainer.ledger, cost) == pytest.approx(share * all_of_it, abs=0.8 * all_of_it / (3 * STEPS))
     assert trainer.progress > 1 - 0.75 / trainer.ledger.steps, "the schedule has come to its end"
     assert trainer.history.rows[-1]["passes"] == trainer.position == pytest.approx(3 * share, abs=0.75 / STEPS)
 
