@@ -113,7 +113,7 @@ def marked(use, kept):
     for place in (1, 2, 3):
         layers[place] = _Marks()
     strategy = prepared("token_drop", model, use)
-    strategy._set(kept)
+    strategy.work_on(kept)
     return model.train(), layers, strategy.tokens
 
 
@@ -138,19 +138,22 @@ def test_tokens_not_drawn_pass_unchanged_and_the_order_is_kept(use):
 def test_nothing_is_dropped_in_evaluation(use):
     plain, model = net(use).eval(), net(use)
     strategy = prepared("token_drop", model, use, initial=0.25)
-    assert strategy.count < strategy.tokens
+    strategy.before_forward(None)
+    assert strategy.variant() == strategy.count < strategy.tokens
     batch = inputs(use)
     model.eval()
     assert torch.equal(model(batch), plain(batch))
     model.train(), plain.train()
     assert not torch.equal(model(batch), plain(batch))
-    strategy._set(strategy.tokens)
+    strategy.work_on(strategy.tokens)
+    assert strategy.variant() is None
     assert torch.equal(model(batch), plain(batch))
 
 
 def test_patches_left_out_are_never_seen_and_the_others_keep_their_places():
     plain, model, batch = net("vit").eval(), net("vit"), inputs("vit", 30)
     strategy = prepared("patch_drop", model, "vit", share=0.75)
+    strategy.before_forward(None)
     assert torch.equal(model.eval()(batch), plain(batch))
     for one in (plain, model):
         one.layers[0] = _Marks()
@@ -162,7 +165,7 @@ def test_patches_left_out_are_never_seen_and_the_others_keep_their_places():
     places = same.int().argmax(2)
     assert (places.diff(dim=1) > 0).all()
     assert len(places.unique(dim=0)) > 1
-    strategy._set(1.0)
+    model.kept_share = 1.0
     model(batch)
     assert torch.equal(model.layers[0].shown, all_of_them)
 
@@ -194,7 +197,7 @@ def test_padding_is_drawn_like_any_token_unless_nothing_else_would_be(real, coun
 def test_a_text_of_one_word_is_still_a_number(use):
     model = net(use)
     strategy = prepared("token_drop", model, use)
-    strategy._set(2)
+    strategy.work_on(2)
     texts = inputs(use, 60)
     texts[:, 1:] = 0
     logits = model.train()(texts)
@@ -258,9 +261,13 @@ def test_counted_flops_are_those_of_the_tokens_a_real_pass_works_on(use, strateg
         return
     model, batch = net(use), inputs(use, 5)
     made = prepared(strategy, model, use)
-    made._set(5 if strategy == "token_drop" else 0.3)
     shape, tokens = batch.shape[1:], 16 if use == "vit" else 20
-    flops, whole = (pass_flops(model, shape, 3, dtype=batch.dtype, reduced=reduced) for reduced in (True, False))
+    whole = pass_flops(model, shape, 3, dtype=batch.dtype)
+    if strategy == "token_drop":
+        made.work_on(5)
+    else:
+        model.kept_share = 0.3
+    flops = pass_flops(model, shape, 3, dtype=batch.dtype)
     assert (5 * flops.forward, 5 * flops.backward) == counted(model.train(), batch)
     assert whole == pass_flops(net(use), shape, 3, dtype=batch.dtype)
     if use != "bert":  # which has layers of its own at the end
@@ -304,7 +311,9 @@ def test_samples_that_are_scored_are_scored_by_the_whole_net(digits):
     parts = [{"use": "ast", "target": 0.5, "warmup": 0.1}, {"use": "patch_drop", "share": 0.5, "whole": 0}]
     trainer = tiny.trainer(digits, tiny.spec("combined", model=tiny.VIT, parts=parts))
     trainer.run()
-    ledger, whole, half = trainer.ledger, trainer.flops_at(8), trainer.flops_at(8, reduced=True)
+    ledger, whole = trainer.ledger, trainer.flops_at(8)
+    trainer.strategy.before_forward(trainer)
+    half = trainer.flops_at(8)
     assert half.forward < 0.55 * whole.forward
     assert ledger.flops_forward == ledger.samples_backpropagated * half.forward
     assert ledger.flops_scoring > 0
@@ -313,13 +322,32 @@ def test_samples_that_are_scored_are_scored_by_the_whole_net(digits):
 
 @pytest.mark.parametrize("use", RECIPES)
 def test_tokens_are_left_out_beside_fewer_samples_and_weights_in_any_order(digits, use):
-    others = [{"use": "sparse", "kernel": "scatter"}, {"use": "infobatch"}, {"use": "narrow"}]
+    others = [{"use": "sparse", "kernel": "scatter"}, {"use": "infobatch"}, {"use": "layer_drop"}, {"use": "narrow"}]
     for parts in ([{"use": use}, other] for other in others):  # narrow builds the net anew, and is listed last
         run = tiny.spec("combined", recipe={"epochs": 0.5}, model=tiny.VIT, parts=parts)
         trainer = tiny.trainer(digits, run)
-        assert trainer.flops_at(8, reduced=True).forward < trainer.flops_at(8).forward
+        whole = trainer.flops_at(8).forward
+        trainer.strategy.before_forward(trainer)
+        assert trainer.flops_at(8).forward < whole
+        trainer.strategy.after_step(trainer)
     trainer.run()
     assert trainer.ledger.flops_forward < trainer.ledger.samples_backpropagated * trainer.flops_at(8).forward
+
+
+def test_what_a_combination_leaves_out_of_a_step_is_told_by_all_its_parts(digits):
+    parts = [{"use": "layer_drop", "survival": 0.01}, {"use": "patch_drop"}]
+    trainer = tiny.trainer(digits, tiny.spec("combined", model=tiny.VIT, parts=parts))
+    whole, seen = trainer.flops_at(8).forward, set()
+    for share in (0.25, 0.5, 1.0):
+        trainer.strategy.strategies[1].kept = share
+        for _ in range(8):
+            trainer.strategy.before_forward(trainer)
+            dropped = sum(not block.kept for block in trainer.strategy.strategies[0].blocks)
+            seen.add((dropped, share, trainer.flops_at(8).forward))
+    assert len({flops for *_, flops in seen}) == len({(dropped, share) for dropped, share, _ in seen}) == len(seen) > 3
+    trainer.strategy.after_step(trainer)
+    assert trainer.strategy.variant() is None
+    assert trainer.flops_at(8).forward == whole
 
 
 def test_two_parts_that_leave_out_tokens_are_refused(digits):

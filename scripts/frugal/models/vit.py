@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from frugal.errors import FrugalError
 from frugal.models.tokens import draw, kept, pick
-from frugal.models.transformer import Layer
+from frugal.models.transformer import Layer, droppable  # noqa: F401  layers are left out as there
 
 WIDTHS = {
     "hidden": "heads",
     "feed_forward": 1,
 }  # parameters that a narrower net shrinks, and what each stays a multiple of
+BLOCKS = True  # that can be left out of a training step: see `droppable`
 TOKEN_LAYERS = "layers"  # modules that take and give (b, tokens, hidden), in their order
 PATCHES = "patch"  # the parameter that says how many pixels per side a patch has
 TEMPERATURE = 10_000  # of the positions: wavelengths go from 2 pi patches to so many times that

@@ -68,7 +68,7 @@ class TokenDrop(Strategy):
         return count if count == self.tokens else max(first, count - count % self.increment)
 
     def work_on(self, count: int) -> None:
-        """Have the layers between work on so many of the tokens, where samples have as many as the example; else on that share."""
+        """Have the layers between work on so many of the tokens of a sample like the example, of others on that share."""
         for layer in self.layers:
             layer.kept_share = count / self.tokens
 
