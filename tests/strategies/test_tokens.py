@@ -343,7 +343,8 @@ def test_what_a_combination_leaves_out_of_a_step_is_told_by_all_its_parts(digits
         for _ in range(8):
             trainer.strategy.before_forward(trainer)
             dropped = sum(not block.kept for block in trainer.strategy.strategies[0].blocks)
-            seen.add((dropped, share, trainer.flops_at(8).forward))
+            if dropped < 4:  # where all four are gone, no token matters any more
+                seen.add((dropped, share, trainer.flops_at(8).forward))
     assert len({flops for *_, flops in seen}) == len({(dropped, share) for dropped, share, _ in seen}) == len(seen) > 3
     trainer.strategy.after_step(trainer)
     assert trainer.strategy.variant() is None
