@@ -17,6 +17,12 @@ from frugal.training.trainer import Trainer
 from frugal.training.writer import metrics
 
 SAMPLES = {"train": 300, "validation": 60, "test": 100}
+CNN = {"name": "cnn", "use": "cnn", "parameters": {"channels": [8, 16]}}
+VIT = {  # 16 patches
+    "name": "vit",
+    "use": "vit",
+    "parameters": {"patch": 2, "layers": 4, "heads": 2, "hidden": 8, "feed_forward": 16, "dropout": 0.1},
+}
 
 
 def write_digits(folder: Path, times: int = 1) -> Path:
@@ -49,14 +55,16 @@ def write_digits(folder: Path, times: int = 1) -> Path:
     return write_cache(folder, arrays, about)
 
 
-def spec(use: str = "full", seed: int = 0, recipe: dict | None = None, **parameters: object) -> RunSpec:
+def spec(
+    use: str = "full", seed: int = 0, recipe: dict | None = None, model: dict = CNN, **parameters: object
+) -> RunSpec:
     """A run on the small digits: three epochs of a small net."""
     return RunSpec.model_validate(
         {
             "study": "test",
             "scale": "demo",
             "dataset": {"name": "digits", "source": "digits", "shape": (1, 8, 8), "classes": 10, "validation": 60},
-            "model": {"name": "cnn", "use": "cnn", "parameters": {"channels": [8, 16]}},
+            "model": model,
             "recipe": {"epochs": 3, "batch_size": 32, "learning_rate": 0.05, **(recipe or {})},
             "strategy": {"name": use, "use": use, "parameters": parameters},
             "seed": seed,

@@ -337,6 +337,13 @@ class Plan:
                 f"{where}: model {model} takes images of {least} pixels per side or more, those of {dataset} have {high}x{wide}; "
                 "choose another model"
             )
+        if kind == "image" and (side := registry.patches(self.models[model].use)):
+            patch, (high, wide) = self.models[model].parameters[side], self.datasets[dataset].shape[1:]
+            if high % patch or wide % patch:
+                raise FrugalError(
+                    f"{where}: model {model} cuts images into patches of {patch}x{patch} pixels, which don't tile those of "
+                    f"{dataset}, {high}x{wide}; choose a patch that divides both sides, or another model"
+                )
         task = registry.data_task(self.datasets[dataset].source)
         if task != "classification" and not registry.takes_task(self.models[model].use):
             raise FrugalError(

@@ -265,6 +265,18 @@ def least_size(model: str) -> int:
     return _constant(_tree("model", model).body, "LEAST_SIZE", 1)
 
 
+@cache
+def token_layers(model: str) -> str | None:
+    """Where a model has its list of layers that take and give tokens (b, L, hidden): the constant TOKEN_LAYERS of its file."""
+    return _constant(_tree("model", model).body, "TOKEN_LAYERS", None)
+
+
+@cache
+def patches(model: str) -> str | None:
+    """Of a model that cuts images into patches, the parameter with their side in pixels: the constant PATCHES of its file."""
+    return _constant(_tree("model", model).body, "PATCHES", None)
+
+
 def _of_class(use: str, name: str, default: Any) -> Any:
     return _constant(_class(_tree("strategy", use), module_name("strategy", use)).body, name, default)
 

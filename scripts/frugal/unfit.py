@@ -21,6 +21,8 @@ NEEDS = (
     "widths",
     "residual blocks",
     "blocks",
+    "token layers",
+    "patches",
     "cuda",
     "one device",
     "epochs",
@@ -125,10 +127,18 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground, show
             return f"{{use}} needs classes ({{why}}) and the data set asks for {ground.task}; choose another of the two"
         case "sizes" if registry.one_size(model):
             return f"{{why}}, and model {model} takes images of one size only; choose one with global pooling: cnn or resnet"
+        case "sizes" if (patch := registry.patches(model)) and ground.size is not None:
+            return _untiled_image(_levels(use, parameters) or [-(-shown // 2)], sizes[patch], model)
         case "sizes" if ground.size is not None:
             smallest = min(_levels(use, parameters), default=-(-shown // 2))
             if smallest < (least := registry.least_size(model)):
                 return f"{{why}}, here {smallest} pixels per side, and model {model} takes {least} or more; choose another model"
+        case "token layers" if registry.token_layers(model) is None:
+            return f"{{why}}, and model {model} has no layers of tokens; choose transformer, bert or vit"
+        case "token layers" if (count := sizes.get("layers")) is not None and count < 3:
+            return f"{{why}}, and model {model} has {count} of them here; set layers to 3 or more"
+        case "patches" if registry.patches(model) is None:
+            return f"{{why}}, and model {model} has none; choose vit"
         case "widths" if not registry.widths(model):
             return f"model {model} can't be made narrower: its file names no WIDTHS; choose another model"
         case "residual blocks" if not registry.blocks(model):
@@ -155,6 +165,16 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground, show
             told = {thing for one in (ground.followed, *parts) for thing in registry.tells(one[0])}
             if what not in told:
                 return f"{{use}} {{why}}, and {ground.followed[0]}, which it follows, has no {what}; follow another strategy"
+    return None
+
+
+def _untiled_image(levels: list[int], patch: int, model: str) -> str | None:
+    """Images that patches don't tile, by their pixels per side."""
+    for level in sorted(level for level in levels if level % patch):
+        return (
+            f"{{why}}, here {level} pixels per side, and the {patch}x{patch} patches of model {model} don't tile them; "
+            "choose multiples of that, or another patch"
+        )
     return None
 
 

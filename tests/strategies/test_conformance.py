@@ -28,6 +28,7 @@ FITTING = {
     "rigl": {"sparsity": 0.5, "every": 4, "kernel": "scatter"},  # auto measures, and may choose differently each time
     "set": {"sparsity": 0.5, "kernel": "scatter"},
     "sparse": {"kernel": "scatter"},
+    "token_drop": {"initial": 0.25, "increment": 4},
 }
 # Set so that nothing is left out, a strategy costs what the full training costs.
 IDLE = {
@@ -47,14 +48,20 @@ IDLE = {
     "layer_drop": {"survival": 1},
     "narrow": {"match": 0},
     "orderdp": {"pool": 1, "top": 1},
+    "patch_drop": {"share": 0},
     "rs2": {"share": 1},
     "selective_backprop": {"primed": 3},
     "set": {"sparsity": 0, "kernel": "scatter"},
     "seta": {"prune_ratio": 0, "window": 1},
     "sparse": {"sparsity": 0, "kernel": "scatter"},
+    "token_drop": {"initial": 1},
 }
 # Nets for those that can do nothing with the small one of all others.
-MODELS = {"layer_drop": {"name": "resnet", "use": "resnet", "parameters": {"depth": 8, "width": 4}}}
+MODELS = {
+    "layer_drop": {"name": "resnet", "use": "resnet", "parameters": {"depth": 8, "width": 4}},
+    "patch_drop": tiny.VIT,
+    "token_drop": tiny.VIT,
+}
 SEED = 5
 
 

@@ -136,6 +136,21 @@ SPECTRAL = {"k_hi": 4, "decode": "spectral"}
             "full, which it follows, has no shares",
         ),
         ("sparse", {"pattern": "semi-structured-2-4"}, {"device": "cpu"}, "and device is cpu"),
+        ("token_drop", {}, {}, "model cnn has no layers of tokens; choose transformer, bert or vit"),
+        (
+            "token_drop",
+            {},
+            {"model": ("transformer", {"layers": 2})},
+            "model transformer has 2 of them here; set layers",
+        ),
+        ("patch_drop", {}, {"model": ("transformer", {"layers": 6})}, "model transformer has none; choose vit"),
+        ("compression", {**SPECTRAL, "k_hi": 6}, {"model": ("vit", {"patch": 4}), "size": 8}, "here 6 pixels per side"),
+        (
+            "ast",
+            {"scoring": "half"},
+            {"model": ("vit", {"patch": 4}), "size": 28},
+            "4x4 patches of model vit don't tile",
+        ),
         (
             "combined",
             {"parts": [{"use": "infobatch"}, {"use": "compression", **SPECTRAL}]},
@@ -162,6 +177,9 @@ def test_what_does_not_fit_is_said_in_one_line(use, given, where, says):
         ("static_scores", {}, {"followed": ("proxy", {}), "devices": 2, "task": "transcription"}),
         ("ies", {}, {"epochs": 6, "devices": 2, "task": "transcription"}),
         ("rs2", {}, {"epochs": 1, "devices": 2, "task": "transcription"}),
+        ("token_drop", {}, {"model": ("bert", {"layers": None}), "kind": "text"}),
+        ("compression", {**SPECTRAL, "k_lo": 4, "k_hi": 8}, {"model": ("vit", {"patch": 4}), "size": 8}),
+        ("ast", {"scoring": "half"}, {"model": ("vit", {"patch": 7}), "size": 28}),
     ],
 )
 def test_what_fits_is_not_refused(use, given, where):

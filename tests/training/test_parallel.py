@@ -122,9 +122,11 @@ RESNET = {"name": "resnet", "use": "resnet", "parameters": {"depth": 8, "width":
     [
         ("set", {"sparsity": 0.5, "kernel": "scatter"}, MODEL),
         ("layer_drop", {}, RESNET),
+        ("token_drop", {"initial": 0.25}, tiny.VIT),
+        ("patch_drop", {}, tiny.VIT),
     ],
 )
-def test_two_ranks_leave_the_same_weights_out(tmp_path, data, use, given, model):
+def test_two_ranks_leave_out_as_much_and_hold_the_same_weights(tmp_path, data, use, given, model):
     run = tiny.spec(use, recipe={**RECIPE, "epochs": 3}, **given)
     for devices in (1, 2):
         spec = type(run).model_validate({**run.model_dump(), "model": model, "devices": devices})

@@ -51,6 +51,8 @@ RUNS = {
     "forgetting": tiny.spec("forgetting", recipe={"augment": {"crop_padding": 1, "flip": True}}),
     "held out": tiny.spec("held_out_loss"),
     "proxy": tiny.spec("proxy", passes=2),
+    "tokens": tiny.spec("token_drop", recipe={"epochs": 2}, model=tiny.VIT, initial=0.25, increment=8),
+    "patches": tiny.spec("patch_drop", recipe={"epochs": 2}, model=tiny.VIT, whole=0.3),
     "adam": tiny.spec("full", recipe={"optimizer": "adamw", "learning_rate": 0.003}),
 }
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -20,6 +20,7 @@ with needs_extra("text", "BERT models"):
     from transformers import BertConfig, BertForSequenceClassification
 
 KIND = "text"
+TOKEN_LAYERS = "net.bert.encoder.layer"  # modules that take and give (b, tokens, hidden), in their order
 PADDING = 0  # the token where a text has ended
 BASE = {"layers": 12, "heads": 12, "hidden": 768, "feed_forward": 3072}
 

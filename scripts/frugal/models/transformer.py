@@ -22,6 +22,7 @@ WIDTHS = {
     "feed_forward": 1,
 }  # parameters that a narrower net shrinks, and what each stays a multiple of
 BLOCKS = True  # that can be left out of a training step: see `droppable`
+TOKEN_LAYERS = "layers"  # modules that take and give (b, tokens, hidden), in their order
 PADDING = 0  # the token where a text has ended
 
 
@@ -92,8 +93,8 @@ class Layer(nn.Module):
         self.feed_forward = nn.Sequential(nn.Linear(hidden, feed_forward), nn.GELU(), nn.Linear(feed_forward, hidden))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, seen: Tensor) -> Tensor:
-        """hidden: (b, L, hidden); seen: (b, 1, 1, L) bool, which tokens are looked at."""
+    def forward(self, hidden: Tensor, seen: Tensor | None) -> Tensor:
+        """hidden: (b, L, hidden); seen: (b, 1, 1, L) bool, which tokens are looked at, None for all."""
         hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), seen))
         return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
 
@@ -109,8 +110,8 @@ class Attention(nn.Module):
         self.num_heads, self.head_dim = heads, hidden // heads
         self.query, self.key, self.value, self.out = (nn.Linear(hidden, hidden) for _ in range(4))
 
-    def forward(self, hidden: Tensor, seen: Tensor) -> Tensor:
-        """hidden: (b, L, hidden); seen: (b, 1, 1, L) bool -> (b, L, hidden)."""
+    def forward(self, hidden: Tensor, seen: Tensor | None) -> Tensor:
+        """hidden: (b, L, hidden); seen: (b, 1, 1, L) bool or None for all -> (b, L, hidden)."""
         query, key, value = (
             project(hidden).unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)  # (b, heads, L, head_dim)
             for project in (self.query, self.key, self.value)
@@ -129,8 +130,8 @@ def droppable(net: nn.Module) -> list[nn.Module]:
 class DroppableLayer(Droppable, Layer):
     """A layer whose two parts, attention and feed-forward, are left out together."""
 
-    def forward(self, hidden: Tensor, seen: Tensor) -> Tensor:
-        """hidden: (b, L, hidden); seen: (b, 1, 1, L) bool, which tokens are looked at."""
+    def forward(self, hidden: Tensor, seen: Tensor | None) -> Tensor:
+        """hidden: (b, L, hidden); seen: (b, 1, 1, L) bool, which tokens are looked at, None for all."""
         if self.dropped:
             return hidden
         hidden = hidden + self.scaled(self.dropout(self.attention(self.attention_norm(hidden), seen)))

@@ -13,9 +13,9 @@ WEIGHTS = COUNTED[-2:]
 TIMED = ("train_seconds", "energy_joules")
 ENOUGH = 0.01  # a counted saving below one per cent needs no proof
 CLEARLY = 0.1  # seconds and joules scatter: by this much, in every seed, they are said to be saved
-# Columns by which strategies tell of samples and bytes; none of them explains a smaller net.
+# Columns by which strategies tell of samples, bytes and tokens; none of them explains a smaller net.
 OF_SAMPLES = ("pruned_share", "activation_rate", "target_rate", "tracking_error", "share_k", "flip_rate", "passes")
-OF_SAMPLES += ("threshold", "window_", "pool_", "sparse")
+OF_SAMPLES += ("threshold", "window_", "pool_", "sparse", "kept_token")
 
 UNPROVEN = "saving without evidence"
 CONTRADICTED = "evidence contradicts the ledger"

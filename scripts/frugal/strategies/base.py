@@ -143,8 +143,8 @@ class Strategy:
 
     reads: "pixels" (whole samples, whatever they are) or "coefficients" (the DCT store); spectral: at level k an image becomes
     k x k pixels, of its lowest k x k coefficients or, where whole images are read, by interpolation; decides: what it has
-    the say in, of "samples" (which are trained on), "fidelity" (at which level they are read) and "weights" (which the net
-    has): strategies that share none can be combined;
+    the say in, of "samples" (which are trained on), "fidelity" (at which level they are read), "tokens" (which of a sample the
+    net works on) and "weights" (which it has): strategies that share none can be combined;
     single_device: whether it can't be shared by several ranks; needs: what it can't do without, and why (`frugal.unfit`);
     eager: whether each step may execute another part of the net, so that it is never compiled;
     moves_weights: whether it removes weights, or moves them to other places, while the net trains, so that no average over

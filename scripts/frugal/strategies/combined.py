@@ -54,8 +54,8 @@ class Combined(Strategy):
         return min(part.most_visited() for part in self.strategies)
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
-        """The model as each part in turn makes it."""
-        for part in self.strategies:
+        """The model as each part in turn makes it; those that leave out tokens come last, since others may build it anew."""
+        for part in sorted(self.strategies, key=lambda part: "tokens" in part.decides):
             model = part.prepare_model(model)
         return model
 
@@ -117,8 +117,9 @@ class Combined(Strategy):
             part.before_forward(training)
 
     def variant(self) -> Hashable:
-        """That of the part which has one."""
-        return next((variant for part in self.strategies if (variant := part.variant()) is not None), None)
+        """Every part's, None where none has one."""
+        variants = tuple(part.variant() for part in self.strategies)
+        return None if set(variants) == {None} else variants
 
     def before_step(self, training: TrainingState) -> None:
         """Every part's."""
