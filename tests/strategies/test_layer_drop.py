@@ -169,8 +169,8 @@ def test_scaled_in_test_or_in_training_and_the_net_that_comes_out_is_whole(digit
 
 
 def test_a_model_that_says_it_has_blocks_has_them():
-    assert [use for use in registry.names("model") if registry.blocks(use)] == ["resnet", "transformer"]
-    assert all(hasattr(registry.load("model", use), "droppable") for use in ("resnet", "transformer"))
+    assert [use for use in registry.names("model") if registry.blocks(use)] == ["resnet", "transformer", "vit"]
+    assert all(hasattr(registry.load("model", use), "droppable") for use in ("resnet", "transformer", "vit"))
 
 
 def test_a_net_whose_steps_differ_is_never_compiled(digits):

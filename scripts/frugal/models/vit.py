@@ -14,8 +14,8 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
 from frugal.errors import FrugalError
-from frugal.models.tokens import draw, kept, pick
 from frugal.models.transformer import Layer, droppable  # noqa: F401  layers are left out as there
+from frugal.tokens import draw, kept, pick
 
 WIDTHS = {
     "hidden": "heads",
