@@ -83,7 +83,7 @@ def trainer(folder, out):
             ours = (proc / "cwd").readlink() == folder and argv[1:2] == ["scripts/train.py"]
         except OSError:  # it ended meanwhile
             continue
-        if ours and argv[argv.index("--out") + 1] == out:
+        if ours and Path(argv[argv.index("--record") + 1]).parent == Path(out):
             return proc
     raise AssertionError(f"{out} ended before it could be stopped")
 
@@ -121,7 +121,7 @@ def test_runs_that_are_cancelled_and_preempted_end_with_the_record_of_undisturbe
 
 def test_a_study_goes_on_slurm_from_its_data_to_its_page(folder):
     small = "override={strategies: [full, infobatch], seeds: 2, budgets: [], recipe: {epochs: 2}, grouped: true}"
-    together = ("--groups", "tabulate=report", "render=report", "index=report")
+    together = ("--groups", "tabulate=report", "render=report", "overview=report")
     ended(on_slurm(folder, (), *together, config=("studies=[infobatch]", small)), folder)
     assert (folder / "results/demo/index.html").exists()
     assert len(list((folder / "results/demo/runs/infobatch").glob("*/*/*/seed-*/metrics.json"))) == 4

@@ -123,7 +123,6 @@ RESNET = {"name": "resnet", "use": "resnet", "parameters": {"depth": 8, "width":
         ("set", {"sparsity": 0.5, "kernel": "scatter"}, MODEL),
         ("layer_drop", {}, RESNET),
         ("token_drop", {"initial": 0.25}, tiny.VIT),
-        ("patch_drop", {}, tiny.VIT),
     ],
 )
 def test_two_ranks_leave_out_as_much_and_hold_the_same_weights(tmp_path, data, use, given, model):
