@@ -120,7 +120,6 @@ RESNET = {"name": "resnet", "use": "resnet", "parameters": {"depth": 8, "width":
 @pytest.mark.parametrize(
     ("use", "given", "model"),
     [
-        ("set", {"sparsity": 0.5, "kernel": "scatter"}, MODEL),
         ("layer_drop", {}, RESNET),
         ("token_drop", {"initial": 0.25}, tiny.VIT),
     ],
@@ -138,10 +137,6 @@ def test_two_ranks_leave_out_as_much_and_hold_the_same_weights(tmp_path, data, u
     for name, value in first["model"].items():
         if "running" not in name:  # those are of each rank's share
             assert torch.equal(value, second["model"][name])
-        if model is MODEL and name.endswith("index"):
-            assert (torch.isin(value, alone["model"][name])).double().mean() > 0.95, (
-                "but for ties that rounding decides"
-            )
 
 
 @pytest.mark.parametrize("given", [{"use": "error_norm", "score": "grand", "passes": 2}, {"use": "forgetting"}])
