@@ -17,9 +17,9 @@ from frugal import registry
 from frugal.errors import FrugalError
 from frugal.measure.flops import pass_flops
 from frugal.models import bert, transformer, vit
+from frugal.sparse.tokens import draw, pick, put_back
 from frugal.strategies.base import ModelBuilder, Run, make
 from frugal.strategies.token_drop import _on_some
-from frugal.tokens import draw, pick, put_back
 from frugal.training.batches import cut
 
 TEXT = {"layers": 4, "heads": 2, "hidden": 8, "feed_forward": 16, "dropout": 0.0}

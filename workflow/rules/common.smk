@@ -231,8 +231,8 @@ def shared_cache(wildcards):
 
 
 def shared_folder(wildcards):
-    """Where every node finds the checkpoints of a run, or of a pair's runs: they are nobody's output."""
-    return (RUN if "seed" in wildcards.keys() else PAIR).format(**wildcards)
+    """Where every node finds the checkpoints of a pair's runs: they are nobody's output."""
+    return PAIR.format(**wildcards)
 
 
 def cache_of_pair(wildcards):

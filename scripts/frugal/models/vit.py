@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from frugal.errors import FrugalError
 from frugal.models.transformer import Layer, droppable  # noqa: F401  layers are left out as there
-from frugal.tokens import draw, kept, pick
+from frugal.sparse.tokens import draw, kept, pick
 
 WIDTHS = {
     "hidden": "heads",

@@ -52,10 +52,13 @@ class Run:
     label_smoothing: float = 0.0
     scores: Tensor | None = None
 
-    def generator(self, stream: str) -> torch.Generator:
-        """A random generator of this run's own for one purpose, so that strategies never disturb each other's draws."""
+    def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
+        """A random generator of this run's own for one purpose, so that strategies never disturb each other's draws.
+
+        device: where it draws
+        """
         mixed = sum(ord(letter) * 31**place for place, letter in enumerate(stream))
-        return torch.Generator().manual_seed((self.seed * 1_000_003 + mixed) % 2**63)
+        return torch.Generator(device).manual_seed((self.seed * 1_000_003 + mixed) % 2**63)
 
 
 class TrainingState(Protocol):

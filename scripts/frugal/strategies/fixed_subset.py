@@ -6,7 +6,6 @@ https://arxiv.org/abs/2305.18424, compare static subsets with new ones for each 
 """
 
 from dataclasses import dataclass
-from math import floor
 from typing import Annotated, Any
 
 import torch
@@ -14,7 +13,7 @@ from annotated_types import Gt, Le
 from torch import Tensor
 
 from frugal.strategies.base import EpochPlan, Run, Strategy
-from frugal.strategies.selection import draw
+from frugal.strategies.selection import count_of, draw
 
 
 @dataclass
@@ -36,7 +35,7 @@ class FixedSubset(Strategy):
 
     def most_visited(self) -> int:
         """As many in each epoch: the share rounded down, at least one."""
-        return max(1, floor(round(self.share * self.run.samples, 9)))
+        return count_of(self.share, self.run.samples)
 
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """The subset. losses: (n,), not looked at."""

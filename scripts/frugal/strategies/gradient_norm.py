@@ -39,7 +39,7 @@ class GradientNorm(Strategy):
     def start(self, run: Run) -> None:
         """A generator of its own where the scores lie, and a tau of 0: no gain is known yet."""
         super().start(run)
-        self.generator = torch.Generator(run.device).manual_seed(run.generator("gradient_norm").initial_seed())
+        self.generator = run.generator("gradient_norm", run.device)
         self.bound = (self.presample + 3) / 3 if self.threshold is None else self.threshold
         self.tau = torch.zeros((), dtype=torch.float64, device=run.device)
         self.on = False

@@ -32,7 +32,7 @@ class InfoBatch(Strategy):
     def start(self, run: Run) -> None:
         """A generator of its own where the losses lie, so that the seed reaches the selection and nothing else moves it."""
         super().start(run)
-        self.generator = torch.Generator(run.device).manual_seed(run.generator("infobatch").initial_seed())
+        self.generator = run.generator("infobatch", run.device)
         self.pruning_epochs = selecting_epochs(self.delta, run.epochs)
         self.pruned_share, self.mean = 0.0, None
 

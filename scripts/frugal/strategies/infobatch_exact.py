@@ -43,7 +43,7 @@ class InfoBatchExact(Strategy):
     def start(self, run: Run) -> None:
         """A generator of its own where the losses lie."""
         super().start(run)
-        self.generator = torch.Generator(run.device).manual_seed(run.generator("infobatch_exact").initial_seed())
+        self.generator = run.generator("infobatch_exact", run.device)
         self.pruning_epochs = selecting_epochs(self.delta, run.epochs)
         self._forget()
 

@@ -10,7 +10,6 @@ and so does this.
 """
 
 from dataclasses import dataclass
-from math import floor
 from typing import Annotated, Any
 
 import torch
@@ -18,7 +17,7 @@ from annotated_types import Gt, Le
 from torch import Tensor
 
 from frugal.strategies.base import EpochPlan, Run, Strategy
-from frugal.strategies.selection import check_losses, draw, lowest
+from frugal.strategies.selection import check_losses, count_of, draw, lowest
 
 
 @dataclass
@@ -37,9 +36,9 @@ class OrderDP(Strategy):
     def start(self, run: Run) -> None:
         """A generator of its own where the losses lie."""
         super().start(run)
-        self.generator = torch.Generator(run.device).manual_seed(run.generator("orderdp").initial_seed())
-        self.drawn = max(1, floor(round(self.pool * run.samples, 9)))
-        self.visited = max(1, floor(round(self.top * self.drawn, 9)))
+        self.generator = run.generator("orderdp", run.device)
+        self.drawn = count_of(self.pool, run.samples)
+        self.visited = count_of(self.top, self.drawn)
         self.threshold = None
 
     def most_visited(self) -> int:

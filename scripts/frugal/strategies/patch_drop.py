@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from frugal import registry
 from frugal.errors import FrugalError
+from frugal.sparse.tokens import kept
 from frugal.strategies.base import EpochPlan, Strategy, TrainingState
-from frugal.tokens import kept
 
 
 @dataclass

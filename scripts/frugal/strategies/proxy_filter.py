@@ -14,6 +14,7 @@ from torch import Tensor
 
 from frugal.strategies.base import EpochPlan, Run, Strategy
 from frugal.strategies.scored import as_mask, ascending, scores_of
+from frugal.strategies.selection import count_of
 
 
 @dataclass
@@ -36,7 +37,7 @@ class ProxyFilter(Strategy):
 
     def most_visited(self) -> int:
         """As many in each epoch: the share rounded down, at least one."""
-        return max(1, floor(round(self.share * self.run.samples, 9)))
+        return count_of(self.share, self.run.samples)
 
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """The hardest for the small net. losses: (n,), not looked at."""

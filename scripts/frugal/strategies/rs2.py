@@ -11,7 +11,6 @@ without any sample twice. With replacement each epoch draws from all samples, wh
 """
 
 from dataclasses import dataclass
-from math import floor
 from typing import Annotated, Any
 
 import torch
@@ -19,7 +18,7 @@ from annotated_types import Gt, Le
 from torch import Tensor
 
 from frugal.strategies.base import EpochPlan, Run, Strategy
-from frugal.strategies.selection import draw, number
+from frugal.strategies.selection import count_of, draw, number
 
 
 @dataclass
@@ -42,7 +41,7 @@ class RS2(Strategy):
 
     def most_visited(self) -> int:
         """As many in each epoch: the share rounded down, at least one."""
-        return max(1, floor(round(self.share * self.run.samples, 9)))
+        return count_of(self.share, self.run.samples)
 
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """The next share. losses: (n,), not looked at."""

@@ -7,7 +7,7 @@ give a few too many, and so many are put back at random. Every subset of the wan
 in this tells one sample from another.
 """
 
-from math import ceil, sqrt
+from math import ceil, floor, sqrt
 
 import torch
 from torch import Tensor
@@ -38,6 +38,11 @@ def lowest(values: Tensor, count: int, generator: torch.Generator) -> Tensor:
     last = values.kthvalue(count).values
     sure = values < last
     return sure.logical_or_(draw(values == last, count - number(sure), generator))
+
+
+def count_of(share: float, samples: int) -> int:
+    """A share of the samples as a number, rounded down, at least one. 0.29 of 100 is a little less than 29 in floating point."""
+    return max(1, floor(round(share * samples, 9)))
 
 
 def number(mask: Tensor) -> int:

@@ -44,7 +44,7 @@ class SelectiveBackprop(Strategy):
     def start(self, run: Run) -> None:
         """A generator of its own where the losses lie, and no losses yet."""
         super().start(run)
-        self.generator = torch.Generator(run.device).manual_seed(run.generator("selective_backprop").initial_seed())
+        self.generator = run.generator("selective_backprop", run.device)
         self.recent = torch.empty(0, device=run.device)
         self.selecting = False
         self.rates: list[Tensor] = []  # per batch of candidates in this epoch: share kept, share expected

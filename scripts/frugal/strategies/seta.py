@@ -51,7 +51,7 @@ class SeTa(Strategy):
     def start(self, run: Run) -> None:
         """A generator of its own where the losses lie."""
         super().start(run)
-        self.generator = torch.Generator(run.device).manual_seed(run.generator("seta").initial_seed())
+        self.generator = run.generator("seta", run.device)
         self.window_epochs = selecting_epochs(self.delta, run.epochs)
         self.drawn = max(1, floor(round((1 - self.prune_ratio) * run.samples, 9)))
         self.pruned_share, self.low, self.high = 0.0, None, None

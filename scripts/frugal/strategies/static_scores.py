@@ -19,6 +19,7 @@ from torch import Tensor
 from frugal.errors import FrugalError
 from frugal.strategies.base import EpochPlan, Run, Strategy
 from frugal.strategies.scored import as_mask, ascending, scores_of
+from frugal.strategies.selection import count_of
 
 
 @dataclass
@@ -63,7 +64,7 @@ class StaticScores(Strategy):
 
     def most_visited(self) -> int:
         """As many in each epoch: the share rounded down, at least one."""
-        return max(1, floor(round(self.share * self.run.samples, 9)))
+        return count_of(self.share, self.run.samples)
 
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """The chosen samples. losses: (n,), not looked at."""

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from frugal import registry
 from frugal.errors import FrugalError
+from frugal.sparse.tokens import draw, kept, pick, put_back
 from frugal.strategies.base import EpochPlan, Strategy, TrainingState
-from frugal.tokens import draw, kept, pick, put_back
 
 
 @dataclass
