@@ -77,7 +77,8 @@ class Forks:
     def ask(self, request: dict) -> int:
         """Fork; returns the process id."""
         if self.server is None:  # it ends when its input does
-            self.server = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            pipe = subprocess.PIPE  # without a buffer, in which select would not see a second line
+            self.server = subprocess.Popen(self.command, bufsize=0, stdin=pipe, stdout=pipe)
             atexit.register(self.server.communicate)
         self.server.stdin.write(json.dumps(request).encode() + b"\n")
         self.server.stdin.flush()

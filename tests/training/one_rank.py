@@ -1,4 +1,4 @@
-"""Run by torchrun or alone: trains a spec and leaves what this rank ended with in <out>/<rank>.pt."""
+"""Run as one of several ranks or alone: trains a spec and leaves what this rank ended with in <out>/<rank>.pt."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ if __name__ == "__main__":
     levels, plan = [], trainer.strategy.plan_epoch
     trainer.strategy.plan_epoch = lambda *a: (p := plan(*a), levels.append(p.level))[0]
     trainer.run()
-    out.mkdir(exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     ended = {
         "losses": trainer.losses,
         "levels": levels,
