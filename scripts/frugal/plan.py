@@ -29,8 +29,10 @@ from frugal.spec import (
     Strict,
     StudyConfig,
     parse,
+    share_in,
 )
 from frugal.study import Skipped, Study, epochs_of, merged, shortened
+from frugal.sweeps import POINT, check_changed, swept
 from frugal.unfit import Ground, Unfit, uses_scores, why_unfit
 from frugal.yamlfile import read_yaml
 
@@ -72,7 +74,9 @@ class Config(Strict):
         "`skip: true` does for one of them",
     )
     override: dict[str, Any] = Field(
-        {}, description="replaces keys of the studies' scale section, e.g. {seeds: 5, recipe: {epochs: 2}}"
+        {},
+        description="replaces keys of the studies' scale section, e.g. {seeds: 5, recipe: {epochs: 2}}, and parameters of "
+        "strategies; of several values a sweep, e.g. {strategies: {infobatch: {prune_ratio: [0.3, 0.5]}}}",
     )
 
     @field_validator("results", "caches", "scratch", "data", mode="before")
@@ -113,9 +117,15 @@ class Plan:
         self.models = self._named("models.yaml", Model, ModelSpec, "model", "use", "parameters")
         self.files = {path.stem: path for path in sorted((folder / "studies").glob("*.yaml"))}
         self._sections: dict[str, tuple[StudyConfig, Scale]] = {}
+        # Of an override: a list of strategies chooses, a mapping changes what some of them are given.
+        chosen = self.config.override.get("strategies")
+        self.changes: dict[str, Any] = chosen if isinstance(chosen, dict) else {}
         self.studies: dict[str, Study] = {name: study for name in self._chosen() if (study := self._study(name))}
         if not self.studies:
             raise FrugalError(f"no study has the scale {self.scale!r}; choose another with --config scale=...")
+        check_changed(
+            self.changes, {name: study.trained for name, study in self.studies.items()}, str(folder / "config.yaml")
+        )
 
     @property
     def results(self) -> str:
@@ -158,7 +168,8 @@ class Plan:
             if self.config.studies != "all":
                 raise FrugalError(f"{file} has no scale {self.scale!r}; {did_you_mean(self.scale, list(study.scales))}")
             return None
-        section = merged(content["scales"][self.scale], self.config.override)
+        override = {key: value for key, value in self.config.override.items() if value is not self.changes}
+        section = merged(content["scales"][self.scale], override)
         if {"datasets", "models"} <= self.config.override.keys():
             section.pop("tasks", None)
         where = f"{file}: scales.{self.scale}" + (" with the override" if self.config.override else "")
@@ -187,6 +198,8 @@ class Plan:
             raise FrugalError(
                 f"{where}: strategies lacks the baseline {study.baseline!r} that the others are compared to; add it"
             )
+        content, strategies, sweeps = swept(content, strategies, self.changes, where)
+        study = parse(StudyConfig, content, f"{file} with the override") if self.changes else study
         _check_groups(study, str(file))
         study, budgets = _with_budgets(study, scale, strategies, where)
         self._sections[name] = (study, scale)
@@ -222,6 +235,7 @@ class Plan:
             tasks=tasks,
             follows={s: other for s in [*strategies, *shortened(budgets)] if (other := study.strategies[s].follows)},
             target_accuracy=scale.target_accuracy,
+            sweeps=sweeps,
         )
         for model in planned.models:
             self._model(model)
@@ -413,7 +427,7 @@ class Plan:
         """The scale's recipe, with what the pair of data set and model replaces of it, and then the strategy."""
         config, scale = self._sections[study]
         recipe, file = scale.recipe, self.files[study]
-        strategy, _, share = strategy.partition(AT)
+        strategy, share = share_in(strategy)
         for place, own in (
             (f"scales.{self.scale}.tasks.{dataset}/{model}", _pair_recipe(scale, dataset, model)),
             (f"strategies.{strategy}", config.strategies[strategy].recipe),
@@ -421,7 +435,7 @@ class Plan:
             if own:
                 recipe = parse(Recipe, merged(recipe.model_dump(mode="json"), own), f"{file}: {place}.recipe")
         if share:
-            recipe = recipe.model_copy(update={"epochs": epochs_of(recipe.epochs, float(share))})
+            recipe = recipe.model_copy(update={"epochs": epochs_of(recipe.epochs, share)})
         return recipe
 
     @cache  # noqa: B019
@@ -499,8 +513,8 @@ def _with_budgets(
 
     Raises FrugalError for names that would be mistaken for them, and for a budget that is named twice.
     """
-    if marked := [name for name in study.strategies if AT in name]:
-        raise FrugalError(f"{where}: strategies.{marked[0]}: {AT} is kept for budgets; choose another name")
+    if marked := [name for name in study.strategies if AT in POINT.sub("", name)]:
+        raise FrugalError(f"{where}: strategies.{marked[0]}: {AT} is kept for budgets and sweeps; choose another name")
     wanted = {name: study.strategies[name].budgets for name in strategies}
     wanted[study.baseline] = [*wanted[study.baseline], *scale.budgets]
     budgets: dict[str, dict[str, float]] = {}

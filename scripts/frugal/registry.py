@@ -370,27 +370,32 @@ def check(kind: str, use: str, given: dict[str, Any], where: str) -> dict[str, A
                 raise FrugalError(f"{where}: {kind} {use} needs the parameter {name!r} ({parameter.annotation})")
             checked[name] = parameter.default
             continue
-        try:
-            expected = eval(
-                parameter.annotation,
-                {"__builtins__": {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}},
-                VOCABULARY,
-            )  # our own source, not the user's
-            value = TypeAdapter(expected).validate_python(given[name], strict=False)
-            is_path = (parameter.names_file(value) or "Hub" in parameter.annotation) and isinstance(value, str)
-            checked[name] = os.path.expanduser(value) if is_path else value
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"]
-            problem = problem.removeprefix("Value error, ")
-            raise FrugalError(
-                f"{where}: {name} is {given[name]!r}; {problem[0].lower()}{problem[1:]} (declared {parameter.annotation})"
-            ) from error
+        checked[name] = value_of(parameter, given[name], where)
         if parameter.is_parts:
             checked[name] = _checked_parts(checked[name], f"{where}.{name}")
     for low, high in _of_class(use, "ascending", ()) if kind == "strategy" else ():
         if None not in (checked[low], checked[high]) and checked[low] > checked[high]:
             raise FrugalError(f"{where}: {low} is {checked[low]} and {high} {checked[high]}; {low} can't exceed {high}")
     return checked
+
+
+def value_of(parameter: Parameter, given: Any, where: str) -> Any:
+    """A parameter's value as it is declared; raises FrugalError naming the key and what is allowed."""
+    try:
+        expected = eval(
+            parameter.annotation,
+            {"__builtins__": {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}},
+            VOCABULARY,
+        )  # our own source, not the user's
+        value = TypeAdapter(expected).validate_python(given, strict=False)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        problem = problem.removeprefix("Value error, ")
+        raise FrugalError(
+            f"{where}: {parameter.name} is {given!r}; {problem[0].lower()}{problem[1:]} (declared {parameter.annotation})"
+        ) from error
+    is_path = (parameter.names_file(value) or "Hub" in parameter.annotation) and isinstance(value, str)
+    return os.path.expanduser(value) if is_path else value
 
 
 def _checked_parts(parts: list[Part], where: str) -> list[Part]:

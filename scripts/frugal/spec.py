@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -11,7 +12,11 @@ from frugal.registry import did_you_mean
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"  # also a folder name, so nothing a shell or a path could misread
 Name = Field(pattern=NAME)
-AT = "@"  # between a strategy and its budget, in the name of a run: full@0.25
+AT = (
+    "@"  # in the name of a run, before a budget, full@0.25, and before the values of a sweep, infobatch@prune_ratio=0.3
+)
+SHARE = re.compile(rf"(?P<strategy>.+){AT}(?P<share>[0-9.]+)")
+VALUES = rf"{AT}\w+=[A-Za-z0-9_.+-]+(,\w+=[A-Za-z0-9_.+-]+)*"
 Budget = Annotated[float, Field(gt=0, le=16)]
 
 
@@ -341,7 +346,7 @@ class ModelSpec(Model):
 class StrategySpec(Strict):
     """A strategy with its name and all its parameters, scaled and checked."""
 
-    name: str = Field(pattern=rf"{NAME.removesuffix('$')}({AT}[0-9.]+)?$")
+    name: str = Field(pattern=rf"{NAME.removesuffix('$')}({VALUES})?({AT}[0-9.]+)?$")
     use: str
     follows: str | None = None
     parameters: dict[str, Any]
@@ -376,6 +381,12 @@ class RunSpec(Strict):
         """sha256 of everything the result depends on: the spec, the data, the source files, the counts it repeats."""
         identity = {"spec": self.model_dump(mode="json"), "data": data_checksum, "code": code, "followed": followed}
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def share_in(run: str) -> tuple[str, float | None]:
+    """The strategy of a run with a budget of its own, and that share of its epochs; else the name itself and None."""
+    found = SHARE.fullmatch(run)
+    return (found["strategy"], float(found["share"])) if found else (run, None)
 
 
 def parse(model: type[BaseModel], content: Any, where: str) -> Any:

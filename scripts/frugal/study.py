@@ -45,6 +45,20 @@ class Skipped(BaseModel):
     why: str
 
 
+class Sweep(BaseModel):
+    """One strategy trained for each value of some of its parameters.
+
+    parameters: their names; points: by name of the strategy that a point is, the values; controls: that of equal cost of each
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    strategy: str
+    parameters: list[str]
+    points: dict[str, dict[str, str]]
+    controls: dict[str, str]
+
+
 class Study(BaseModel):
     """A resolved study."""
 
@@ -85,6 +99,7 @@ class Study(BaseModel):
     )
     tasks: list[StudyPair] = Field([], description="data set with model; by default every one with every other")
     skipped: list[Skipped] = Field([], description="strategies that are left out where they don't fit")
+    sweeps: list[Sweep] = Field([], description="strategies that an override trains for each of several values")
     follows: dict[str, str] = Field(
         {}, description="controls, and the strategy whose run each repeats or whose scores it uses"
     )

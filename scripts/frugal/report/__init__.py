@@ -22,6 +22,7 @@ _HOME = {
         "tell",
         "verdicts",
     ],
+    "sweep_curves": ["sweeps"],
     "figures": ["clock", "curves", "differences", "exchange_curve", "line_of", "tradeoff"],
     "crossover": ["crossover_map", "what_it_holds", "where_it_pays"],
     "theme": ["KINDS", "lines", "palette", "save", "say", "set_theme", "table"],
