@@ -15,6 +15,7 @@ from frugal.pruning.removal import Neurons
 from frugal.pruning.tracing import layer_groups
 
 UNDER_ROOT = 1e-8
+Part = tuple[Group, Member, nn.Module]  # a layer, and which of its weight's dimensions are a group's channels
 
 
 class GroupLasso:
@@ -22,18 +23,20 @@ class GroupLasso:
 
     def __init__(self, neurons: Neurons):
         self.neurons = neurons
+        self._known: tuple[nn.Module, list[Part]] | None = None
 
     def total(self, model: nn.Module) -> Tensor:
         """The sum, a scalar on the model's device."""
-        return torch.stack([self._norms(model, group, member).sum() for group, member in self._parts(model)]).sum()
+        return torch.stack([norms.sum() for norms in self._norms(model)]).sum()
 
     def add_gradient(self, model: nn.Module, coefficient: float) -> None:
         """Add `coefficient` times the sum's gradient to those that are there: w / ||w_c|| for each group of a weight."""
-        for group, member in self._parts(model):
-            weight = model.get_submodule(member.module).weight
+        norms = self._norms(model)
+        scales = (coefficient / torch.cat(norms)).split([len(norm) for norm in norms])
+        for (group, member, layer), scale in zip(self._parts(model), scales, strict=True):
+            weight = layer.weight
             if weight.grad is None:
                 continue  # nothing went through this layer in this step, so the optimizer leaves it alone
-            scale = coefficient / self._norms(model, group, member)
             places = self.neurons.places(group, member, weight.device)
             if places is not None:
                 scale = weight.new_zeros(weight.shape[member.dim]).index_put_((places,), scale[:, None])
@@ -44,32 +47,40 @@ class GroupLasso:
     def largest(self, model: nn.Module) -> dict[str, Tensor]:
         """By group, (live units,) on the CPU: the largest absolute weight of each unit, in all layers that read or produce it."""
         found: dict[str, Tensor] = {}
-        for group, member in self._parts(model):
-            weight = model.get_submodule(member.module).weight.detach()
-            along = weight.abs().amax([dim for dim in range(weight.dim()) if dim != member.dim])
-            places = self.neurons.places(group, member, weight.device)
+        for group, member, layer in self._parts(model):
+            along = layer.weight.detach().abs().amax(_others(member, layer))
+            places = self.neurons.places(group, member, along.device)
             own = (along if places is None else along[places].amax(1)).cpu()
             found[group.name] = torch.maximum(found[group.name], own) if group.name in found else own
         return found
 
     def size(self, model: nn.Module) -> int:
         """How many weights are summed over, those in two groups twice."""
-        return sum(model.get_submodule(member.module).weight.numel() for _, member in self._parts(model))
+        return sum(layer.weight.numel() for *_, layer in self._parts(model))
 
-    def _norms(self, model: nn.Module, group: Group, member: Member) -> Tensor:
-        """(live units,): the norm of each unit's weights in one layer."""
-        weight = model.get_submodule(member.module).weight.detach()
-        squares = weight.square().sum([dim for dim in range(weight.dim()) if dim != member.dim])
-        places = self.neurons.places(group, member, weight.device)
-        return ((squares if places is None else squares[places].sum(1)) + UNDER_ROOT).sqrt()
+    def _norms(self, model: nn.Module) -> list[Tensor]:
+        """For each layer that reads or produces a group, (live units,): the norm of each unit's weights in it."""
+        squares = []
+        for group, member, layer in self._parts(model):
+            along = layer.weight.detach().square().sum(_others(member, layer))
+            places = self.neurons.places(group, member, along.device)
+            squares.append(along if places is None else along[places].sum(1))
+        return list((torch.cat(squares) + UNDER_ROOT).sqrt().split([len(own) for own in squares]))
 
-    def _parts(self, model: nn.Module) -> list[tuple[Group, Member]]:
-        """Each layer that reads or produces a group."""
-        return [
-            (group, member)
-            for group in self.neurons.groups.values()
-            for member in group.members
-            if member.tensor == "weight"
-            and isinstance(layer := model.get_submodule(member.module), DENSE)
-            and layer_groups(layer) == 1
-        ]
+    def _parts(self, model: nn.Module) -> list[Part]:
+        """Each layer that reads or produces a group; a removal replaces its weight, and never the layer."""
+        if self._known is None or self._known[0] is not model:
+            parts = [
+                (group, member, layer)
+                for group in self.neurons.groups.values()
+                for member in group.members
+                if member.tensor == "weight"
+                and isinstance(layer := model.get_submodule(member.module), DENSE)
+                and layer_groups(layer) == 1
+            ]
+            self._known = model, parts
+        return self._known[1]
+
+
+def _others(member: Member, layer: nn.Module) -> list[int]:
+    return [dim for dim in range(layer.weight.dim()) if dim != member.dim]
