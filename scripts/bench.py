@@ -17,6 +17,7 @@ GROUPS = (
     "feeding",
     "workflow",
     "engine",
+    "hooks",
     "resnet",
 )
 

@@ -24,6 +24,7 @@ FITTING = {
     "interpolated_curriculum": {"stages": [[4, 0.35], [6, 0.7], [8, 1]], "ahead": 0.25},
     "gradual_magnitude": {"every": 4},
     "lawa": {"every": 0.5},
+    "prune_train": {"ratio": 0.3, "every": 0.3, "threshold": 0.2},
     "rho": {"pool": 2},
     "rigl": {"sparsity": 0.5, "every": 4, "kernel": "scatter"},  # auto measures, and may choose differently each time
     "set": {"sparsity": 0.5, "kernel": "scatter"},
@@ -49,6 +50,7 @@ IDLE = {
     "narrow": {"match": 0},
     "orderdp": {"pool": 1, "top": 1},
     "patch_drop": {"share": 0},
+    "prune_train": {"ratio": 0},
     "rs2": {"share": 1},
     "selective_backprop": {"primed": 3},
     "set": {"sparsity": 0, "kernel": "scatter"},

@@ -138,6 +138,7 @@ RESNET = {"name": "resnet", "use": "resnet", "parameters": {"depth": 8, "width":
     [
         ("layer_drop", {}, RESNET),
         ("token_drop", {"initial": 0.25}, tiny.VIT),
+        ("prune_train", {"threshold": 1e3, "every": 1}, MODEL),  # all but one channel of each group die
     ],
 )
 def test_two_ranks_leave_out_as_much_and_hold_the_same_weights(tmp_path, data, use, given, model):

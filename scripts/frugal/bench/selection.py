@@ -44,7 +44,8 @@ class Pause:
         return None if self.left else signal.SIGUSR1
 
 
-def _steps(trainer: Trainer) -> None:
+def few_steps(trainer: Trainer) -> None:
+    """Take STEPS steps of the epoch under way, or of a new one; raises FrugalError where it ends before."""
     try:
         trainer.train_epoch(Pause(STEPS))
     except Interrupted:
@@ -61,10 +62,10 @@ def _saving(folder: Path, device: torch.device) -> list[Row]:
         Trainer(generated.spec(use, SHAPE, "resnet", {"depth": 8, "width": 16}, recipe), cache, device)
         for use in ("full", "infobatch")
     )
-    pruned.losses.copy_(_losses(SAMPLES, device))
+    pruned.losses.copy_(skewed_losses(SAMPLES, device))
     for trainer in (full, pruned):
-        _steps(trainer)
-    turns = [tuple(seconds_of(lambda t=t: _steps(t)) / STEPS for t in (full, pruned)) for _ in range(TURNS)]
+        few_steps(trainer)
+    turns = [tuple(seconds_of(lambda t=t: few_steps(t)) / STEPS for t in (full, pruned)) for _ in range(TURNS)]
     kept = len(pruned.batches.order) / SAMPLES
     steps = statistics.median(one for one, _ in turns) * len(full.batches)
     steps_pruned = steps * kept * statistics.median(other / one for one, other in turns)
@@ -81,7 +82,7 @@ def _saving(folder: Path, device: torch.device) -> list[Row]:
 
 def _planning(trainer: Trainer) -> float:
     """Seconds from the losses to the batches of an epoch on the device."""
-    losses, sampler = _losses(SAMPLES, trainer.device), torch.Generator()
+    losses, sampler = skewed_losses(SAMPLES, trainer.device), torch.Generator()
 
     def plan() -> None:
         arrange(trainer.strategy.plan_epoch(1, losses), SAMPLES, BATCH, False, sampler).to(trainer.device)
@@ -124,12 +125,12 @@ def _growth(device: torch.device) -> list[Row]:
 
 
 def _select(strategy: Strategy, count: int, device: torch.device, rounds: int) -> float:
-    losses = _losses(count, device)
+    losses = skewed_losses(count, device)
     strategy.start(Run(count, 8, 0, device))
     return _best(lambda: strategy.plan_epoch(1, losses), device, rounds)
 
 
-def _losses(count: int, device: torch.device) -> torch.Tensor:
+def skewed_losses(count: int, device: torch.device) -> torch.Tensor:
     """Skewed as those of a trained net are: many low, few high."""
     return torch.empty(count, device=device).exponential_(generator=torch.Generator(device).manual_seed(0))
 

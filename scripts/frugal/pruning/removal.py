@@ -93,7 +93,7 @@ def final_widths(strategy: str, followed: list[dict[str, float]] | None, groups:
     if not widths:
         raise FrugalError(
             f"{strategy} repeats the widths of a run that prunes, but the one it follows has no columns {COLUMN}* in its "
-            "history.csv; follow a strategy that uses dynamic_pruning"
+            "history.csv; follow a strategy that uses dynamic_pruning or prune_train"
         )
     full = {group.name: group.units for group in groups}
     if widths.keys() != full.keys() or any(not 1 <= widths[name] <= full[name] for name in full):
