@@ -113,8 +113,8 @@ class Words:
     Spaces around a name are no part of it, nor are ways to write the same letter, and "1.0" is "1" where both occur.
     """
 
-    def __init__(self, where: str, name: str, missing: list[str], target: bool = False):
-        self.where, self.name, self.missing, self.target = where, name, missing, target
+    def __init__(self, where: str, name: str, missing: list[str], target: bool = False, unit: str = "line"):
+        self.where, self.name, self.missing, self.target, self.unit = where, name, missing, target, unit
         self.raw = _Numbered()
         self.parts: list[np.ndarray] = []
 
@@ -123,7 +123,7 @@ class Words:
         before = len(self.raw)
         self.parts.append(np.fromiter(map(self.raw.__getitem__, cells), np.int32, len(cells)))
         for cell in reversed(list(islice(reversed(self.raw), len(self.raw) - before))):  # those that are new
-            at = f"{self.where}, line {int(lines[cells.index(cell)])}: {self.name}"
+            at = f"{self.where}, {self.unit} {int(lines[cells.index(cell)])}: {self.name}"
             if "\0" in cell:
                 raise FrugalError(f"{at} holds a NUL byte: the file is damaged, replace it")
             if self.target and (not (name := plain(cell)) or name in self.missing):

@@ -36,6 +36,21 @@ def split_off(labels: np.ndarray, samples: int, seed: int, where: str) -> tuple[
     return rest, part
 
 
+def test_part(labels: np.ndarray, test: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (training, test) where nobody has split the samples. test: a share below 1, or a number of samples.
+
+    labels: (n,) int64. Raises FrugalError where no stratified split is possible.
+    """
+    if test != int(test) and test > 1:
+        raise FrugalError(f"option test is {test}; give a number of samples, or a share of them below 1")
+    return split_off(labels, round(test * len(labels)) if test < 1 else int(test), seed, "option test")
+
+
+def split_note(count: int, of: int, seed: int) -> str:
+    """What the manifest says of a test set that was split off here."""
+    return f"{count:,} of {of:,} samples, in equal shares of every class, by test_seed {seed}"
+
+
 def _every_class_trained(labels: np.ndarray, rest: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Exchange samples where rounding has put all of a small class into the part; most often nothing changes."""
     for label in np.setdiff1d(labels[part], labels[rest]):
