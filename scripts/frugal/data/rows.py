@@ -74,13 +74,17 @@ class ComputedRows:
         return self.function(self.rows[piece])
 
 
-def bar(total: int | None, what: str, unit: str, done: int = 0) -> tqdm:
-    """Progress on stderr: on a terminal it moves; in a log it leaves a line now and then, and none of what takes seconds."""
+def bar(total: int | range | None, what: str, unit: str, done: int = 0) -> tqdm:
+    """Progress on stderr: on a terminal it moves; in a log it leaves a line now and then, and none of what takes seconds.
+
+    total: of the units, or the range that is gone through
+    """
     on_terminal = sys.stderr.isatty()
     return tqdm(
-        total=total,
+        total if isinstance(total, range) else None,
+        what,
+        len(total) if isinstance(total, range) else total,
         initial=done,
-        desc=what,
         unit=unit,
         unit_scale=True,
         mininterval=0.2 if on_terminal else 10,
