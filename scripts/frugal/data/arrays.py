@@ -99,6 +99,7 @@ def check(arrays: Arrays, dataset: str, shape: list[int] | None, classes: int | 
     shape, classes: None for those that the files have. What still has to be encoded has no shape yet; `check_inputs` follows
     when it has. Of transcripts the classes are symbols, which are known later: None stays None.
     """
+    says = f"{CONFIG} says" if classes is not None else "the data set has"
     if classes is None and arrays.task == "classification" and len(arrays.train_labels):
         labels = np.concatenate([arrays.train_labels, arrays.test_labels])
         classes = int(labels.max()) + 1
@@ -129,7 +130,7 @@ def check(arrays: Arrays, dataset: str, shape: list[int] | None, classes: int | 
         if split == "training" and len(found) < classes:
             missing = ", ".join(str(label) for label in sorted(set(range(classes)) - set(found.tolist())))
             raise FrugalError(
-                f"{where} has no sample of class {missing}, {CONFIG} says {classes} classes; correct that or the data"
+                f"{where} has no sample of class {missing}, {says} {classes} classes; correct that or the data"
             )
     return classes
 
