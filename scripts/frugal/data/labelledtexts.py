@@ -133,7 +133,7 @@ def read_texts(file: Path, text: str, label: str, separator: str | None, encodin
 
 
 def from_arrow(table: ArrowFile, text: str, label: str) -> LabelledTexts:
-    """The same of a table in Parquet or Arrow files."""
+    """The same of a table in Parquet or Arrow files. Raises FrugalError for columns that aren't there or hold no texts."""
     where = str(table.file)
     _check(table.names, text, label, where)
     if table.kinds[text] != "text":

@@ -7,6 +7,7 @@ Every image becomes a square of `size` pixels in RGB (see `frugal.data.pictures`
 damaged are left out and listed, files of other kinds counted in a note (see `frugal.data.folders`).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -62,19 +63,14 @@ def read(
     parts = [place for name in train or ["train"] if (place := home / name).is_dir()]
     named = test if isinstance(test, list) else ["val", "test"]
     tests = [place for name in named if (place := home / name).is_dir()][:1]
+    how = _Decoding(downloads, threads, size, resizes, damaged)
     unsplit = not train and not isinstance(test, list) and not parts and not tests and folders
-    if unsplit or isinstance(test, float | int):
-        return _read_unsplit(
-            home,
-            parts or [home],
-            test or SHARE,
-            test_seed,
-            downloads,
-            threads,
-            size=size,
-            resizes=resizes,
-            damaged=damaged,
+    if isinstance(test, float | int) and tests:
+        raise FrugalError(
+            f"{tests[0]} is a test set, and option test is {test:g}; leave that out to use it, or move the folder away"
         )
+    if unsplit or isinstance(test, float | int):
+        return _read_unsplit(home, parts or [home], test or SHARE, test_seed, how)
     for wanted, found in ((train or ["train"], parts), (named, tests)):
         if not found:
             raise FrugalError(
@@ -96,24 +92,36 @@ def read(
             labels += [label] * len(files[name])
         if found is classes:
             trained = len(images)
-    return _arrays(
-        home, folders, images, labels, trained, downloads, threads, size, resizes, damaged, sorted(classes), {}
-    )
+    return _decoded(_Listed(folders, images, labels, trained, sorted(classes)), how, {})
 
 
-def _read_unsplit(
-    home: Path,
-    places: list[Path],
-    test: float,
-    seed: int,
-    downloads: Path,
-    threads: int,
-    *,
-    size: int,
-    resizes: dict[str, int],
-    damaged: float,
-) -> Arrays:
-    """Images of class folders that nobody has split. places: that hold them; test, seed: see `read`."""
+@dataclass(frozen=True)
+class _Decoding:
+    """How files become pixels. resizes: pixels of the shorter side of training and test images; the others as `read` has them"""
+
+    downloads: Path
+    threads: int
+    size: int
+    resizes: dict[str, int]
+    damaged: float
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What was found. images, labels: of all files, of which the first `trained` are the training set; names: of the classes"""
+
+    folders: Folders
+    images: list[Image]
+    labels: list[int]
+    trained: int
+    names: list[str]
+
+
+def _read_unsplit(home: Path, places: list[Path], test: float, seed: int, how: _Decoding) -> Arrays:
+    """Images of class folders that nobody has split. places: that hold them; test, seed: see `read`.
+
+    Raises FrugalError where a folder is called as a split and no class.
+    """
     folders = Folders(home, SUFFIXES, f"image ({', '.join(SUFFIXES)})", "images")
     classes = folders.classes(places)
     if odd := sorted(name for name in classes if name.lower() in SPLITS):
@@ -126,33 +134,19 @@ def _read_unsplit(
     train, tested = test_part(np.array([label for _, label in every], np.int64), test, seed)
     start = len(str(home / "_")) - 1
     images = [
-        Image(every[n][0], str(every[n][0])[start:], resizes[part])
+        Image(every[n][0], str(every[n][0])[start:], how.resizes[part])
         for part, positions in (("train", train), ("test", tested))
         for n in positions
     ]
     labels = [every[n][1] for n in (*train, *tested)]
     inferred = {"test set": split_note(len(tested), len(every), seed)}
-    return _arrays(
-        home, folders, images, labels, len(train), downloads, threads, size, resizes, damaged, sorted(classes), inferred
-    )
+    return _decoded(_Listed(folders, images, labels, len(train), sorted(classes)), how, inferred)
 
 
-def _arrays(
-    home: Path,
-    folders: Folders,
-    images: list[Image],
-    labels: list[int],
-    trained: int,
-    downloads: Path,
-    threads: int,
-    size: int,
-    resizes: dict[str, int],
-    damaged: float,
-    names: list[str],
-    inferred: dict[str, str],
-) -> Arrays:
-    """Decode images, of which the first `trained` are the training set. names: of the classes, by number."""
-    pictures = shards.read(images, size, downloads, threads, damaged)
+def _decoded(listed: _Listed, how: _Decoding, inferred: dict[str, str]) -> Arrays:
+    """The images, decoded."""
+    folders, images, labels, trained = listed.folders, listed.images, listed.labels, listed.trained
+    pictures = shards.read(images, how.size, how.downloads, how.threads, how.damaged)
     for part in (slice(trained), slice(trained, None)):
         _check_classes(images[part], labels[part], pictures.good[part])
     labels = np.array(labels, np.int64)[pictures.good]
@@ -170,8 +164,8 @@ def _arrays(
         notes=tuple(notes),
         skipped=tuple(pictures.skipped),
         leftovers=pictures.folder,
-        inferred={"class names": shown_names(names), **inferred},
-        listing=Listing.of(home, kept, resizes["train"], size),
+        inferred={"class names": shown_names(listed.names), **inferred},
+        listing=Listing.of(folders.home, kept, how.resizes["train"], how.size),
     )
 
 
