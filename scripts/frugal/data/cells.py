@@ -129,7 +129,7 @@ class Numbers:
             )
         if cell.lower() in LOOKS_MISSING:
             return f"if it stands for no value, list it in options: `missing: [{cell!r}]`"
-        return f"correct it, list it in `missing` if it stands for no value, or name {self.name} in `categorical`"
+        return f"correct it, list it in `missing` if it stands for no value, or name {self.name} in `categorical` or `drop`"
 
 
 class Words:

@@ -5,13 +5,15 @@ number the rows, and texts that hardly ever occur twice are no features as they 
 """
 
 import numpy as np
-import pandas as pd
 
 from frugal.data.arrowfile import DATE as ARROW_DATE
 from frugal.data.arrowfile import NUMBER, OTHER, ArrowFile
 from frugal.data.cells import DATE, LOOKS_MISSING, MARKED, Numbers, Words
 from frugal.data.csvfile import CsvFile
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
+
+with needs_extra("data", "tables"):
+    import pandas as pd
 
 SAMPLE = 10_000  # rows of a CSV file by which a column is judged; a later cell that doesn't fit is refused by its line
 MOST = 1000  # names of a category: each becomes a feature

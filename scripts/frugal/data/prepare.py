@@ -21,7 +21,7 @@ from frugal.data.cache import open_cache, write_cache
 from frugal.data.lock import exclusive
 from frugal.data.overlap import Hashed, Split, hashes, hashes_of, overlaps
 from frugal.data.rows import ComputedRows, Rows, pieces, select
-from frugal.data.split import absent, split_off
+from frugal.data.split import absent, counted, split_off
 from frugal.data.transcripts import Transcripts
 from frugal.errors import FrugalError
 from frugal.imports import PREPARATION, closure, digest
@@ -93,7 +93,10 @@ def _prepare(
     classes = check(arrays, name, given["shape"], given["classes"])
     dataset = dataset | given | {"classes": classes}
     if 0 < dataset["validation"] < 1:
-        dataset["validation"] = max(1, round(dataset["validation"] * len(arrays.train_labels)))
+        labels = (
+            arrays.train_labels if arrays.task == "classification" else np.zeros(len(arrays.train_labels), np.int64)
+        )
+        dataset["validation"] = counted(dataset["validation"], labels)
     splits, whole_rows = split(arrays, dataset)
     facts, documents, notes = dict(arrays.facts), {}, list(arrays.notes)
     if arrays.listing:

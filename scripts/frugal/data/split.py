@@ -37,13 +37,19 @@ def split_off(labels: np.ndarray, samples: int, seed: int, where: str) -> tuple[
 
 
 def test_part(labels: np.ndarray, test: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (training, test) where nobody has split the samples. test: a share below 1, or a number of samples.
+    """Positions (training, test) where nobody has split the samples. test: a share below 1, or a number of samples; of a share
+    there is at least one sample for each class.
 
     labels: (n,) int64. Raises FrugalError where no stratified split is possible.
     """
     if test != int(test) and test > 1:
         raise FrugalError(f"option test is {test}; give a number of samples, or a share of them below 1")
-    return split_off(labels, round(test * len(labels)) if test < 1 else int(test), seed, "option test")
+    return split_off(labels, counted(test, labels), seed, "option test")
+
+
+def counted(part: float, labels: np.ndarray) -> int:
+    """Samples of a part: a number as it is, of a share below 1 at least as many as there are classes. labels: (n,) int64"""
+    return max(round(part * len(labels)), len(np.unique(labels))) if part < 1 else int(part)
 
 
 def split_note(count: int, of: int, seed: int) -> str:

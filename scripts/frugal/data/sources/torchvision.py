@@ -125,6 +125,12 @@ def _opened(
         try:
             parts = [kind(str(root), **one, **arguments, **given) for one in asked]
             return parts, root, " and ".join(f"{key}={value}" for one in asked for key, value in one.items()) or "one"
+        except TypeError as error:
+            if "missing" not in str(error):
+                raise
+            raise FrugalError(
+                f"torchvision's {kind.__name__} needs {str(error).rpartition(': ')[2]}; give it in `arguments`"
+            ) from error
         except ValueError as error:
             if "split" in str(error).lower():
                 raise FrugalError(
