@@ -5,7 +5,7 @@ def about(**changes):
     """Three features, two classes, six samples to validate on; changes must hold the options."""
     return {
         "name": "t",
-        "source": "csvtable",
+        "source": "table",
         "shape": [3],
         "classes": 2,
         "validation": 6,

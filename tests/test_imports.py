@@ -35,6 +35,7 @@ DISTRIBUTIONS = {
     "IPython": "ipython",
     "PIL": "pillow",
     "annotated_types": "annotated-types",
+    "huggingface_hub": "huggingface-hub",
     "sklearn": "scikit-learn",
     "snakemake_interface_executor_plugins": "snakemake-interface-executor-plugins",
     "torch_pruning": "torch-pruning",

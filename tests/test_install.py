@@ -129,7 +129,7 @@ print(frugal.imports.SCRIPTS.name, len(frugal.imports.closure("frugal.training.j
 
 MISSING = {
     "frugal.data.sources.imagefolder": "image files need simplejpeg: pip install 'frugal[vision]'",
-    "frugal.data.sources.csvtable": "tables need pandas: pip install 'frugal[data]'",
+    "frugal.data.sources.table": "Parquet and Arrow files need pyarrow: pip install 'frugal[data]'",
     "frugal.data.sources.spoken_digits": "recordings need soundfile: pip install 'frugal[audio]'",
     "frugal.models.bert": "BERT models need transformers: pip install 'frugal[text]'",
     "frugal.strategies.dynamic_pruning": "strategies that remove neurons need torch_pruning: pip install 'frugal[pruning]'",

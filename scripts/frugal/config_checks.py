@@ -78,10 +78,13 @@ def prepared_samples(folder: Path, dataset: DatasetSpec) -> int | None:
     """Training samples of the cache in a folder; None where there is none, or it was made from another description."""
     try:
         made = json.loads((folder / "manifest.json").read_bytes())
-        described = {"source": dataset.source, "shape": list(dataset.shape), "classes": dataset.classes}
-        same = all(made[key] == value for key, value in described.items())
-        splits = made["splits"]
-        return int(splits["train"]) if same and splits["validation"] == dataset.validation else None
+        shape = dataset.shape and list(dataset.shape)
+        described = {"source": dataset.source, "shape": shape, "classes": dataset.classes}
+        same = all(value is None or made[key] == value for key, value in described.items())
+        splits, wanted = made["splits"], dataset.validation
+        if wanted < 1:
+            wanted = round(wanted * (splits["train"] + splits["validation"]))
+        return int(splits["train"]) if same and splits["validation"] == wanted else None
     except (OSError, ValueError, KeyError, TypeError):  # whoever opens it says what is wrong with it
         return None
 

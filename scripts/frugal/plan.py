@@ -279,7 +279,7 @@ class Plan:
             self._strategy(study.name, dataset, strategy)  # names it
         recipe = self._recipe(study.name, dataset, model, strategy)
         ground = Ground(
-            kind=registry.data_kind("source", source),
+            kind=self._kind(dataset),
             task=registry.data_task(source),
             model=(net.use, net.parameters),
             devices=self.config.devices,
@@ -293,7 +293,7 @@ class Plan:
         if why := why_unfit(own.use, given, ground):
             raise Unfit(f"{where}: can't be trained on {dataset}/{model}: {why}")
         scaled = self._strategy(study.name, dataset, strategy).parameters
-        if why := why_unfit(own.use, scaled, replace(ground, size=self.datasets[dataset].shape[-1])):
+        if why := why_unfit(own.use, scaled, replace(ground, size=(self._shape(dataset) or (None,))[-1])):
             raise Unfit(f"{where}: can't be trained on {dataset}/{model}: {why}")
         if followed is None:
             return
@@ -320,7 +320,7 @@ class Plan:
         where = f"{self.files[study]}: {dataset}/{model}, strategy {strategy}"
         if recipe.label_smoothing and registry.data_task(self.datasets[dataset].source) == "transcription":
             raise FrugalError(f"{where}: recipe.label_smoothing has no meaning for CTC; set it to 0 for this data set")
-        if recipe.test_time and registry.data_kind("source", self.datasets[dataset].source) != "image":
+        if recipe.test_time and self._kind(dataset) != "image":
             raise FrugalError(f"{where}: recipe.test_time mirrors images, and {dataset} holds none; leave it out")
         if recipe.compile == "graphs" and config.device == "cpu":
             raise FrugalError(f"{where}: recipe.compile is graphs, which needs a CUDA GPU; use true, false or auto")
@@ -328,6 +328,15 @@ class Plan:
             raise FrugalError(
                 f"{where}: a batch of {recipe.batch_size} can't be shared by {config.devices} devices; lower devices"
             )
+
+    def _kind(self, dataset: str) -> str:
+        """Of the samples: image, text, table or sound."""
+        return registry.data_kind("source", self.datasets[dataset].source, self.datasets[dataset].options)
+
+    def _shape(self, dataset: str) -> tuple[int, ...] | None:
+        """Of a sample, as far as the config says it: nothing here may depend on whether the data set is prepared yet."""
+        known = self.datasets[dataset]
+        return known.shape or registry.sample_shape(known.source, known.options)
 
     @staticmethod
     def _parameters(study: StudyConfig, name: str, file: str) -> dict[str, Any]:
@@ -337,7 +346,7 @@ class Plan:
 
     def _check_kind(self, dataset: str, model: str, where: str) -> None:
         """Raise FrugalError for a model of another kind of data: images into a net for text."""
-        kind = registry.data_kind("source", self.datasets[dataset].source)
+        kind, shape = self._kind(dataset), self._shape(dataset)
         takes = registry.data_kind("model", self.models[model].use)
         if kind != takes:
             raise FrugalError(
@@ -345,14 +354,14 @@ class Plan:
                 "with its model under `tasks`"
             )
         least = registry.least_size(self.models[model].use)
-        if kind == "image" and min(self.datasets[dataset].shape[1:]) < least:
-            high, wide = self.datasets[dataset].shape[1:]
+        if kind == "image" and shape and min(shape[1:]) < least:
+            high, wide = shape[1:]
             raise FrugalError(
                 f"{where}: model {model} takes images of {least} pixels per side or more, those of {dataset} have {high}x{wide}; "
                 "choose another model"
             )
-        if kind == "image" and (side := registry.patches(self.models[model].use)):
-            patch, (high, wide) = self.models[model].parameters[side], self.datasets[dataset].shape[1:]
+        if kind == "image" and shape and (side := registry.patches(self.models[model].use)):
+            patch, (high, wide) = self.models[model].parameters[side], shape[1:]
             if high % patch or wide % patch:
                 raise FrugalError(
                     f"{where}: model {model} cuts images into patches of {patch}x{patch} pixels, which don't tile those of "
@@ -383,7 +392,8 @@ class Plan:
     ) -> dict[str, Any]:
         """The parameters with levels scaled to the data set's images, those of parts too; raises FrugalError beyond them."""
         parameters = dict(parameters)
-        size, kind = self.datasets[dataset].shape[-1], registry.data_kind("source", self.datasets[dataset].source)
+        kind, shape = self._kind(dataset), self._shape(dataset)
+        size = shape[-1] if shape else None
         stored, what = size, "pixels"
         if registry.reads(use) == "coefficients":
             stored = (self.datasets[dataset].dct and self.datasets[dataset].dct.keep) or size
@@ -400,6 +410,11 @@ class Plan:
                     "leave out the strategy or the data set"
                 )
             if parameter.levels(parameters[key]):
+                if size is None:
+                    raise FrugalError(
+                        f"{where}: {key} counts {what} per axis, and how large the images of {dataset} are is known only "
+                        "once they are read; give its `shape`"
+                    )
                 if scale.levels_for:
                     parameters[key] = parameter.scaled(parameters[key], size, scale.levels_for)
                 if (top := max(parameter.levels(parameters[key]))) > stored:

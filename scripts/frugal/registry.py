@@ -307,10 +307,31 @@ def _keywords(tree: ast.Module, module: str, function: str) -> list[Parameter]:
     raise FrugalError(f"{module} must define a function {function}")
 
 
+def data_kind(kind: str, use: str, options: dict[str, Any] | None = None) -> str:
+    """Which kind of data a source gives or a model takes: the constant KIND of its file, "image" where there is none.
+
+    options: of a source, which may have one of that name, `kind`, and then gives what it says.
+    """
+    if kind == "source" and (parameter := parameters(kind, use).get("kind")):
+        return (options or {}).get("kind", parameter.default)
+    return _fixed_kind(kind, use)
+
+
 @cache
-def data_kind(kind: str, use: str) -> str:
-    """Which kind of data a source gives or a model takes: the constant KIND of its file, "image" where there is none."""
+def _fixed_kind(kind: str, use: str) -> str:
     return _constant(_tree(kind, use).body, "KIND", "image")
+
+
+def sample_shape(source: str, options: dict[str, Any]) -> tuple[int, ...] | None:
+    """The shape of a sample as far as options say it: squares of `size` pixels in colour, rows of `length`; else None.
+
+    options: all of the source's, defaults filled in.
+    """
+    kind = data_kind("source", source, options)
+    size, length = options.get("size"), options.get("length")
+    if kind == "image" and size:
+        return options.get("channels") or 3, size, size
+    return (length,) if kind in ("text", "sound") and length else None
 
 
 @cache

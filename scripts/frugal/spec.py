@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from frugal.errors import FrugalError
-from frugal.registry import did_you_mean
+from frugal.registry import data_kind, did_you_mean, names
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"  # also a folder name, so nothing a shell or a path could misread
 Name = Field(pattern=NAME)
@@ -55,13 +55,17 @@ class Dataset(Strict):
     """Where a data set comes from and what it must look like."""
 
     source: str = Field(description="a file name in scripts/frugal/data/sources")
-    shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        min_length=1,
-        max_length=3,
-        description="of a sample: [channels, height, width] of images, [tokens], [features] or [samples of a wave]",
+    shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=3)] | None = Field(
+        None,
+        description="of a sample: [channels, height, width] of images, [tokens], [features] or [samples of a wave]; checked "
+        "where it is given, else it is what the files have",
     )
-    classes: int = Field(ge=2, description="number of classes")
-    validation: int = Field(ge=1, description="samples split off the training set for validation, stratified")
+    classes: int | None = Field(
+        None, ge=2, description="number of classes; checked where it is given, else those that the files have"
+    )
+    validation: int | float = Field(
+        0.1, description="samples split off the training set for validation, stratified: how many, or a share below 1"
+    )
     split_seed: int = Field(0, description="seed of that split; the same for every run")
     dct: Dct | None = Field(
         Dct(), description="the DCT store of images; null for data that has no use for it, as for all other data"
@@ -77,22 +81,34 @@ class Dataset(Strict):
     @model_validator(mode="before")
     @classmethod
     def _only_images_have_a_dct(cls, content: Any) -> Any:
-        shape = content.get("shape") if isinstance(content, dict) else None
-        if isinstance(shape, list | tuple) and len(shape) < 3:
-            return {"dct": None, **content}
-        return content
+        if not isinstance(content, dict):
+            return content
+        shape, source = content.get("shape"), content.get("source")
+        if shape is None and source in names("source"):
+            options = content.get("options")
+            is_image = data_kind("source", source, options if isinstance(options, dict) else {}) == "image"
+        else:
+            is_image = not (isinstance(shape, list | tuple) and len(shape) < 3)
+        return content if is_image else {"dct": None, **content}
 
     @field_validator("shape")
     @classmethod
-    def _one_axis_or_three(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(shape) == 2:
+    def _one_axis_or_three(cls, shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if shape is not None and len(shape) == 2:
             raise ValueError("give three numbers for images, [channels, height, width], else one")
         return shape
+
+    @field_validator("validation")
+    @classmethod
+    def _some_but_not_all(cls, validation: int | float) -> int | float:
+        if not (0 < validation < 1 or (validation >= 1 and isinstance(validation, int))):
+            raise ValueError("give a number of samples, or a share of them above 0 and below 1")
+        return validation
 
     @field_validator("dct")
     @classmethod
     def _only_of_images(cls, dct: Dct | None, info: ValidationInfo) -> Dct | None:
-        if dct is not None and len(info.data.get("shape", (1, 1, 1))) < 3:
+        if dct is not None and len(info.data.get("shape") or (1, 1, 1)) < 3:
             raise ValueError("only images have a DCT; set `dct: null` or leave it out")
         return dct
 

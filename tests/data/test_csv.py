@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from frugal.data.cells import Numbers, Words
 from frugal.data.csvfile import CsvFile
 from frugal.data.prepare import prepare
-from frugal.data.sources import csvtable
+from frugal.data.sources import table
 from frugal.errors import FrugalError
 from spreadsheet import about
 
-OPTIONS = {"path": "t.csv", "target": "y", "numeric": ["x"], "categorical": ["c"], "test_samples": 8}
+OPTIONS = {"path": "t.csv", "target": "y", "numeric": ["x"], "categorical": ["c"], "test": 8}
 HEADER = "x,c,y"
 
 
@@ -31,7 +31,7 @@ def rows():
 def read(tmp_path, lines, header=HEADER, name="t.csv", **options):
     content = "\n".join([header, *lines]) + "\n" if isinstance(lines, list) else lines
     tmp_path.joinpath(name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return csvtable.read(tmp_path, tmp_path, **(OPTIONS | {"path": name} | options))
+    return table.read(tmp_path, tmp_path, **(OPTIONS | {"path": name} | options))
 
 
 def changed(**lines):
@@ -74,27 +74,42 @@ def labels(arrays):
         (changed(line_4='4,"a,yes'), HEADER, {}, "the row that ends in line .* can't be read as CSV"),
         (rows(), "x,x,y", {}, r"two columns x \(1 and 2\); rename one"),
         (rows(), "x,,y", {}, "has no column c; .*its header has x, Unnamed: 1, y"),
-        ([row.replace(",", ";") for row in rows()], "x;c;y", {}, "one column only, 'x;c;y': is the separator ';'"),
-        ([row.replace(",", "\t") for row in rows()], "x\tc\ty", {}, r"set `separator: \"\\t\"`"),
+        (
+            [row.replace(",", ";") for row in rows()],
+            "x;c;y",
+            {"separator": ","},
+            "one column only, 'x;c;y': is the separator ';'",
+        ),
+        ([row.replace(",", "\t") for row in rows()], "x\tc\ty", {"separator": ","}, r"set `separator: \"\\t\"`"),
         (rows(), HEADER, {"separator": ";"}, "is the separator ','"),
         (rows(), HEADER, {"separator": "::"}, "option separator is '::'; give one character"),
         (rows(), HEADER, {"encoding": "latin9000"}, "option encoding is 'latin9000', which Python doesn't know"),
         (rows(), HEADER, {"decimal": ",", "thousands": ","}, "give one mark that differs"),
         (changed(line_4="1.5,a,yes"), HEADER, {"decimal": ","}, "`decimal` is ',' and this has a point"),
         (changed(line_4='"1,5",a,yes'), HEADER, {"thousands": ","}, "line 4: x is '1,5' and no number"),
-        ("\n".join([HEADER, *rows()]).encode("utf-16"), "", {}, "is UTF-16, .*set `encoding: utf-16`"),
-        ("\n".join([HEADER, *rows()]).encode("utf-16-le"), "", {}, "NUL bytes: it is damaged, or UTF-16 without"),
+        (
+            "\n".join([HEADER, *rows()]).encode("utf-16"),
+            "",
+            {"encoding": "utf-8"},
+            "is UTF-16, .*set `encoding: utf-16`",
+        ),
+        (
+            "\n".join([HEADER, *rows()]).encode("utf-16-le"),
+            "",
+            {"encoding": "utf-8"},
+            "NUL bytes: it is damaged, or UTF-16 without",
+        ),
         (
             "\n".join([HEADER, "1,é,no"]).encode("cp1252"),
             "",
-            {},
+            {"encoding": "utf-8"},
             "line 2: byte 0xe9 is not UTF-8; .*`encoding: cp1252`",
         ),
         ("\ufeffx,c,y\n1,a,no", "", {"encoding": "cp1252"}, "is UTF-8, as its byte-order mark says"),
         ("", "", {}, "is empty"),
         (HEADER, "", {}, "has a header and no row"),
         ("<!DOCTYPE html><p>Not found", "", {}, "is a web page"),
-        (b"PAR1" + bytes(40), "", {}, "is a Parquet file; save the table as CSV"),
+        (b"PAR1" + bytes(40), "", {}, "is a Parquet file; save the table as CSV, or give it the ending .parquet"),
         (gzip.compress(b"x,c,y\n" * 9, mtime=0)[:-9], "", {}, "is damaged"),
         (changed(line_4=f"4,a,{'z' * 200_000}"), HEADER, {}, "line 4, can't be read as CSV: field larger"),
         (
@@ -239,7 +254,7 @@ def test_a_target_of_many_numbers_is_told_of_regression(tmp_path):
     (tmp_path / "t.csv").write_text("\n".join([HEADER, *(f"{n},{'ab'[n % 2]},{n % 60}" for n in range(600))]))
     says = "correct `classes`, unless the target is a quantity: regression isn't supported"
     with pytest.raises(FrugalError, match=says):
-        prepare(about(options=OPTIONS | {"test_samples": 80}), tmp_path / "out", tmp_path, tmp_path)
+        prepare(about(options=OPTIONS | {"test": 80}), tmp_path / "out", tmp_path, tmp_path)
 
 
 def test_words_are_numbered_by_sorted_names():

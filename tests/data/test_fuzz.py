@@ -23,7 +23,7 @@ from frugal.data.cache import open_cache
 from frugal.data.idx import read_idx
 from frugal.data.pictures import Damaged, picture
 from frugal.data.sound import Waves
-from frugal.data.sources import csvtable
+from frugal.data.sources import table as table_source
 from frugal.data.textfiles import from_archive
 from frugal.errors import FrugalError
 from frugal.training.checkpoint import Checkpoints
@@ -86,8 +86,8 @@ def file_of(content: bytes, suffix: str):
 
 
 def read_table(path):
-    options = {"target": "sold", "numeric": ["age", "fare"], "categorical": ["port"], "test_samples": 4}
-    return csvtable.read(path.parent, path.parent, path=path.name, **options)
+    options = {"target": "sold", "numeric": ["age", "fare"], "categorical": ["port"], "test": 4}
+    return table_source.read(path.parent, path.parent, path=path.name, **options)
 
 
 READERS = {  # a sound file, its suffix, its reader, and what else than FrugalError may say no

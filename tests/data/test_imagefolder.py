@@ -364,7 +364,7 @@ def test_what_is_left_out_of_the_store_is_in_its_error():
 
 def test_only_a_source_that_takes_threads_is_given_cores():
     taking = [name for name in registry.names("source") if registry.uses_threads(name)]
-    assert taking == ["common_voice", "imagefolder", "imdb", "textfolder"]
+    assert taking == ["common_voice", "huggingface", "imagefolder", "imdb", "textfolder", "texts"]
 
 
 @pytest.mark.skipif(

@@ -18,14 +18,14 @@ LETTERS = {
 TABLE = {
     **{
         "name": "table",
-        "source": "csvtable",
+        "source": "table",
         "shape": [1],
         "classes": 2,
         "validation": 4,
         "split_seed": 0,
         "dct": None,
     },
-    "options": {"path": "my.csv", "target": "y", "numeric": ["x"], "test_samples": 4},
+    "options": {"path": "my.csv", "target": "y", "numeric": ["x"], "test": 4},
 }
 TEXTS = {
     **{

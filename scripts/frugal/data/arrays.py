@@ -70,7 +70,8 @@ class Arrays:
     counted from 0, or for the task "transcription" (n,) objects `Transcript`, see `frugal.data.transcripts`; generated: made by a
     program, not collected; notes: what a reader of the manifest should know, e.g. that a file's checksum is not known; skipped:
     (file, reason) of files that could not be used; leftovers: a folder that may go once the cache is written; facts: further
-    keys of the manifest; listing: the files that the training inputs are of, where each has one; task: what labels are for;
+    keys of the manifest; inferred: what was found out because nobody said it, by name, for the manifest and the log;
+    listing: the files that the training inputs are of, where each has one; task: what labels are for;
     whole_rows: of a table, hashes (n,) int64 of the training and test rows as in the file, see `frugal.data.overlap`.
     Images that don't fit into memory come as Rows.
     """
@@ -86,16 +87,24 @@ class Arrays:
     kind: str = "image"
     encoder: Encoder | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    inferred: dict[str, Any] = field(default_factory=dict)
     listing: Listing | None = None
     task: str = "classification"
     whole_rows: tuple[np.ndarray, np.ndarray] | None = None
 
 
-def check(arrays: Arrays, dataset: str, shape: list[int], classes: int) -> None:
-    """Hold what was read against the configured shape and number of classes. Raises FrugalError.
+def check(arrays: Arrays, dataset: str, shape: list[int] | None, classes: int | None) -> int | None:
+    """Hold what was read against the configured shape and number of classes; returns the number. Raises FrugalError.
 
-    What still has to be encoded has no shape yet; `check_inputs` follows when it has.
+    shape, classes: None for those that the files have. What still has to be encoded has no shape yet; `check_inputs` follows
+    when it has. Of transcripts the classes are symbols, which are known later: None stays None.
     """
+    says = f"{CONFIG} says" if classes is not None else "the data set has"
+    if classes is None and arrays.task == "classification" and len(arrays.train_labels):
+        labels = np.concatenate([arrays.train_labels, arrays.test_labels])
+        classes = int(labels.max()) + 1
+        if classes < 2:
+            raise FrugalError(f"data set {dataset}: every label is the same: there is nothing to learn")
     for split, inputs, labels in (
         ("training", arrays.train_inputs, arrays.train_labels),
         ("test", arrays.test_inputs, arrays.test_labels),
@@ -121,14 +130,18 @@ def check(arrays: Arrays, dataset: str, shape: list[int], classes: int) -> None:
         if split == "training" and len(found) < classes:
             missing = ", ".join(str(label) for label in sorted(set(range(classes)) - set(found.tolist())))
             raise FrugalError(
-                f"{where} has no sample of class {missing}, {CONFIG} says {classes} classes; correct that or the data"
+                f"{where} has no sample of class {missing}, {says} {classes} classes; correct that or the data"
             )
+    return classes
 
 
-def check_inputs(inputs: np.ndarray | Rows, kind: str, dataset: str, split: str, shape: list[int]) -> None:
-    """Hold numbers (n, ...) against the configured shape and against what their kind is stored as. Raises FrugalError."""
+def check_inputs(inputs: np.ndarray | Rows, kind: str, dataset: str, split: str, shape: list[int] | None) -> None:
+    """Hold numbers (n, ...) against the configured shape, if any, and against what their kind is stored as.
+
+    Raises FrugalError.
+    """
     where, name = f"data set {dataset}: the {split} set", KINDS[kind].array
-    if list(inputs.shape[1:]) != list(shape):
+    if shape is not None and list(inputs.shape[1:]) != list(shape):
         raise FrugalError(
             f"{where} has {name} of shape {list(inputs.shape[1:])}, {CONFIG} says {list(shape)}; correct `shape`"
         )

@@ -26,7 +26,14 @@ from frugal.errors import FrugalError
 
 SCHEMA = 1
 ASIDE = "manifest.json.damaged"
-NOT_CONTENT = ("checksum", "notes", "folder", "request", "made_from")  # what the checksum of a cache leaves out
+NOT_CONTENT = (
+    "checksum",
+    "notes",
+    "folder",
+    "request",
+    "made_from",
+    "inferred",
+)  # what the checksum of a cache leaves out
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,26 @@ with needs_extra("data", "tables"):
 
 FLOAT32 = float(np.finfo(np.float32).max)
 WHOLE = re.compile(r"([+-]?\d+)\.0*")  # "1.0", which is how a column of whole numbers with gaps is often saved
-DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|\d{1,2}:\d{2}(:\d{2}.*)?")
+MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+DATE = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|\d{1,2}:\d{2}(:\d{2}.*)?"
+    rf"|\d{{1,2}}[-. ]{{1,2}}{MONTH}[-., ]{{1,2}}\d{{2,4}}( .*)?|{MONTH} \d{{1,2}}(st|nd|rd|th)?,? \d{{4}}( .*)?",
+    re.IGNORECASE,
+)
+MARKED = re.compile(r"[+-]?(?=.*\d[.,' ]\d)[\d.,' ]*\d")  # a number with a decimal comma or marks of thousands
 LOOKS_MISSING = {"na", "n/a", "nan", "none", "null", "nil", "?", "-", ".", "<na>", "#n/a", "missing"}
 
 
 class Numbers:
-    """A numeric column. where: the file; missing: what stands for no value; decimal, thousands: how numbers are written."""
+    """A numeric column. where: the file; missing: what stands for no value; decimal, thousands: how numbers are written;
+    unit: in which the file counts its rows, for messages.
+    """
 
-    def __init__(self, where: str, name: str, missing: list[str], decimal: str = ".", thousands: str = ""):
+    def __init__(
+        self, where: str, name: str, missing: list[str], decimal: str = ".", thousands: str = "", unit: str = "line"
+    ):
         self.where, self.name, self.missing, self.decimal, self.thousands = where, name, missing, decimal, thousands
+        self.unit = unit
         self.plain = decimal == "." and not thousands
         self.parts: list[np.ndarray] = []
         self.taken: Counter[str] = Counter()  # what was taken for missing, besides empty cells
@@ -34,9 +45,12 @@ class Numbers:
         mark, point = re.escape(thousands), re.escape(decimal)
         self.grouped = re.compile(rf"[+-]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?") if thousands else None
 
-    def add(self, cells: list[str], lines: np.ndarray) -> None:
-        """Some rows. lines: (n,) where they begin. Raises FrugalError for a cell that is no finite number."""
-        written = cells if self.plain else [self._rewritten(cell) for cell in cells]
+    def add(self, cells: list[str] | np.ndarray, lines: np.ndarray) -> None:
+        """Some rows, texts or numbers. lines: (n,) where they begin. Raises FrugalError for a cell that is no finite number."""
+        if isinstance(cells, np.ndarray):
+            self._add_numbers(cells, lines)
+            return
+        written = cells if self.plain else [self.rewritten(cell) for cell in cells]
         values = np.array(pd.to_numeric(np.array(written, object), errors="coerce"), float)
         for row in np.flatnonzero(~(np.abs(values) <= FLOAT32)).tolist():  # NaN among them
             cell = cells[row].strip()
@@ -52,6 +66,17 @@ class Numbers:
             values[found] = np.nan
         self.parts.append(values)
 
+    def _add_numbers(self, cells: np.ndarray, lines: np.ndarray) -> None:
+        """(n,) float64, NaN for none, as a Parquet file has them."""
+        if (wrong := np.flatnonzero(np.abs(cells) > FLOAT32)).size:
+            raise FrugalError(
+                f"{self.where}, {self.unit} {int(lines[wrong[0]])}: {self.name} is {cells[wrong[0]]} and no number that fits "
+                "into 32 bits; correct it, or list it in `missing` if it stands for no value"
+            )
+        found = np.isin(cells, self.missing_numbers)
+        self.taken.update(f"{value:g}" for value in cells[found].tolist())
+        self.parts.append(np.where(found, np.nan, cells))
+
     @property
     def values(self) -> np.ndarray:
         """(n,) float64, NaN for none."""
@@ -65,7 +90,7 @@ class Numbers:
         """What was taken for missing besides empty cells."""
         return _missing_note(self.name, self.taken)
 
-    def _rewritten(self, cell: str) -> str:
+    def rewritten(self, cell: str) -> str:
         """As Python writes numbers; what isn't written as the options say becomes no number."""
         text = cell.strip()
         if self.thousands and self.thousands in text:
@@ -78,10 +103,10 @@ class Numbers:
 
     def _again(self, cell: str, line: int) -> float:
         """A cell that is no number with its spaces, such as those that don't break; raises FrugalError if it is none without."""
-        value = float(pd.to_numeric(pd.Series([self._rewritten(cell)], dtype=object), errors="coerce").iloc[0])
+        value = float(pd.to_numeric(pd.Series([self.rewritten(cell)], dtype=object), errors="coerce").iloc[0])
         if abs(value) <= FLOAT32:
             return value
-        at = f"{self.where}, line {line}: {self.name} is {_shown(cell)}"
+        at = f"{self.where}, {self.unit} {line}: {self.name} is {_shown(cell)}"
         if abs(value) > FLOAT32:  # 1e200, or inf
             raise FrugalError(
                 f"{at} and no number that fits into 32 bits; correct it, or list it in `missing` if it stands for no value"
@@ -97,14 +122,14 @@ class Numbers:
             )
         if self.decimal == "," and "." in cell:
             return "`decimal` is ',' and this has a point: correct it, or set `thousands: '.'` if points part thousands"
-        if re.fullmatch(r"[+-]?[\d.,' ]*\d", cell) and re.search(r"\d[.,' ]\d", cell):
+        if MARKED.fullmatch(cell):
             return (
                 "is it a decimal comma, or a mark of thousands? set `decimal: ','` or `thousands: ','` (or another mark) in "
                 "its options"
             )
         if cell.lower() in LOOKS_MISSING:
             return f"if it stands for no value, list it in options: `missing: [{cell!r}]`"
-        return f"correct it, list it in `missing` if it stands for no value, or name {self.name} in `categorical`"
+        return f"correct it, list it in `missing` if it stands for no value, or name {self.name} in `categorical` or `drop`"
 
 
 class Words:
@@ -113,17 +138,20 @@ class Words:
     Spaces around a name are no part of it, nor are ways to write the same letter, and "1.0" is "1" where both occur.
     """
 
-    def __init__(self, where: str, name: str, missing: list[str], target: bool = False):
-        self.where, self.name, self.missing, self.target = where, name, missing, target
+    def __init__(self, where: str, name: str, missing: list[str], target: bool = False, unit: str = "line"):
+        self.where, self.name, self.missing, self.target, self.unit = where, name, missing, target, unit
         self.raw = _Numbered()
         self.parts: list[np.ndarray] = []
 
-    def add(self, cells: list[str], lines: np.ndarray) -> None:
-        """Some rows. lines: (n,) where they begin. Raises FrugalError for a target without a class, or a damaged name."""
-        before = len(self.raw)
+    def add(self, cells: list[str] | np.ndarray, lines: np.ndarray) -> None:
+        """Some rows, texts or numbers. lines: (n,) where they begin.
+
+        Raises FrugalError for a target without a class, or a damaged name.
+        """
+        cells, before = _spelled(cells), len(self.raw)
         self.parts.append(np.fromiter(map(self.raw.__getitem__, cells), np.int32, len(cells)))
         for cell in reversed(list(islice(reversed(self.raw), len(self.raw) - before))):  # those that are new
-            at = f"{self.where}, line {int(lines[cells.index(cell)])}: {self.name}"
+            at = f"{self.where}, {self.unit} {int(lines[cells.index(cell)])}: {self.name}"
             if "\0" in cell:
                 raise FrugalError(f"{at} holds a NUL byte: the file is damaged, replace it")
             if self.target and (not (name := plain(cell)) or name in self.missing):
@@ -172,8 +200,9 @@ class Unused:
         self.parts: list[np.ndarray] = []
         self.numbers = True
 
-    def add(self, cells: list[str], lines: np.ndarray) -> None:
-        """Some rows. lines: (n,) where they begin"""
+    def add(self, cells: list[str] | np.ndarray, lines: np.ndarray) -> None:
+        """Some rows, texts or numbers. lines: (n,) where they begin"""
+        cells = _spelled(cells)
         self.parts.append(np.fromiter(map(hash, cells), np.int64, len(cells)))
         self.numbers = self.numbers and all(map(str.isdigit, cells))
 
@@ -189,6 +218,13 @@ class _Numbered(dict):
     def __missing__(self, key: str) -> int:
         self[key] = len(self)
         return self[key]
+
+
+def _spelled(cells: list[str] | np.ndarray) -> list[str]:
+    """Numbers as a CSV file would have them, "" for none; texts as they are."""
+    if isinstance(cells, list):
+        return cells
+    return ["" if cell != cell else f"{cell:.0f}" if cell.is_integer() else repr(cell) for cell in cells.tolist()]
 
 
 def plain(cell: str) -> str:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import lzma
+import os
 import re
 import zipfile
 import zlib
@@ -18,6 +19,8 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from frugal.data.detect import encoding_of, separator_of
+from frugal.data.rows import bar
 from frugal.errors import FrugalError
 
 ROWS = 1 << 12  # of one piece
@@ -31,6 +34,7 @@ OTHER_FORMATS = {
     b"\x89HDF": "an HDF5 file",
     b"version https://git-lfs": "a pointer of Git LFS, not the file it stands for",
 }
+HEAD = 1 << 16  # letters by which a separator is found
 SEPARATORS = {";": "';'", "\t": '"\\t"', "|": "'|'", ",": "','", " ": "' '"}  # as YAML has them
 PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 DAMAGED = (
@@ -54,20 +58,33 @@ class Piece(NamedTuple):
 class CsvFile:
     """A table with a header; plain, or compressed as .gz, .bz2, .xz, or as the one file of a .zip.
 
-    separator: between fields; encoding: as Python calls it. A byte-order mark of UTF-8 is passed over. names: of the columns,
+    separator: between fields; encoding: as Python calls it; None for either finds it out, see `frugal.data.detect`, and
+    `detected` says it. A byte-order mark of UTF-8 is passed over. names: of the columns,
     stripped, and "Unnamed: 0" (counted from 0, as pandas has it) for one without. Raises FrugalError for what is no such table.
     """
 
-    def __init__(self, file: Path, separator: str = ",", encoding: str = "utf-8"):
-        self.file, self.separator, self.encoding = file, separator, encoding
+    unit = "line"
+
+    def __init__(self, file: Path, separator: str | None = ",", encoding: str | None = "utf-8"):
+        self.file, self.codec = file, ""
+        self.detected: dict[str, str] = {}
+        if encoding is None:
+            with self._guarded(), self._opened() as binary:
+                encoding, self.detected["encoding"] = encoding_of(binary, str(file))
+        self.encoding = encoding
+        if separator is None:
+            separator = ","
+            self.codec = _codec(encoding)
+            with self._guarded(), self._text() as text:
+                head = text.read(HEAD)
+            lines = head.splitlines(keepends=True)
+            if "\0" not in head:
+                separator = separator_of(lines[:-1] if len(head) == HEAD else lines, str(file))
+                self.detected["separator"] = separator
+        self.separator = separator
         if len(separator) != 1 or separator in '"\r\n':
             raise FrugalError(f"option separator is {separator!r}; give one character, such as ',' or ';' or \"\\t\"")
-        try:
-            self.codec = codecs.lookup(encoding).name.replace("utf-8-sig", "utf-8")
-        except LookupError:
-            raise FrugalError(
-                f"option encoding is {encoding!r}, which Python doesn't know; such are utf-8, cp1252, utf-16"
-            ) from None
+        self.codec = _codec(encoding)
         with self._read() as reader:
             header = next((row for row in reader if _filled(row)), None)
         if header is None:
@@ -88,7 +105,7 @@ class CsvFile:
     def pieces(self) -> Iterator[Piece]:
         """All rows below the header. Raises FrugalError for one that has not as many fields as that, with its line."""
         columns, lines = [[] for _ in self.names], []
-        with self._read() as reader:
+        with self._read() as reader, bar(os.path.getsize(self.file), f"reading {self.file.name}", "B") as progress:
             next(row for row in reader if _filled(row))  # the header
             began = reader.line_num + 1
             while rows := list(islice(reader, AT_ONCE)):
@@ -100,6 +117,7 @@ class CsvFile:
                 for column, cells in zip(columns, zip(*rows, strict=True), strict=bool(rows)):
                     column.extend(cells)
                 if len(lines) >= ROWS:
+                    progress.update(self.stream.tell() - progress.n)
                     yield Piece(np.array(lines), columns)
                     columns, lines = [[] for _ in self.names], []
         if lines:
@@ -120,20 +138,29 @@ class CsvFile:
     @contextmanager
     def _read(self) -> Iterator[Iterator[list[str]]]:
         """A reader of the csv module; what goes wrong while it is used becomes one line."""
-        reader = None
-        try:
-            with self._opened() as binary:
-                text = io.TextIOWrapper(binary, "utf-8-sig" if self.codec == "utf-8" else self.codec, newline="")
-                # strict: a quote that is never closed would swallow the rest of the file
-                reader = csv.reader(text, delimiter=self.separator, skipinitialspace=True, strict=True)
+        with self._guarded(), self._text() as text:
+            # strict: a quote that is never closed would swallow the rest of the file
+            reader = csv.reader(text, delimiter=self.separator, skipinitialspace=True, strict=True)
+            try:
                 yield reader
+            except csv.Error as error:
+                raise FrugalError(
+                    f"{self.file}, the row that ends in line {reader.line_num}, can't be read as CSV: {error}; look for a quote "
+                    "that is not closed, or not doubled inside a quoted field"
+                ) from error
+
+    @contextmanager
+    def _text(self) -> Iterator[io.TextIOWrapper]:
+        with self._opened() as binary:
+            yield io.TextIOWrapper(binary, "utf-8-sig" if self.codec == "utf-8" else self.codec, newline="")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """What goes wrong while the file is read becomes one line."""
+        try:
+            yield
         except UnicodeError as error:
             raise FrugalError(self._not_encoded(error)) from error
-        except csv.Error as error:
-            raise FrugalError(
-                f"{self.file}, the row that ends in line {reader.line_num}, can't be read as CSV: {error}; look for a quote "
-                "that is not closed, or not doubled inside a quoted field"
-            ) from error
         except OSError as error:
             if error.errno is None:  # of the bz2 and gzip modules
                 raise FrugalError(f"{self.file} is damaged: {error}; replace it") from error
@@ -144,16 +171,18 @@ class CsvFile:
     @contextmanager
     def _opened(self) -> Iterator[IO[bytes]]:
         with open(self.file, "rb") as stream:
+            self.stream = stream
             start = stream.read(32)
             stream.seek(0)
             for first, what in OTHER_FORMATS.items():
                 if start.startswith(first):
-                    raise FrugalError(f"{self.file} is {what}; save the table as CSV")
-            if start.startswith(UTF_16) and not self.codec.startswith(("utf-16", "utf-32")):
+                    rename = ", or give it the ending .parquet" if first == b"PAR1" else ""
+                    raise FrugalError(f"{self.file} is {what}; save the table as CSV{rename}")
+            if self.codec and start.startswith(UTF_16) and not self.codec.startswith(("utf-16", "utf-32")):
                 raise FrugalError(
                     f"{self.file} is UTF-16, as its byte-order mark says; save it as UTF-8 or set `encoding: utf-16`"
                 )
-            if start.startswith(codecs.BOM_UTF8) and self.codec != "utf-8":
+            if self.codec and start.startswith(codecs.BOM_UTF8) and self.codec != "utf-8":
                 raise FrugalError(
                     f"{self.file} is UTF-8, as its byte-order mark says, and not {self.encoding}; leave out `encoding`"
                 )
@@ -209,6 +238,15 @@ class CsvFile:
         raise FrugalError(
             f"{self.file}, line {line} has {len(row)} fields and the header {len(self.names)}: {why}; correct the file"
         )
+
+
+def _codec(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name.replace("utf-8-sig", "utf-8")
+    except LookupError:
+        raise FrugalError(
+            f"option encoding is {encoding!r}, which Python doesn't know; such are utf-8, cp1252, utf-16"
+        ) from None
 
 
 def _filled(row: list[str]) -> bool:

@@ -257,12 +257,12 @@ def home_of(folder: Path | None, folders: list[str], holds: str, what: str) -> P
     return found.parent
 
 
-def limited(skipped: Sequence[tuple[str, str]], of: int, damaged: float) -> tuple[str, ...]:
-    """A note on files left out, none for none. Raises FrugalError where they are more than a share `damaged` of all."""
+def limited(skipped: Sequence[tuple[str, str]], of: int, damaged: float, what: str = "files") -> tuple[str, ...]:
+    """A note on what was left out, none for none. Raises FrugalError where it is more than a share `damaged` of all."""
     if not skipped:
         return ()
     name, reason = skipped[0]
-    said = f"{len(skipped):,} of {of:,} files can't be used"
+    said = f"{len(skipped):,} of {of:,} {what} can't be used"
     if len(skipped) > damaged * of:
         raise FrugalError(
             f"{said}, more than the share {damaged:g} that may be left out; the first is {shown(name)} ({reason}); "

@@ -21,12 +21,12 @@ from frugal.data.cache import open_cache, write_cache
 from frugal.data.lock import exclusive
 from frugal.data.overlap import Hashed, Split, hashes, hashes_of, overlaps
 from frugal.data.rows import ComputedRows, Rows, pieces, select
-from frugal.data.split import absent, split_off
+from frugal.data.split import absent, counted, split_off
 from frugal.data.transcripts import Transcripts
 from frugal.errors import FrugalError
 from frugal.imports import PREPARATION, closure, digest
 
-KEYS = ("name", "source", "shape", "classes", "validation", "split_seed", "options", "dct")
+KEYS = ("name", "source", "validation", "split_seed", "options", "dct")  # shape and classes may be left to the files
 PARTS = ("train", "validation", "test")
 
 
@@ -85,10 +85,18 @@ def _prepare(
         raise FrugalError(
             f"data set {name}: with `images: false` and `dct: null` nothing would be kept; set one of them"
         )
-    given = (threads,) if registry.uses_threads(dataset["source"]) else ()
+    cores = (threads,) if registry.uses_threads(dataset["source"]) else ()
     with made_from.noted(folder, downloads) as reading:
-        arrays = registry.load("source", dataset["source"]).read(folder, downloads / name, *given, **options)
-    check(arrays, name, dataset["shape"], dataset["classes"])
+        arrays = registry.load("source", dataset["source"]).read(folder, downloads / name, *cores, **options)
+    inferred = dict(arrays.inferred)
+    given = {"shape": dataset.get("shape"), "classes": dataset.get("classes")}
+    classes = check(arrays, name, given["shape"], given["classes"])
+    dataset = dataset | given | {"classes": classes}
+    if 0 < dataset["validation"] < 1:
+        labels = (
+            arrays.train_labels if arrays.task == "classification" else np.zeros(len(arrays.train_labels), np.int64)
+        )
+        dataset["validation"] = counted(dataset["validation"], labels)
     splits, whole_rows = split(arrays, dataset)
     facts, documents, notes = dict(arrays.facts), {}, list(arrays.notes)
     if arrays.listing:
@@ -103,8 +111,11 @@ def _prepare(
         for part in PARTS:
             splits[f"{part}_labels"] = transcripts.encode(splits[f"{part}_labels"], part)
         facts, notes = facts | transcripts.facts, notes + transcripts.notes
+        dataset["classes"] = transcripts.symbols
     else:
         notes += absent({part: splits[f"{part}_labels"] for part in PARTS[1:]}, dataset["classes"])
+    dataset["shape"] = list(splits[f"train_{KINDS[arrays.kind].array}"].shape[1:])
+    inferred |= {key: dataset[key] for key in given if given[key] is None}
     statistic, notes_on_overlaps = seen_once(splits, arrays.kind, whole_rows, dataset)
     notes += notes_on_overlaps
     about = {
@@ -121,6 +132,7 @@ def _prepare(
         "images": keeps_images,
         "dct": None,
         "notes": notes,
+        **({"inferred": inferred} if inferred else {}),
         "request": request,
     }
     if dataset["dct"]:
@@ -141,6 +153,8 @@ def _prepare(
         shutil.rmtree(arrays.leftovers)
     counts = ", ".join(f"{count:,} {part}" for part, count in about["splits"].items())
     megabytes = sum(array.nbytes for array in splits.values()) / 1e6
+    for what, found in inferred.items():
+        print(f"{name}: inferred {what}: {json.dumps(found, ensure_ascii=False)}", file=sys.stderr)
     for note in notes:
         print(f"{name}: {note}", file=sys.stderr)
     print(f"{name}: {counts}; {megabytes:.1f} MB in {time.perf_counter() - started:.1f} s: {manifest}", file=sys.stderr)

@@ -3,10 +3,12 @@
 They are sliced like an array, and a slice is one. A cache of 19 GB is written from them a few megabytes at a time.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from math import prod
 
 import numpy as np
+from tqdm import tqdm
 
 VALUES = 1 << 23  # of one piece: 64 MB where they are counted in float64
 
@@ -70,6 +72,25 @@ class ComputedRows:
 
     def __getitem__(self, piece: slice) -> np.ndarray:
         return self.function(self.rows[piece])
+
+
+def bar(total: int | range | None, what: str, unit: str, done: int = 0) -> tqdm:
+    """Progress on stderr: on a terminal it moves; in a log it leaves a line now and then, and none of what takes seconds.
+
+    total: of the units, or the range that is gone through
+    """
+    on_terminal = sys.stderr.isatty()
+    return tqdm(
+        total if isinstance(total, range) else None,
+        what,
+        len(total) if isinstance(total, range) else total,
+        initial=done,
+        unit=unit,
+        unit_scale=True,
+        mininterval=0.2 if on_terminal else 10,
+        delay=0 if on_terminal else 5,
+        leave=not on_terminal,
+    )
 
 
 def select(rows: np.ndarray | Rows, positions: np.ndarray) -> np.ndarray | Rows:

@@ -22,13 +22,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from frugal.atomic import write_json, writing
 from frugal.data.folders import BROKEN_LINK, encodable, is_broken_link, shown
 from frugal.data.lock import exclusive
 from frugal.data.pictures import Damaged, picture
-from frugal.data.rows import Rows
+from frugal.data.rows import Rows, bar
 from frugal.errors import FrugalError, needs_extra
 
 with needs_extra("vision", "image folders"):
@@ -94,13 +93,13 @@ def _make(images: list[Image], count: int, size: int, place: Path, threads: int,
     left = sum(map(len, waiting.values()))
     with _workers(min(threads, len(waiting))) as pool:
         jobs = {pool.submit(_work, part, size, _unsynced(place, n)): n for n, part in waiting.items()}
-        with _bar(len(images), len(images) - left) as bar:
+        with bar(len(images), "reading images", "image", len(images) - left) as progress:
             for job in as_completed(jobs):
                 n = jobs[job]
                 abouts[n] = _finish(job, place, n, firsts[n])
                 damaged += abouts[n]["skipped"]
                 _check(damaged, most, images)
-                bar.update(len(waiting[n]))
+                progress.update(len(waiting[n]))
     _check(damaged, most, images)
     return [abouts[n] for n in range(len(firsts))]
 
@@ -188,12 +187,6 @@ def _pixels(place: Path, n: int) -> Path:
 
 def _about(place: Path, n: int) -> Path:
     return place / f"{n:06d}.json"
-
-
-def _bar(total: int, done: int) -> tqdm:
-    """On a terminal it moves; in a log it leaves a line now and then."""
-    seconds = 0.2 if sys.stderr.isatty() else 10
-    return tqdm(total=total, initial=done, desc="reading images", unit="image", mininterval=seconds)
 
 
 @contextmanager

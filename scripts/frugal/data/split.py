@@ -36,6 +36,27 @@ def split_off(labels: np.ndarray, samples: int, seed: int, where: str) -> tuple[
     return rest, part
 
 
+def test_part(labels: np.ndarray, test: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (training, test) where nobody has split the samples. test: a share below 1, or a number of samples; of a share
+    there is at least one sample for each class.
+
+    labels: (n,) int64. Raises FrugalError where no stratified split is possible.
+    """
+    if test != int(test) and test > 1:
+        raise FrugalError(f"option test is {test}; give a number of samples, or a share of them below 1")
+    return split_off(labels, counted(test, labels), seed, "option test")
+
+
+def counted(part: float, labels: np.ndarray) -> int:
+    """Samples of a part: a number as it is, of a share below 1 at least as many as there are classes. labels: (n,) int64"""
+    return max(round(part * len(labels)), len(np.unique(labels))) if part < 1 else int(part)
+
+
+def split_note(count: int, of: int, seed: int) -> str:
+    """What the manifest says of a test set that was split off here."""
+    return f"{count:,} of {of:,} samples, in equal shares of every class, by test_seed {seed}"
+
+
 def _every_class_trained(labels: np.ndarray, rest: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Exchange samples where rounding has put all of a small class into the part; most often nothing changes."""
     for label in np.setdiff1d(labels[part], labels[rest]):

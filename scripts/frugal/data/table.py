@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from frugal.data.rows import VALUES, ComputedRows, pieces
 from frugal.errors import FrugalError, needs_extra
 
 with needs_extra("data", "tables"):
@@ -53,9 +54,10 @@ class Columns:
         one_each = [f"{name}_{self.categorical[name][int(place)]}" for name in self.seen for place in self.seen[name]]
         self.facts = {"features": [*self.numeric, *one_each]}
 
-    def encode(self, inputs: np.ndarray, split: str) -> np.ndarray:
+    def encode(self, inputs: np.ndarray, split: str) -> np.ndarray | ComputedRows:
         """(n, columns) cells -> (n, features) float32; says in notes what was missing or never seen before.
 
+        Many rows are computed when they are asked for: a column of a thousand names is a thousand features.
         Raises FrugalError for a number too far from those of the training split.
         """
         frame = self._frame(inputs)
@@ -68,19 +70,33 @@ class Columns:
             if len(unseen):
                 told = ", ".join(names[int(place)] for place in np.unique(unseen)[:5])
                 self.notes.append(f"{split}: {len(unseen)} rows have a {name} the training split has not: {told}")
+        width = len(self.facts["features"])
+        if len(inputs) * width <= VALUES:
+            features = self._features(inputs)
+        else:
+            features = ComputedRows(inputs, self._features, (width,), np.float32)
+        first = 0
+        for piece in pieces(features):
+            self._check_finite(piece, inputs, split, first)
+            first += len(piece)
+        return features
+
+    def _features(self, inputs: np.ndarray) -> np.ndarray:
+        """(n, columns) cells -> (n, features) float32"""
+        frame = self._frame(inputs)
         features, filled = np.empty((len(frame), len(self.facts["features"])), np.float32), 0
         with np.errstate(over="ignore"):
             for columns, pipeline in self.pipelines:
                 part = pipeline.transform(frame[columns])
                 features[:, filled : filled + part.shape[1]] = part
                 filled += part.shape[1]
-        self._check_finite(features, inputs, split)
         return features
 
-    def _check_finite(self, features: np.ndarray, inputs: np.ndarray, split: str) -> None:
+    def _check_finite(self, features: np.ndarray, inputs: np.ndarray, split: str, first: int) -> None:
         finite = np.isfinite(features)
         if not finite.all():  # numeric columns come first and are one feature each
             row, column = np.argwhere(~finite)[0].tolist()
+            row += first
             raise FrugalError(
                 f"{self.numeric[column]} of row {row} (from 0) of the {split} split is {inputs[row, column]}, so many standard "
                 "deviations from the training split's mean that 32 bits can't hold them; correct it, or list it in `missing` "

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from frugal.data.hub import pretrained_tokenizer
+from frugal.data.rows import bar
 from frugal.errors import FrugalError, needs_extra
 
 with needs_extra("text", "texts"):
@@ -97,7 +98,7 @@ class Tokens:
         """(n,) texts -> (n, length) int16, or int32 for a vocabulary that needs it; says in a note what was cut."""
         rows = np.zeros((len(inputs), self.length), np.int16 if self.facts["vocabulary"] <= 2**15 else np.int32)
         longest, cut_texts, cut_tokens, tokens = self.length - 2, 0, 0, 0
-        for start in range(0, len(inputs), AT_ONCE):
+        for start in bar(range(0, len(inputs), AT_ONCE), f"tokens of {split}", "thousand"):
             texts = list(inputs[start : start + AT_ONCE])
             encoded = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
             for row, encoding in zip(rows[start : start + AT_ONCE], encoded, strict=True):

@@ -32,9 +32,11 @@ def plain(text: str) -> str:
 
 
 class Transcripts:
-    """From transcripts to rows of symbols. symbols: how many there are, `classes` of the data set; where: for errors."""
+    """From transcripts to rows of symbols. symbols: how many there are, `classes` of the data set, None for one for each
+    character; where: for errors.
+    """
 
-    def __init__(self, symbols: int, where: str):
+    def __init__(self, symbols: int | None, where: str):
         self.symbols, self.where = symbols, where
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
@@ -45,6 +47,8 @@ class Transcripts:
         Raises FrugalError where the training split has fewer characters than there should be symbols for.
         """
         counts = Counter(character for transcript in transcripts for character in transcript.text)
+        if self.symbols is None:
+            self.symbols = len(counts) + 2
         if len(counts) + 2 < self.symbols:
             raise FrugalError(
                 f"{self.where}: the training split has {len(counts)} characters, which with the blank and the symbol for any "

@@ -38,7 +38,8 @@ class Loop:
     before the first; step: steps done in the epoch under way; batches: of that epoch, those of all ranks, and share: this
     rank's part of them, both None between epochs; losses: (n,) last training loss of each sample, inf where never seen;
     stepping: whether the optimizer takes a step of the loop right now; first_flips: (n,) bool, which samples are mirrored in the
-    first epoch, None where flips don't alternate; average: of the weights, None where the recipe asks for none
+    first epoch, None where flips don't alternate; classes: of the data set; average: of the weights, None where the recipe asks
+    for none
     """
 
     spec: RunSpec
@@ -47,6 +48,7 @@ class Loop:
     team: Team
     strategy: Strategy
     task: Task
+    classes: int
     train_data: Split
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -307,7 +309,7 @@ class Loop:
         )  # else it's the same
         key = (pixels, useful, self.strategy.variant())
         if key not in self.flops_of_size:
-            data, classes = self.train_data, self.spec.dataset.classes
+            data, classes = self.train_data, self.classes
             shape = data.shape_at(pixels)
             with self.clock.stage("count"):
                 metered = self.energy.pause()

@@ -52,7 +52,7 @@ def builder(spec: RunSpec, cache: Cache) -> Callable[..., nn.Module]:
             f"model {spec.model.name} can only classify and {spec.dataset.name} asks for {cache.task}; choose wav2vec2"
         )
     from_data = {name: known[name] for name in signature(build).parameters if name in known}
-    return partial(build, spec.dataset.shape, spec.dataset.classes, **from_data)
+    return partial(build, tuple(cache.manifest["shape"]), cache.manifest["classes"], **from_data)
 
 
 def make_model(spec: RunSpec, cache: Cache, device: torch.device) -> nn.Module:
@@ -85,7 +85,7 @@ def check_fit(spec: RunSpec, cache: Cache, devices: int, device: torch.device, r
         device.type,
         residency if cache.kind == "image" else "auto",
         spec.recipe.average is not None,
-        spec.dataset.shape[-1],
+        cache.manifest["shape"][-1],
         UNKNOWN,
     )
     defaults = {key: known.default for key, known in registry.parameters("strategy", strategy.use).items()}
@@ -131,7 +131,7 @@ def make_forward(trainer: Loop) -> tuple[Forward, dict[str, str], list[str]]:
     clock stages of their own.
     """
     recipe, device, team, clock = trainer.recipe, trainer.device, trainer.team, trainer.clock
-    data, classes, precision = trainer.train_data, trainer.spec.dataset.classes, trainer.precision
+    data, classes, precision = trainer.train_data, trainer.classes, trainer.precision
     batch = -(-(recipe.batch_size - team.rank) // team.size)
     sizes = trainer.strategy.levels() if trainer.strategy.spectral else [data.shape[-1]]
     shapes = [(batch, *data.shape_at(size)) for size in sizes]

@@ -84,6 +84,7 @@ class Trainer(Loop):
         set_determinism(self.recipe.deterministic)
         torch.manual_seed(spec.seed)
         self.strategy, self.task = make_strategy(spec, cache), make_task(cache)
+        self.classes = cache.manifest["classes"]  # which the spec may leave to the data
         check_fit(spec, cache, self.team.size, device, residency)
         check_recipe(spec, cache)
         self.streamed, note = choose_residency(residency, cache, self.strategy.reads, device, workers)

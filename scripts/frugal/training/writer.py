@@ -59,7 +59,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
     memory, memory_source = peak_memory(trainer.device)
     removed, masked = trainer.strategy.left_out()
     values = [row["val_accuracy"] for row in trainer.history.rows]
-    pixels = trainer.strategy.test_level() if trainer.strategy.spectral else spec.dataset.shape[-1]
+    pixels = trainer.strategy.test_level() if trainer.strategy.spectral else trainer.train_data.shape[-1]
     return {
         "schema": SCHEMA,
         "study": spec.study,

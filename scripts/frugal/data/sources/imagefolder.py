@@ -1,26 +1,31 @@
 """Folder of image files, one folder per class, as torchvision's ImageFolder has it: ImageNet-100, yours.
 
     train/<class>/*.jpg   val/<class>/*.jpg        classes are numbered by the sorted names of their folders
+    <class>/*.jpg                                  where nobody has split them: a share of each class is the test set
 
 Every image becomes a square of `size` pixels in RGB (see `frugal.data.pictures`), read once with all cores. Images that are
 damaged are left out and listed, files of other kinds counted in a note (see `frugal.data.folders`).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 from frugal.data import shards
 from frugal.data.arrays import Arrays
 from frugal.data.folders import Folders, shown
+from frugal.data.labels import shown_names
 from frugal.data.listing import Listing
 from frugal.data.pictures import SUFFIXES
 from frugal.data.shards import Image
-from frugal.data.split import keep_apart
+from frugal.data.split import keep_apart, split_note, test_part
 from frugal.errors import FrugalError
 
+SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev"))
+SHARE = 0.2  # of the images is the test set, where the folders say nothing
 APART = "move the test images of each class to a folder of their own, such as val/<class>/, beside train/<class>/"
 
 
@@ -31,7 +36,8 @@ def read(
     *,
     folders: list[str] | None = None,
     train: list[str] | None = None,
-    test: list[str] | None = None,
+    test: list[str] | Annotated[float, Gt(0)] | None = None,
+    test_seed: int = 0,
     size: Annotated[int, Ge(1)] = 224,
     train_resize: Annotated[int, Ge(1)] | None = None,
     test_resize: Annotated[int, Ge(1)] | None = None,
@@ -41,8 +47,10 @@ def read(
 
     folders: where in the data folder to look, the first that is there counts (default: the folder itself); train: folders
     of training images, all that are there are read together (default: train); test: likewise, the first that is there
-    counts (default: val, test); size: pixels per side; train_resize, test_resize: pixels of the shorter side, of which the
-    middle `size` are kept (default: size); damaged: share of the images that may be left out
+    counts (default: val, test), or a share or number of the images, which is taken off the training folders, or off the class
+    folders themselves where there are no others (there the default is 0.2); test_seed: chooses which; size: pixels per side;
+    train_resize, test_resize: pixels of the shorter side, of which the middle `size` are kept (default: size); damaged: share
+    of the images that may be left out
     threads: processes that read. Raises FrugalError for folders or classes that are not as described.
     """
     home = _home(folder, folders or ["."])
@@ -53,8 +61,17 @@ def read(
                 f"{name}_resize is {resize} and size {size}; a {size} x {size} square doesn't fit into it"
             )
     parts = [place for name in train or ["train"] if (place := home / name).is_dir()]
-    tests = [place for name in test or ["val", "test"] if (place := home / name).is_dir()][:1]
-    for wanted, found in ((train or ["train"], parts), (test or ["val", "test"], tests)):
+    named = test if isinstance(test, list) else ["val", "test"]
+    tests = [place for name in named if (place := home / name).is_dir()][:1]
+    how = _Decoding(downloads, threads, size, resizes, damaged)
+    unsplit = not train and not isinstance(test, list) and not parts and not tests and folders
+    if isinstance(test, float | int) and tests:
+        raise FrugalError(
+            f"{tests[0]} is a test set, and option test is {test:g}; leave that out to use it, or move the folder away"
+        )
+    if unsplit or isinstance(test, float | int):
+        return _read_unsplit(home, parts or [home], test or SHARE, test_seed, how)
+    for wanted, found in ((train or ["train"], parts), (named, tests)):
         if not found:
             raise FrugalError(
                 f"{home} has no folder {' or '.join(wanted)}; name yours in options `train` and `test` of the data set, two "
@@ -75,7 +92,61 @@ def read(
             labels += [label] * len(files[name])
         if found is classes:
             trained = len(images)
-    pictures = shards.read(images, size, downloads, threads, damaged)
+    return _decoded(_Listed(folders, images, labels, trained, sorted(classes)), how, {})
+
+
+@dataclass(frozen=True)
+class _Decoding:
+    """How files become pixels. resizes: pixels of the shorter side of training and test images; the others as `read` has them"""
+
+    downloads: Path
+    threads: int
+    size: int
+    resizes: dict[str, int]
+    damaged: float
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What was found. images, labels: of all files, of which the first `trained` are the training set; names: of the classes"""
+
+    folders: Folders
+    images: list[Image]
+    labels: list[int]
+    trained: int
+    names: list[str]
+
+
+def _read_unsplit(home: Path, places: list[Path], test: float, seed: int, how: _Decoding) -> Arrays:
+    """Images of class folders that nobody has split. places: that hold them; test, seed: see `read`.
+
+    Raises FrugalError where a folder is called as a split and no class.
+    """
+    folders = Folders(home, SUFFIXES, f"image ({', '.join(SUFFIXES)})", "images")
+    classes = folders.classes(places)
+    if odd := sorted(name for name in classes if name.lower() in SPLITS):
+        raise FrugalError(
+            f"{home} has a folder {odd[0]} where classes are looked for; name the folders in options `train` and `test` of the "
+            f"data set, two different ones: {APART}"
+        )
+    files = folders.files(classes)
+    every = [(file, label) for label, name in enumerate(sorted(classes)) for file in files[name]]
+    train, tested = test_part(np.array([label for _, label in every], np.int64), test, seed)
+    start = len(str(home / "_")) - 1
+    images = [
+        Image(every[n][0], str(every[n][0])[start:], how.resizes[part])
+        for part, positions in (("train", train), ("test", tested))
+        for n in positions
+    ]
+    labels = [every[n][1] for n in (*train, *tested)]
+    inferred = {"test set": split_note(len(tested), len(every), seed)}
+    return _decoded(_Listed(folders, images, labels, len(train), sorted(classes)), how, inferred)
+
+
+def _decoded(listed: _Listed, how: _Decoding, inferred: dict[str, str]) -> Arrays:
+    """The images, decoded."""
+    folders, images, labels, trained = listed.folders, listed.images, listed.labels, listed.trained
+    pictures = shards.read(images, how.size, how.downloads, how.threads, how.damaged)
     for part in (slice(trained), slice(trained, None)):
         _check_classes(images[part], labels[part], pictures.good[part])
     labels = np.array(labels, np.int64)[pictures.good]
@@ -93,7 +164,8 @@ def read(
         notes=tuple(notes),
         skipped=tuple(pictures.skipped),
         leftovers=pictures.folder,
-        listing=Listing.of(home, kept, resizes["train"], size),
+        inferred={"class names": shown_names(listed.names), **inferred},
+        listing=Listing.of(folders.home, kept, how.resizes["train"], how.size),
     )
 
 

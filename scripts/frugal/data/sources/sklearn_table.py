@@ -14,7 +14,7 @@ import numpy as np
 from annotated_types import Ge
 
 from frugal.data.arrays import Arrays
-from frugal.data.sources.csvtable import table_arrays
+from frugal.data.sources.table import table_arrays
 from frugal.data.table import Columns
 from frugal.errors import needs_extra
 

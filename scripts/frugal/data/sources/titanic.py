@@ -10,7 +10,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from frugal.data.arrays import Arrays
-from frugal.data.sources import csvtable
+from frugal.data.sources import table
 
 KIND = "table"
 
@@ -27,7 +27,7 @@ def read(
 
     path: of the file in the data folder; test_samples: size of the test set, a fifth; test_seed: chooses which
     """
-    return csvtable.read(
+    return table.read(
         folder,
         downloads,
         path=path,
@@ -35,6 +35,6 @@ def read(
         numeric=["Age", "SibSp", "Parch", "Fare"],
         categorical=["Pclass", "Sex", "Embarked"],
         drop=["PassengerId", "Name", "Ticket", "Cabin"],  # names of single passengers; three in four have no cabin
-        test_samples=test_samples,
+        test=test_samples,
         test_seed=test_seed,
     )
