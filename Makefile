@@ -19,7 +19,7 @@ PLAIN := set -f +B;
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed demo run status test test-slurm lint format bench speedrun compare check-reference known-outcomes error-rates lock schemas clean
+.PHONY: help setup installed demo run status test test-slurm lint format bench speedrun compare compare-record check-reference known-outcomes error-rates lock schemas clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -78,6 +78,11 @@ speedrun: installed  ## train CIFAR-10 as fast as we can, seed after seed: SEEDS
 compare: installed  ## differences beyond seed noise: make compare A=<results/scale> B=<results/scale>; fails on a regression
 	@test -n '$(A)' && test -n '$(B)' || { echo "give two sets of results: make compare A=results/demo B=/elsewhere/demo" >&2; exit 2; }
 	$(BIN)/python scripts/compare.py '$(A)' '$(B)'
+
+compare-record: installed  ## runs that frugal.meter measured, against a study's plain net: TABLES=<tables/study> RECORDS='a.json b.json' DATASET= MODEL=
+	@test -n '$(TABLES)' && test -n '$(RECORDS)' || \
+	    { echo "say against what: make compare-record TABLES=results/demo/tables/infobatch RECORDS=metered.json" >&2; exit 2; }
+	$(BIN)/python scripts/compare_record.py '$(TABLES)' $(RECORDS) --dataset '$(DATASET)' --model '$(MODEL)'
 
 check-reference: installed  ## does training here converge as it should: two seeds against config/reference; REFERENCE=<name> MINUTES=10
 	$(BIN)/python scripts/check_reference.py $(REFERENCE) --cores $(CORES) --minutes $(MINUTES)

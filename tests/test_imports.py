@@ -20,6 +20,7 @@ ROOT = SCRIPTS.parent
 TIERS = [
     {"scripts"},
     {"bench", "faults"},
+    {"loops"},
     {"training", "report"},
     {"strategies", "models"},
     {"data", "sparse", "pruning"},

@@ -60,15 +60,15 @@ class Clock:
         What the outer stage took until then is in `seconds` at once, so that a checkpoint saved inside it holds it.
         """
         outer = self._running
-        self._switch(name)
+        self.switch(name)
         try:
             yield
         finally:
-            self._switch(outer)
+            self.switch(outer)
 
     def so_far(self, name: str) -> tuple[float, float]:
         """Wall seconds and CPU seconds of a stage until now, synchronised; the stage may be under way."""
-        self._switch(self._running)
+        self.switch(self._running)
         return self.seconds.get(name, 0.0), self.cpu.get(name, 0.0)
 
     def state_dict(self) -> dict[str, Any]:
@@ -80,7 +80,8 @@ class Clock:
         for name, by_stage in state.items():
             setattr(self, name, dict(by_stage))
 
-    def _switch(self, name: str) -> None:
+    def switch(self, name: str) -> None:
+        """End the stage under way and go on with another, for work that is no block of code."""
         synchronise(self.device)
         now, since, stage = Reading.now(), self._since, self._running
         wall = now.wall - since.wall

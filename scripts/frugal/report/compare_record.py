@@ -1,0 +1,103 @@
+"""Metered runs of other people's loops, held against the plain net of a study trained for less."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from frugal.errors import FrugalError
+from frugal.report import load
+from frugal.report.budget_curve import CURRENCIES, curve_of
+from frugal.report.costs import COSTS
+from frugal.report.exchange_rate import Rate, exchange_rate
+
+METERED = "metered"  # `kind` of a file of `frugal.loops.meter`
+CLOCKS = ("train_seconds", "cpu_seconds", "energy_joules")  # what another machine changes
+NEEDED = ("name", "seed", "test_accuracy", "hardware", *CURRENCIES)
+
+
+def read_metered(path: str | Path) -> dict[str, Any]:
+    """A file that `frugal.meter` wrote. Raises FrugalError where it is none."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FrugalError(f"{path} can't be read as JSON ({error}); name a file that frugal.meter wrote") from error
+    if not isinstance(content, dict) or content.get("kind") != METERED:
+        raise FrugalError(f"{path} is no file of frugal.meter; name one that its `write` made")
+    if missing := [key for key in NEEDED if key not in content]:
+        raise FrugalError(f"{path} lacks {', '.join(missing)}: it was changed, or cut off; measure again")
+    return content
+
+
+def compare_records(
+    tables: str | Path, files: list[str | Path], dataset: str | None = None, model: str | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Exchange rates of metered runs, and what speaks against believing them.
+
+    tables: folder of a study's tables; dataset, model: which of its pairs, where it has several. Runs of one name are seeds of
+    one method. Returns a row per name and currency: spent, whole (what the baseline spends in all its epochs), rate; and remarks.
+    Raises FrugalError for files that aren't metered runs, and for tables that hold no curve.
+    """
+    study, runs = load.read_study_of(tables), load.read_table(tables, "runs")
+    pairs = list(dict.fromkeys(zip(runs["dataset"], runs["model"], strict=True)))
+    chosen = [pair for pair in pairs if dataset in (None, pair[0]) and model in (None, pair[1])]
+    if len(chosen) != 1:
+        told = ", ".join(f"{one} with {other}" for one, other in pairs)
+        raise FrugalError(f"{tables} holds {told}; name one of them with DATASET= and MODEL=")
+    mine = runs[(runs["dataset"] == chosen[0][0]) & (runs["model"] == chosen[0][1])]
+    curve, _, remark = curve_of(study, mine)
+    if curve is None:
+        raise FrugalError(
+            f"{tables}: its baseline was trained at no budget; set `budgets` in the study and run it again"
+        )
+    metered = pd.DataFrame([read_metered(file) for file in files])
+    remarks, rows = [remark] if remark else [], []
+    for name, own in metered.groupby("name", sort=False):
+        if own["seed"].duplicated().any():
+            raise FrugalError(
+                f"two files are of {name} with seed {own['seed'][own['seed'].duplicated()].iloc[0]}; name one of them"
+            )
+        remarks += _remarks(str(name), own, mine)
+        for cost in CURRENCIES:
+            known = own[cost].notna().all()
+            spent = pd.to_numeric(own[cost]).mean() if known else np.nan
+            whole = mine.loc[mine["strategy"] == study.baseline, cost].mean()
+            rate = exchange_rate(curve, own.assign(**{cost: pd.to_numeric(own[cost])}), cost)
+            rows.append((name, len(own), own["test_accuracy"].mean(), cost, spent, whole, rate))
+    columns = ["name", "seeds", "test_accuracy", "currency", "spent", "whole", "rate"]
+    return pd.DataFrame(rows, columns=columns), remarks
+
+
+def _remarks(name: str, own: pd.DataFrame, baseline: pd.DataFrame) -> list[str]:
+    """What makes a metered run's seconds, or its interval, less than they seem."""
+    cpus, threads = ({one.get(key) for one in own["hardware"]} for key in ("cpu", "threads"))
+    theirs = {"cpu": set(baseline["cpu"]), "threads": set(baseline["threads"])}
+    found = []
+    if not cpus <= theirs["cpu"] or not threads <= theirs["threads"]:
+        here, there = (
+            ", ".join(map(str, sorted(one, key=str))) for one in (cpus | threads, theirs["cpu"] | theirs["threads"])
+        )
+        found.append(f"{name}: measured on {here} (processor, threads), the baseline on {there}: compare no seconds")
+    if len(own) < 3:
+        found.append(
+            f"{name}: {len(own)} seed{'s' if len(own) > 1 else ''}; the interval is that of the baseline's spread"
+        )
+    found += [f"{name}: {note}" for note in dict.fromkeys(note for notes in own.get("notes", []) for note in notes)]
+    return found
+
+
+def told(rate: Rate) -> str:
+    """A rate in words: "1.31 (1.12 to 1.52), saves"; why there is none, where there is none."""
+    if np.isnan(rate.value):
+        return rate.reason or "unknown"
+    interval = (
+        "" if np.isnan(rate.low) else f" ({rate.low:.2f} to {'∞' if np.isinf(rate.high) else f'{rate.high:.2f}'})"
+    )
+    return f"{rate.bound}{rate.value:.2f}{interval}, {rate.verdict}"
+
+
+def amount(cost: str, value: float) -> str:
+    """An amount of a currency with its unit; "not measured" where it is NaN."""
+    return "not measured" if np.isnan(value) else COSTS[cost].told(value)

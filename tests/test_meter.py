@@ -1,0 +1,166 @@
+"""The meter in anyone's loop: it changes no bit, counts what was executed, and its file stands beside the baseline's curve."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from forks import REPORTS
+from frugal.errors import FrugalError
+from frugal.loops.meter import Meter
+from frugal.measure.flops import pass_flops
+
+ROOT = Path(__file__).parents[1]
+TABLES = ROOT / "results/shown/cross/tables/cross"
+SHAPE = (3, 8, 8)
+
+
+def net(width=8):
+    torch.manual_seed(0)
+    body = [nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(width * 64, 5)]
+    model = nn.Sequential(*body)
+    return model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+
+def batch(size, seed):
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(size, *SHAPE, generator=draw), torch.randint(5, (size,), generator=draw)
+
+
+def train(model, optimizer, sizes, chosen=1.0):
+    """Losses; only so large a share of each batch goes into the gradient."""
+    losses = []
+    for seed, size in enumerate(sizes):
+        images, labels = batch(size, seed)
+        optimizer.zero_grad()
+        each = functional.cross_entropy(model(images), labels, reduction="none")
+        each[: round(chosen * size)].mean().backward()
+        optimizer.step()
+        losses.append(each.detach())
+    return torch.cat(losses)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    sizes=st.lists(st.integers(2, 9), min_size=1, max_size=12),
+    every=st.integers(2, 5),
+    chosen=st.sampled_from([0.5, 1.0]),
+)
+def test_a_metered_loop_has_the_same_bits_and_every_flop_and_sample_is_counted(sizes, every, chosen):
+    alone = train(*net(), sizes, chosen)
+    model, optimizer = net()
+    with Meter(model, optimizer, every=every) as meter:
+        assert torch.equal(train(model, optimizer, sizes, chosen), alone)
+    each = pass_flops(model, SHAPE, 5)
+    figures = meter.figures()
+    assert figures["flops_executed"] == sum(sizes) * (each.forward + each.backward)
+    assert figures["samples_forwarded"] == sum(sizes)
+    assert figures["samples_backpropagated"] == sum(round(chosen * size) for size in sizes)
+    assert figures["steps"] == len(sizes)
+    assert figures["train_seconds"] > 0
+
+
+def test_a_net_that_becomes_smaller_passes_without_gradients_and_evaluation_are_told_apart():
+    model, optimizer = net()
+    with Meter(model, optimizer, every=50) as meter:
+        train(model, optimizer, [4] * 4)
+        with meter.evaluating():
+            model(batch(9, 0)[0])
+        with torch.no_grad():  # scores of a larger batch, before a step on a part of it
+            model(batch(8, 0)[0])
+        train(model, optimizer, [4])
+        smaller, _ = net(4)
+        model[0], model[3] = smaller[0], smaller[3]
+        train(model, torch.optim.SGD(model.parameters(), lr=0.1), [4])  # the meter's optimizer still ends the unit
+        optimizer.step()
+    large, small = pass_flops(net()[0], SHAPE, 5), pass_flops(net(4)[0], SHAPE, 5)
+    wanted = 20 * (large.forward + large.backward) + 8 * large.forward + 4 * (small.forward + small.backward)
+    assert meter.flops_executed == wanted
+    assert meter.samples_forwarded == 20 + 8 + 4
+
+
+def test_what_cannot_be_measured_is_null_with_a_reason():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = net()[0]
+
+        def forward(self, images):
+            return {"out": self.inner(images)}
+
+    model = Named()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with Meter(model, optimizer) as meter:
+        model(batch(4, 0)[0])["out"].mean().backward()
+        optimizer.step()
+    figures = meter.figures()
+    assert figures["samples_backpropagated"] is None
+    assert figures["bytes_read"] is None
+    assert any(note.startswith("samples_backpropagated: ") for note in figures["notes"])
+    assert figures["energy_joules"] is None or figures["energy_joules"] > 0
+
+
+def test_mistakes_are_told_in_one_line(tmp_path):
+    model, optimizer = net()
+    with pytest.raises(FrugalError, match="in this order"):
+        Meter(optimizer, model)
+    with Meter(model, optimizer) as meter, pytest.raises(FrugalError, match="still running"):
+        meter.figures()
+    with pytest.raises(FrugalError, match="another for another training"), meter:
+        pass
+    with pytest.raises(FrugalError, match="as a fraction"):
+        meter.write(tmp_path / "a.json", test_accuracy=98.2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def metered(tmp_path):
+    """Two files, as if somebody's method were the plain net trained for half as long."""
+    budgets = pd.read_csv(TABLES / "budgets.csv")
+    half = budgets[budgets["run"] == "full@0.5"].iloc[0]
+    model, optimizer = net()
+    with Meter(model, optimizer) as meter:
+        train(model, optimizer, [4])
+    files = []
+    for seed in (0, 1):
+        files.append(
+            meter.write(tmp_path / f"{seed}.json", test_accuracy=half["test_accuracy_mean"], name="half", seed=seed)
+        )
+        content = json.loads(files[-1].read_text())
+        spent = {name: half[f"{name}_mean"] for name in ("flops_executed", "samples_backpropagated", "cpu_seconds")}
+        files[-1].write_text(json.dumps(content | spent))
+    return files
+
+
+def compare(*arguments):
+    return REPORTS.run([ROOT / "scripts/compare_record.py", *arguments])
+
+
+def test_the_plain_net_for_half_as_long_has_an_exchange_rate_of_one(metered):
+    done = compare(TABLES, *metered)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if "half" in line and "│" in line]
+    assert len(rows) == 6
+    for row in (rows[0], rows[1]):
+        assert float(row.split("│")[-2].split()[0]) == pytest.approx(1, abs=0.02)
+        assert "undecided" in row
+    assert "this cost was not measured" in done.stdout, "nobody has counted bytes"
+    assert "compare no seconds" in done.stdout or "measured on" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("{", "can't be read as JSON"), ("{}", "is no file of frugal.meter"), ('{"kind": "metered"}', "lacks name, seed")],
+)
+def test_a_file_that_is_no_metered_run_is_refused(tmp_path, content, said):
+    (tmp_path / "a.json").write_text(content)
+    done = compare(TABLES, tmp_path / "a.json")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
