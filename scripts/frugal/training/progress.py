@@ -83,8 +83,11 @@ class Progress:
         if not self.shown:
             return
         if self.bar.disable:
+            place = (
+                f"epoch {row['epoch']}/{self.total:.4g}" if total > 0.001 else "one step"
+            )  # of a net that stays untrained
             print(
-                f"epoch {row['epoch']}/{self.total:.4g}: {text}, {row['train_seconds']:.1f} s of training",
+                f"{place}: {text}, {row['train_seconds']:.1f} s of training",
                 file=sys.stderr,
                 flush=True,
             )
