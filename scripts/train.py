@@ -42,6 +42,9 @@ def arguments() -> argparse.Namespace:
         "--checkpoints", type=Path, help="folder in which the folder checkpoints lies, if it isn't that of the record"
     )
     parser.add_argument(
+        "--keep", nargs="*", default=[], choices=["model", "predictions"], help="files to leave beside the record"
+    )
+    parser.add_argument(
         "--scratch", help="folder on a disk of this machine; the cache is read from a copy there, which all runs share"
     )
     return parser.parse_args()
@@ -63,6 +66,7 @@ def main() -> int:
         key: getattr(options, key)
         for key in ("device", "residency", "workers", "jobs_per_gpu", "checkpoint_seconds", "scratch", "checkpoints")
     }
+    how["beside"] = tuple(options.keep)
     out, follow = options.out or options.record.parent, options.follow and options.follow[0].with_name("history.csv")
     job = Job(specs[0], options.cache, out, follow, **how)
     return train_all(job, specs, options.seeds, options.stamp) if options.seeds else train_or_say(job)

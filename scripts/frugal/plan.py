@@ -68,6 +68,11 @@ class Config(Strict):
         1, ge=1, description="runs that may use one GPU at a time; small models leave most of it idle"
     )
     checkpoint_seconds: float = Field(60, ge=0, description="at most this much work is lost to a kill")
+    keep: list[Literal["model", "predictions"]] = Field(
+        [],
+        description="files that a run leaves beside its record: model.safetensors, the net, and predictions.parquet, what "
+        "it says of each test sample; of runs that are trained from then on",
+    )
     unfit: Literal["error", "skip"] = Field(
         "error",
         description="strategies that can't be trained on a data set and model of their study; skip: leave them out there, as "

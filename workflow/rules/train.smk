@@ -6,6 +6,8 @@ HOW = (
     f"--checkpoint-seconds {PLAN.config.checkpoint_seconds} --residency {PLAN.config.residency}"
     f" --workers {PLAN.config.workers} --jobs-per-gpu {PLAN.config.jobs_per_gpu} --device {PLAN.config.device}"
 )
+if PLAN.config.keep:
+    HOW += f" --keep {' '.join(PLAN.config.keep)}"
 if PLAN.config.scratch:
     HOW += f" --scratch {shlex.quote(PLAN.config.scratch)}"
 

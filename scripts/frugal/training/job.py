@@ -34,6 +34,7 @@ from frugal.spec import RunSpec
 from frugal.training.checkpoint import Checkpoints
 from frugal.training.device import choose_device, out_of_memory
 from frugal.training.distributed import join_team
+from frugal.training.kept import keep
 from frugal.training.locks import claim
 from frugal.training.progress import PROGRESS_FILE
 from frugal.training.scoring import read_scoring
@@ -49,8 +50,8 @@ class Job:
     """A run and how it is to be executed.
 
     cache: manifest.json of the prepared data set; out: folder of the record; follow: history.csv of the run that a
-    control repeats, or None; keep: whether a finished record of this very run stays; the rest as the command line of
-    `train.py` has it
+    control repeats, or None; keep: whether a finished record of this very run stays; beside: what is kept beside the record, of
+    `kept.FILES`; the rest as the command line of `train.py` has it
     """
 
     spec: RunSpec
@@ -65,6 +66,7 @@ class Job:
     scratch: str | None = None
     checkpoints: Path | None = None
     keep: bool = False
+    beside: tuple[str, ...] = ()
 
 
 def set_up_process(threads: int) -> None:
@@ -127,6 +129,8 @@ def train(job: Job) -> int:
     figures = metrics(trainer, fingerprint)
     times = {"started": started.isoformat(timespec="seconds"), "ended": datetime.now(UTC).isoformat(timespec="seconds")}
     about = manifest(trainer, fingerprint, code, times, [note, *notes], repeats)
+    for told in keep(job.beside, job.out, trainer, fingerprint):
+        print(f"{spec.path}: {told}", file=sys.stderr)
     write_record(job.out, figures, about, trainer)
     (job.out / PROGRESS_FILE).unlink(missing_ok=True)  # the record says all
     print(describe(figures), file=sys.stderr)

@@ -6,6 +6,7 @@ transcription   labels (n, 1 + longest), see `frugal.data.transcripts`; logits (
 
 import copy
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -213,17 +214,32 @@ def evaluate(
 
     views: "flips" or "flips_and_shifts" for the mean of the logits of several views, see `averaged_logits`
     """
-    was_training, started = model.training, time.perf_counter()
-    model.eval()
+    started = time.perf_counter()
     losses, answers = [], []
+    for part, logits in logits_of(model, data, level, spectral, autocast, views):
+        losses.append(task.losses(logits, data.labels[part], 0.0))
+        answers.append(task.answers(logits, data.labels[part]))
+    loss, scores = torch.cat(losses).double().mean().item(), task.scores(answers, data.labels)
+    return Evaluation(loss, scores, time.perf_counter() - started)
+
+
+@torch.inference_mode()
+def logits_of(
+    model: nn.Module,
+    data: Split,
+    level: int | None,
+    spectral: bool,
+    autocast: torch.autocast,
+    views: str | None = None,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Logits of every sample in evaluation mode, piece by piece: indices (b,) and logits (b, ...); the rest as in `evaluate`."""
+    was_training = model.training
+    model.eval()
     indices = torch.arange(len(data), device=data.labels.device)
     for part in indices.split(data.evaluated_at_once):
         segments = None if level is None else [(level, 0, len(part))]
         inputs = data.read(part, segments, spectral)  # in float32, as in training
         with autocast:
             logits = averaged_logits(model, inputs, views)
-        losses.append(task.losses(logits, data.labels[part], 0.0))
-        answers.append(task.answers(logits, data.labels[part]))
+        yield part, logits
     model.train(was_training)
-    loss, scores = torch.cat(losses).double().mean().item(), task.scores(answers, data.labels)
-    return Evaluation(loss, scores, time.perf_counter() - started)
