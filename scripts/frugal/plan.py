@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from frugal import registry
+from frugal import libraries, registry
 from frugal.config_checks import check_batch, check_followed, check_listed, meant, prepared_samples, seeds_in
 from frugal.errors import FrugalError
 from frugal.registry import did_you_mean
@@ -352,28 +352,30 @@ class Plan:
     def _check_kind(self, dataset: str, model: str, where: str) -> None:
         """Raise FrugalError for a model of another kind of data: images into a net for text."""
         kind, shape = self._kind(dataset), self._shape(dataset)
-        takes = registry.data_kind("model", self.models[model].use)
-        if kind != takes:
+        use, parameters = self.models[model].use, self.models[model].parameters
+        if kind not in (takes := registry.takes_kinds(use)):
             raise FrugalError(
-                f"{where}: model {model} takes {takes} data, {dataset} is {kind}; choose another, or list each data set "
-                "with its model under `tasks`"
+                f"{where}: model {model} takes {' or '.join(takes)} data, {dataset} is {kind}; choose another, or list each data "
+                "set with its model under `tasks`"
             )
-        least = registry.least_size(self.models[model].use)
+        if use in libraries.BUILT:
+            libraries.check_name(use, kind, parameters["name"], f"{self.folder / 'models.yaml'}: {model}")
+        least = registry.least_size(use, parameters)
         if kind == "image" and shape and min(shape[1:]) < least:
             high, wide = shape[1:]
             raise FrugalError(
                 f"{where}: model {model} takes images of {least} pixels per side or more, those of {dataset} have {high}x{wide}; "
                 "choose another model"
             )
-        if kind == "image" and shape and (side := registry.patches(self.models[model].use)):
-            patch, (high, wide) = self.models[model].parameters[side], shape[1:]
+        if kind == "image" and shape and (side := registry.patches(use)):
+            patch, (high, wide) = parameters[side], shape[1:]
             if high % patch or wide % patch:
                 raise FrugalError(
                     f"{where}: model {model} cuts images into patches of {patch}x{patch} pixels, which don't tile those of "
                     f"{dataset}, {high}x{wide}; choose a patch that divides both sides, or another model"
                 )
         task = registry.data_task(self.datasets[dataset].source)
-        if task != "classification" and not registry.takes_task(self.models[model].use):
+        if task != "classification" and not registry.takes_task(use):
             raise FrugalError(
                 f"{where}: {dataset} asks for {task}, and model {model} can only classify; choose one that uses wav2vec2"
             )
@@ -473,7 +475,7 @@ class Plan:
                 except OSError as error:
                     raise FrugalError(
                         f"{self.folder / 'models.yaml'}: {name}: {key} is {value!r}, neither a file that can be read "
-                        f"({error.strerror}) nor one of {known[key].annotation.partition(']')[0].partition('[')[2]}"
+                        f"({error.strerror}) nor one of {known[key].words}"
                     ) from error
         return model.model_copy(update={"files": files})
 

@@ -30,11 +30,12 @@ LACKS = {"strategy": "no class derived from Strategy", "model": "no function bui
 # the path of a file of the user's, whose content becomes part of a run's identity. Hub is a name on the hub that `transformers`
 # reads, or the path of a folder of the user's, whose files' content does. Part is another strategy: `use` and its parameters.
 # SparsityPattern is which weights are kept, MovingPattern one whose units can move. Stages are sizes of images, each with the
-# share of the training up to which it holds; a study may scale the sizes.
+# share of the training up to which it holds; a study may scale the sizes. Options are keyword arguments of somebody else's.
 Level = Annotated[int, Ge(1)]
 File = Annotated[str, MinLen(1)]
 Hub = Annotated[str, MinLen(1)]
 Part = dict[str, Any]
+Options = dict[str, Any]
 
 
 def _pattern(name: str) -> str:
@@ -90,6 +91,7 @@ VOCABULARY = {
     "File": File,
     "Hub": Hub,
     "Part": Part,
+    "Options": Options,
     "SparsityPattern": SparsityPattern,
     "MovingPattern": MovingPattern,
     "Stages": Stages,
@@ -133,6 +135,12 @@ class Parameter:
     def is_parts(self) -> bool:
         """Whether it is a list of strategies."""
         return "Part" in self.annotation
+
+    @property
+    def words(self) -> str:
+        """What a path may be replaced by: true and false, and the words that are quoted in its annotation."""
+        words = ["true", "false"] if "bool" in self.annotation else []
+        return ", ".join([*words, *re.findall(r"'[^']*'", self.annotation)])
 
     def names_file(self, value: Any) -> bool:
         """Whether a value of it is the path of a file, rather than one of the words it also takes."""
@@ -241,40 +249,73 @@ def judges_classes(use: str) -> bool:
     return any(isinstance(n, ast.FunctionDef) and n.name in ("select", "after_forward") for n in body)
 
 
-@cache
 def widths(model: str) -> dict[str, int | str]:
     """Parameters of a model that a narrower net shrinks: the constant WIDTHS of its file."""
-    return _constant(_tree("model", model).body, "WIDTHS", {})
+    return _of_model(model, None, "WIDTHS", {})
 
 
-@cache
 def blocks(model: str) -> bool:
     """Whether a model has residual blocks that can be left out: the constant BLOCKS of its file."""
-    return _constant(_tree("model", model).body, "BLOCKS", False)
+    return _of_model(model, None, "BLOCKS", False)
 
 
-@cache
-def one_size(model: str) -> bool:
+# What follows may differ between the nets of a library: `parameters` of the model say which is meant.
+
+
+def one_size(model: str, parameters: dict[str, Any] | None = None) -> bool | Literal["unknown"]:
     """Whether a model takes images of the size it was built for only: the constant ONE_SIZE of its file."""
-    return _constant(_tree("model", model).body, "ONE_SIZE", False)
+    return _of_model(model, parameters, "ONE_SIZE", False)
 
 
-@cache
-def least_size(model: str) -> int:
+def least_size(model: str, parameters: dict[str, Any] | None = None) -> int:
     """Pixels per side of the smallest image that a model takes: the constant LEAST_SIZE of its file."""
-    return _constant(_tree("model", model).body, "LEAST_SIZE", 1)
+    return _of_model(model, parameters, "LEAST_SIZE", 1)
 
 
-@cache
-def token_layers(model: str) -> str | None:
+def token_layers(model: str, parameters: dict[str, Any] | None = None) -> str | None:
     """Where a model has its list of layers that take and give tokens (b, L, hidden): the constant TOKEN_LAYERS of its file."""
-    return _constant(_tree("model", model).body, "TOKEN_LAYERS", None)
+    return _of_model(model, parameters, "TOKEN_LAYERS", None)
 
 
-@cache
+def depth(model: str, parameters: dict[str, Any]) -> tuple[str, int | None]:
+    """How many of these layers there are: the parameter, or the option that DEPTH of its file names, and its value if given."""
+    if "layers" in parameters:
+        return "layers", parameters["layers"]
+    name = _of_model(model, parameters, "DEPTH", "layers")
+    return name, (parameters.get("options") or {}).get(name)
+
+
 def patches(model: str) -> str | None:
     """Of a model that cuts images into patches, the parameter with their side in pixels: the constant PATCHES of its file."""
-    return _constant(_tree("model", model).body, "PATCHES", None)
+    return _of_model(model, None, "PATCHES", None)
+
+
+def calls(model: str, parameters: dict[str, Any]) -> str:
+    """A model in a message: the name of its file, after that of the library's net where it builds such."""
+    return f"{parameters['name']} of {model}" if parameters.get("name") else model
+
+
+def family(model: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a library's net by its name: the entry of FAMILIES in the model's file, the longest that begins it.
+
+    Of a name on the hub, `owner/name`, what follows the owner is looked at.
+    """
+    families, name = _model_constant(model, "FAMILIES", {}), str(parameters.get("name", "")).rpartition("/")[2]
+    return families[max(fitting, key=len)] if (fitting := [one for one in families if name.startswith(one)]) else {}
+
+
+def _of_model(model: str, parameters: dict[str, Any] | None, name: str, default: Any) -> Any:
+    """A constant of a model's file, or of the family that the net's name belongs to."""
+    return family(model, parameters or {}).get(name, _model_constant(model, name, default))
+
+
+def _model_constant(model: str, name: str, default: Any) -> Any:
+    return _constant(_model_body(model), name, default)
+
+
+@cache
+def _model_body(model: str) -> list[ast.stmt]:
+    return _tree("model", model).body
 
 
 def _of_class(use: str, name: str, default: Any) -> Any:
@@ -305,6 +346,12 @@ def _keywords(tree: ast.Module, module: str, function: str) -> list[Parameter]:
             pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
             return [Parameter(a.arg, ast.unparse(a.annotation), d is None, d and ast.literal_eval(d)) for a, d in pairs]
     raise FrugalError(f"{module} must define a function {function}")
+
+
+def takes_kinds(model: str) -> tuple[str, ...]:
+    """Which kinds of data a model takes: one, but for those that build nets of a library for several."""
+    kinds = data_kind("model", model)
+    return (kinds,) if isinstance(kinds, str) else tuple(kinds)
 
 
 def data_kind(kind: str, use: str, options: dict[str, Any] | None = None) -> str:

@@ -119,33 +119,38 @@ def _levels(use: str, parameters: dict[str, Any]) -> list[int]:
 
 def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground, shown: int | None) -> str | None:
     """shown: pixels per side of the smallest images that the strategy's parts show the net, None where that is not asked."""
-    model, sizes = ground.model
+    net, sizes = ground.model
+    model = registry.calls(net, sizes)
     match need:
         case "images" if ground.kind != "image":
             return f"{{use}} works on images only ({{why}}) and the data is {ground.kind}; choose another of the two"
         case "classes" if ground.task != "classification":
             return f"{{use}} needs classes ({{why}}) and the data set asks for {ground.task}; choose another of the two"
-        case "sizes" if registry.one_size(model):
+        case "sizes" if (fixed := registry.one_size(net, sizes)) == "unknown":
+            return (
+                f"{{why}}, and whether model {model} takes images of several sizes is not known; choose cnn or resnet"
+            )
+        case "sizes" if fixed:
             return f"{{why}}, and model {model} takes images of one size only; choose one with global pooling: cnn or resnet"
-        case "sizes" if (patch := registry.patches(model)) and ground.size is not None:
+        case "sizes" if (patch := registry.patches(net)) and ground.size is not None:
             return _untiled_image(_levels(use, parameters) or [-(-shown // 2)], sizes[patch], model)
         case "sizes" if ground.size is not None:
             smallest = min(_levels(use, parameters), default=-(-shown // 2))
-            if smallest < (least := registry.least_size(model)):
+            if smallest < (least := registry.least_size(net, sizes)):
                 return f"{{why}}, here {smallest} pixels per side, and model {model} takes {least} or more; choose another model"
-        case "token layers" if registry.token_layers(model) is None:
+        case "token layers" if registry.token_layers(net, sizes) is None:
             return f"{{why}}, and model {model} has no layers of tokens; choose transformer, bert or vit"
-        case "token layers" if (count := sizes.get("layers")) is not None and count < 3:
-            return f"{{why}}, and model {model} has {count} of them here; set layers to 3 or more"
-        case "patches" if registry.patches(model) is None:
-            return f"{{why}}, and model {model} has none; choose vit"
-        case "widths" if not registry.widths(model):
+        case "token layers" if (depth := registry.depth(net, sizes))[1] is not None and depth[1] < 3:
+            return f"{{why}}, and model {model} has {depth[1]} of them here; set {depth[0]} to 3 or more"
+        case "patches" if registry.patches(net) is None:
+            return f"{{why}}, and model {model} has none that can be left out; choose one with `use: vit`"
+        case "widths" if not registry.widths(net):
             return f"model {model} can't be made narrower: its file names no WIDTHS; choose another model"
-        case "residual blocks" if not registry.blocks(model):
+        case "residual blocks" if not registry.blocks(net):
             having = ", ".join(name for name in registry.names("model") if registry.blocks(name))
             return f"{{use}} {{why}}, and model {model} has none that can be left out; choose one that has: {having}"
         case "blocks":
-            return _untiled(parameters, model, sizes)
+            return _untiled(parameters, net, sizes)
         case "cuda" if ground.device == "cpu":
             return "{why}, and device is cpu; choose another pattern, or a machine with one and device: cuda"
         case "one device" if ground.devices > 1:

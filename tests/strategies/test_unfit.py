@@ -7,6 +7,7 @@ import kinds
 import tiny
 from frugal import registry
 from frugal.errors import FrugalError
+from frugal.libraries import BUILT
 from frugal.sparse.convert import sparsify
 from frugal.sparse.pattern import parse_pattern
 from frugal.strategies.base import Strategy
@@ -19,7 +20,7 @@ WIDTHS = [
 IMAGES = [
     use
     for use in registry.names("model")
-    if registry.data_kind("model", use) == "image" and use != "pretrained"  # a part of other models
+    if registry.data_kind("model", use) == "image" and use not in BUILT  # see tests/models/test_libraries.py
 ]
 
 
@@ -143,7 +144,12 @@ SPECTRAL = {"k_hi": 4, "decode": "spectral"}
             {"model": ("transformer", {"layers": 2})},
             "model transformer has 2 of them here; set layers",
         ),
-        ("patch_drop", {}, {"model": ("transformer", {"layers": 6})}, "model transformer has none; choose vit"),
+        (
+            "patch_drop",
+            {},
+            {"model": ("transformer", {"layers": 6})},
+            "model transformer has none that can be left out; choose one with `use: vit`",
+        ),
         ("compression", {**SPECTRAL, "k_hi": 6}, {"model": ("vit", {"patch": 4}), "size": 8}, "here 6 pixels per side"),
         (
             "ast",

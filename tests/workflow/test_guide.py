@@ -17,7 +17,7 @@ def extended(tmp_path_factory):
     """A checkout with everything in the guide added, and the idx files it speaks of."""
     workflow = Workflow(tmp_path_factory.mktemp("extended"))
     blocks = BLOCK.findall(GUIDE.read_text())
-    assert len(blocks) == 11
+    assert len(blocks) == 13
     for name, content in blocks:
         with open(workflow.folder / name, "a") as file:
             file.write(("\n" if file.tell() else "") + content)

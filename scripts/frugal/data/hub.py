@@ -12,30 +12,60 @@ from typing import Any
 from frugal.errors import FrugalError, needs_extra
 
 
-def pretrained_net(kind: type, name: str, revision: str, heads: tuple[str, ...], **settings: Any) -> Any:
+def pretrained_net(kind: type, name: str, revision: str, heads: tuple[str, ...] | None, **settings: Any) -> Any:
     """A net of `transformers` with the weights of a hub name or folder, and a fresh head.
 
-    kind: its class; revision: of the hub's repository; heads: beginnings of the names of parameters that are the head's;
-    settings: replace keys of its configuration. Raises FrugalError where weights can't be had, or lack what isn't the head.
+    kind: its class; revision: of the hub's repository; heads: beginnings of the names of parameters that are the head's, None
+    for all that lies outside of the net's body, and its pooler; settings: replace keys of its configuration. The head is also
+    fresh where the weights have one of other classes. Raises FrugalError where weights can't be had, or lack what isn't the
+    head.
     """
     loud = logging.getLogger("transformers.modeling_utils")
     level = loud.level
     loud.setLevel(logging.ERROR)  # the fresh head is no news
     try:
-        net, told = kind.from_pretrained(name, revision=revision, output_loading_info=True, **settings)
+        net, told = kind.from_pretrained(
+            name, revision=revision, output_loading_info=True, ignore_mismatched_sizes=True, **settings
+        )
     except (
         Exception
     ) as error:  # whatever a reader stumbles over: no network, no such name, bytes that are something else
         raise FrugalError(_not_had("weights", name, "pretrained", error)) from error
     finally:
         loud.setLevel(level)
-    if missing := sorted(key for key in told["missing_keys"] if not key.startswith(heads)):
-        raise FrugalError(
-            f"the weights {name} are not a {kind.__name__}'s: they lack {missing[0]}"
-            + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
-            + "; correct `pretrained`"
-        )
+    body = f"{net.base_model_prefix}."
+
+    def is_head(key: str) -> bool:
+        return key.startswith(heads) if heads else not key.startswith(body) or key.startswith(f"{body}pooler.")
+
+    for what, keys in (
+        ("lack", told["missing_keys"]),
+        ("have in another shape", [key for key, *_ in told["mismatched_keys"]]),
+    ):
+        if wrong := sorted(key for key in keys if not is_head(key)):
+            raise FrugalError(
+                f"the weights {name} are not a {type(net).__name__}'s: they {what} {wrong[0]}"
+                + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+                + "; correct `pretrained`"
+            )
     return net
+
+
+def check_tokens(net: Any, model: str, name: str, vocabulary: int, length: int) -> None:
+    """Raise FrugalError where a net of `transformers` knows other tokens than a data set has, or shorter texts.
+
+    model: as messages call it; name: of its weights; vocabulary: of the data set; length: tokens of its texts
+    """
+    if net.config.vocab_size != vocabulary:
+        raise FrugalError(
+            f"model {model}: {name} knows {net.config.vocab_size:,} tokens and the data set has {vocabulary:,}, which are "
+            f"others; set `tokenizer: {name}` in the data set's options"
+        )
+    if (most := getattr(net.config, "max_position_embeddings", length)) < length:
+        raise FrugalError(
+            f"model {model}: {name} takes {most} tokens of a text at most, the data set has {length}; lower `length` in its "
+            "options and `shape`"
+        )
 
 
 def pretrained_tokenizer(name: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
-from frugal.data.hub import pretrained_net
+from frugal.data.hub import check_tokens, pretrained_net
 from frugal.errors import FrugalError, needs_extra
 from frugal.registry import Hub
 
@@ -76,16 +76,7 @@ def build(
     net = pretrained_net(
         BertForSequenceClassification, pretrained, revision, ("classifier.", "bert.pooler."), **dropouts
     )
-    if net.config.vocab_size != vocabulary:
-        raise FrugalError(
-            f"model bert: {pretrained} knows {net.config.vocab_size:,} tokens and the data set has {vocabulary:,}, which are "
-            f"others; set `tokenizer: {pretrained}` in the data set's options"
-        )
-    if net.config.max_position_embeddings < shape[0]:
-        raise FrugalError(
-            f"model bert: {pretrained} takes {net.config.max_position_embeddings} tokens of a text at most, the data set has "
-            f"{shape[0]}; lower `length` in its options and `shape`"
-        )
+    check_tokens(net, "bert", pretrained, vocabulary, shape[0])
     return Bert(net)
 
 

@@ -44,7 +44,7 @@ class TokenDrop(Strategy):
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """Give the layers between a `kept_share`. Raises FrugalError where the model has none, or too few."""
-        where = registry.token_layers(self.model_builder.use)
+        where = registry.token_layers(self.model_builder.use, self.model_builder.parameters)
         layers = list(model.get_submodule(where)) if where else []
         if len(layers) < 3:
             raise FrugalError(

@@ -40,10 +40,11 @@ def builder(spec: RunSpec, cache: Cache) -> Callable[..., nn.Module]:
     A model for texts takes `vocabulary` after these two, one that does more than classify takes `task`. Raises FrugalError
     for a model of another kind than the data, or one that can't do what the data asks for.
     """
-    kind = registry.data_kind("model", spec.model.use)
-    if kind != cache.kind:
+    kinds = registry.takes_kinds(spec.model.use)
+    if cache.kind not in kinds:
         raise FrugalError(
-            f"model {spec.model.name} takes {kind} data, {spec.dataset.name} is {cache.kind}; choose another of the two"
+            f"model {spec.model.name} takes {' or '.join(kinds)} data, {spec.dataset.name} is {cache.kind}; choose "
+            "another of the two"
         )
     build = registry.load("model", spec.model.use).build
     known = {"vocabulary": cache.manifest.get("vocabulary"), "task": cache.task}

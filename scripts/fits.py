@@ -1,0 +1,100 @@
+"""Which strategies can be trained on which models, and why not on the others: what planning says of each with its defaults.
+
+python scripts/fits.py cnn-tiny distilbert --size 32
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from frugal import libraries, registry
+from frugal.errors import FrugalError, exit_with_one_line
+from frugal.unfit import UNKNOWN, Ground, why_unfit
+from frugal.yamlfile import read_yaml
+
+MODELS = Path("config/models.yaml")
+COMBINATIONS = "combined"  # fits where its parts do
+
+
+def main() -> None:
+    """Print a row per strategy, a column per model, and the reasons by their numbers."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", help="of config/models.yaml")
+    parser.add_argument(
+        "--size", type=int, default=32, help="pixels per side of the images, %(default)s unless you say more"
+    )
+    parser.add_argument("--config", default=MODELS, type=Path, help="default: %(default)s")
+    given = parser.parse_args()
+    entries = read_yaml(given.config)
+    grounds = {}
+    for name in given.models:
+        if name not in entries:
+            raise FrugalError(f"{given.config} has no model {name!r}; {registry.did_you_mean(name, list(entries))}")
+        use = entries[name].get("use", "")
+        parameters = registry.check("model", use, entries[name].get("parameters", {}), f"{given.config}: {name}")
+        grounds[name] = ground(use, parameters, given.size)
+    console = Console(highlight=False)
+    console.width = max(console.width, 140, 26 + 22 * len(grounds))  # so that a log has the same table as a terminal
+    shown, reasons = table(grounds)
+    console.print(shown)
+    for number, why in enumerate(reasons, 1):
+        console.print(f"({number}) {why}")
+
+
+def ground(use: str, parameters: dict[str, Any], size: int) -> Ground:
+    """What a run of a model would stand on: data of the kind that it takes, images of so many pixels per side.
+
+    Raises FrugalError for a net that its library hasn't got.
+    """
+    kind = kind_of(use, parameters)
+    if use in libraries.BUILT and not parameters.get("pretrained"):
+        libraries.check_name(use, kind, parameters["name"], f"model {use}")
+    return Ground(kind, "classification", (use, parameters), size=size if kind == "image" else None, followed=UNKNOWN)
+
+
+def kind_of(use: str, parameters: dict[str, Any]) -> str:
+    """Which data a model takes; of several kinds the one whose nets have the longest name that begins this net's."""
+    kinds = registry.takes_kinds(use)
+    if len(kinds) == 1:
+        return kinds[0]
+    bare = parameters["name"].rpartition("/")[2]
+
+    def known(kind: str) -> int:
+        return max((len(name) for name in libraries.names(use, kind) or () if bare.startswith(name)), default=0)
+
+    return max(kinds, key=known)
+
+
+def reason(strategy: str, where: Ground) -> str | None:
+    """Why planning refuses a strategy with its defaults there, None where it doesn't; levels are half of the images."""
+    size = where.size or 32
+    given: dict[str, Any] = {}
+    for name, parameter in registry.parameters("strategy", strategy).items():
+        if parameter.required:
+            given[name] = [[size // 2, 0.5], [size, 1]] if parameter.is_stages else size // 2
+    return why_unfit(strategy, registry.check("strategy", strategy, given, strategy), where)
+
+
+def table(grounds: dict[str, Ground]) -> tuple[Table, list[str]]:
+    """Yes, or the number of a reason, for each strategy and model, and the reasons, which say "the model" for any of them."""
+    shown, reasons = Table("strategy", *grounds), []
+    for strategy in registry.names("strategy"):
+        if strategy == COMBINATIONS:
+            continue
+        cells = []
+        for where in grounds.values():
+            why = reason(strategy, where)
+            why = why and why.replace(f"model {registry.calls(*where.model)}", "the model")
+            if why is not None and why not in reasons:
+                reasons.append(why)
+            cells.append("yes" if why is None else f"no ({reasons.index(why) + 1})")
+        shown.add_row(strategy, *cells)
+    shown.add_row(COMBINATIONS, *("where its parts do" for _ in grounds))
+    return shown, reasons
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)
