@@ -117,7 +117,8 @@ def loop(use, cache, data):
 
 @pytest.mark.parametrize("use", OFFERED)
 def test_a_resumed_loop_ends_with_the_same_weights_and_history(cache, data, use):
-    data = TensorDataset(*(tensor[:160] for tensor in data.tensors))
+    if use != "ast":  # which needs more to fill a batch
+        data = TensorDataset(*(tensor[:160] for tensor in data.tensors))
     whole = loop(use, cache, data).run()
     cut = loop(use, cache, data).run(steps=len(whole.visited) * 5 // 8)
     again = loop(use, cache, data).load(cut.state()).run()

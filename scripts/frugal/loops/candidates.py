@@ -40,6 +40,13 @@ class Waiting:
         *kept, weights = (part.index_select(0, chosen) for part in [*tensors_of(batch), due.mine, known])
         self.parts.append([*kept, weights if weight is None else weights * weight])
 
+    def full(self, size: int) -> bool:
+        """Whether there is a batch to take."""
+        counts: dict[tuple, int] = {}
+        for parts in self.parts:
+            counts[_shapes(parts)] = counts.get(_shapes(parts), 0) + len(parts[-1])
+        return any(count >= size for count in counts.values())
+
     def take(self, size: int, like: Any) -> tuple[Any, Due] | None:
         """A full batch in the structure of `like`, or None where fewer than `size` wait: of tensors of one shape each."""
         for shapes in dict.fromkeys(_shapes(parts) for parts in self.parts):

@@ -7,7 +7,7 @@ from torch import Tensor, device
 from torch.utils.data import Sampler
 
 from frugal.errors import FrugalError
-from frugal.loops.candidates import Due
+from frugal.loops.candidates import Due, Waiting
 from frugal.loops.view import View
 from frugal.measure.ledger import Ledger
 from frugal.strategies.base import Run, Strategy
@@ -62,7 +62,8 @@ class Epochs:
     share: Epoch | None
     due: Due | None
     picks: bool
-    selecting: bool
+    selecting: object | None
+    waiting: Waiting
     resumed: bool
     finished: bool
 
@@ -125,7 +126,9 @@ class Epochs:
 
     def settle(self) -> None:
         """Close the epoch under way if all its batches are trained on."""
-        if self.batches is None or self.step_of_epoch < len(self.batches) or self.due is not None or self.selecting:
+        if self.batches is None or self.step_of_epoch < len(self.batches) or self.due is not None:
+            return
+        if self.waiting.full(self.batch_size):
             return
         if self.trained == 0:
             raise FrugalError(

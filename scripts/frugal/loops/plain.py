@@ -97,7 +97,8 @@ class Frugal(Epochs):
         self.epoch, self.passed, self.steps, self.step_of_epoch, self.trained = 0, 0.0, 0, 0, 0
         self.batches: Epoch | None = None
         self.share: Epoch | None = None
-        self.handed, self.selecting, self.resumed, self.finished = 0, False, False, False
+        self.handed, self.resumed, self.finished = 0, False, False
+        self.selecting: object | None = None  # the iterator of `select` at work
         self.due: Due | None = None
         self.rate_at = 0.0  # progress before the batch under way
         self.compared = -1  # epoch in which the ranks' gradients were compared last
@@ -199,7 +200,7 @@ class Frugal(Epochs):
             raise FrugalError(f"{self.use} judges logits: call weigh(losses, logits=logits, labels=labels)")
         due, self.due = self.due, None
         if due is None:
-            if self.picks or self.selecting:
+            if self.picks or self.selecting is not None:
                 raise FrugalError(
                     f"{self.use} chooses within a batch: train on `for batch in training.select(loader)`, and weigh each once"
                 )
@@ -235,8 +236,13 @@ class Frugal(Epochs):
     def _after_step(self) -> None:
         self.ledger.steps += 1
         self.strategy.after_step(self.view)
-        if not self.selecting:
-            self.settle()
+        self.settle()
+
+    @property
+    def moves_shapes(self) -> bool:
+        """Whether the strategy removes neurons, after which a saved model fits only one that was rebuilt."""
+        parts = fitting.parts_of(self.strategy)
+        return any(part.moves_weights and fitting.overrides(part, "rebuild") for part in parts)
 
     @property
     def progress(self) -> float:

@@ -28,12 +28,13 @@ class Selected:
 
     def __iter__(self) -> Iterator[Any]:
         training = self.training
-        training.selecting = True
+        training.selecting = mine = object()  # an iterator that was left may end when the next is at work
         try:
             yield from self._batches()
-        finally:  # also where the loop breaks off, which the next epoch will tell
-            training.selecting, training.due = False, None
-        training.settle()
+            training.settle()
+        finally:
+            if training.selecting is mine:
+                training.selecting = training.due = None
 
     def _batches(self) -> Iterator[Any]:
         training, strategy = self.training, self.training.strategy
