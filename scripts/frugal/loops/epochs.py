@@ -11,7 +11,7 @@ from frugal.loops.candidates import Due, Waiting
 from frugal.loops.view import View
 from frugal.measure.ledger import Ledger
 from frugal.strategies.base import Run, Strategy
-from frugal.training.batches import Epoch, arrange
+from frugal.training.batches import Epoch, arrange, cut
 from frugal.training.distributed import Team
 
 
@@ -67,6 +67,10 @@ class Epochs:
     resumed: bool
     finished: bool
 
+    def most_batches(self) -> int:
+        """Of an epoch that leaves nothing out."""
+        return len(cut(self.run.samples, self.batch_size))
+
     def planned(self) -> Epoch | None:
         """This rank's part of the epoch under way, or of the next; after the last one, of that."""
         self.settle()
@@ -110,7 +114,7 @@ class Epochs:
         self.steps_before = self.ledger.steps
 
     def take(self) -> tuple[Due, bool]:
-        """The next batch of the epoch, and whether it is only forwarded."""
+        """The next batch of the epoch, and whether it is only forwarded. Raises FrugalError for one that wasn't handed out."""
         if self.batches is None or self.step_of_epoch >= self.handed:
             raise FrugalError(
                 "a batch came that training.sampler didn't hand out; make the loader with DataLoader(data, "
@@ -125,7 +129,7 @@ class Epochs:
         return Due(self.batches.order[first:last], self.share.order[start:stop], weight), self.batches.observed[place]
 
     def settle(self) -> None:
-        """Close the epoch under way if all its batches are trained on."""
+        """Close the epoch under way if all its batches are trained on. Raises FrugalError where it trained nothing."""
         if self.batches is None or self.step_of_epoch < len(self.batches) or self.due is not None:
             return
         if self.waiting.full(self.batch_size):

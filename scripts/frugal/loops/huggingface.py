@@ -15,14 +15,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, needs_extra
 from frugal.loops.fitting import overrides
 from frugal.loops.plain import Frugal
+from frugal.loops.selected import Selected
 
-try:
+with needs_extra("text", "callbacks for the Trainer of transformers"):
     from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-except ModuleNotFoundError as error:
-    raise FrugalError("the callback for transformers needs it: pip install 'transformers[torch]'") from error
 
 FILE = "frugal.pt"  # in each checkpoint of the Trainer
 
@@ -78,7 +77,7 @@ class FrugalCallback(TrainerCallback):
             num_workers=given.dataloader_num_workers,
             pin_memory=given.dataloader_pin_memory and torch.cuda.is_available(),
         )
-        return self.training.select(plain)
+        return Selected(self.training, plain, longest=True)
 
     def loss(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         """A single number, to be back-propagated; in an evaluation the mean. labels: (b,)"""

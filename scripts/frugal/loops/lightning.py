@@ -46,7 +46,17 @@ class FrugalCallback(Callback):
             training.load_state_dict(self.loaded)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Raises FrugalError where the loader doesn't take its batches from `training.sampler`."""
+        """Raises FrugalError where the loader doesn't take its batches from `training.sampler`, or epochs don't agree."""
+        if trainer.current_epoch != self.training.epoch:
+            raise FrugalError(
+                f"Lightning is in epoch {trainer.current_epoch}, the strategy in epoch {self.training.epoch}: the checkpoint was "
+                "saved after fit had stopped within an epoch; take one that ModelCheckpoint has saved"
+            )
+        if self.training.picks and trainer.enable_validation:
+            raise FrugalError(
+                f"{self.training.use} chooses within a batch, so Lightning can't know the last batch of an epoch, after which it "
+                "validates; give fit no validation loader, and call trainer.validate after it"
+            )
         loader = trainer.train_dataloader
         loader = loader.loader if isinstance(loader, Selected) else loader
         if getattr(loader, "batch_sampler", None) is not self.training.sampler:
@@ -54,6 +64,15 @@ class FrugalCallback(Callback):
                 "the loader doesn't have batch_sampler=training.sampler, or Lightning replaced it; with several ranks set "
                 "use_distributed_sampler=False"
             )
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Tell Lightning how many batches this epoch has: it asked once, before the first, and would cut others short."""
+        batches, interval = len(self.training.sampler), trainer.val_check_interval
+        trainer.fit_loop.max_batches = batches
+        if trainer.fit_loop._data_fetcher.length is not None:  # which a resumed fit asks once for all epochs
+            trainer.fit_loop._data_fetcher.length = batches
+        if isinstance(interval, float) and trainer.check_val_every_n_epoch is not None:
+            trainer.val_check_batch = max(1, int(batches * interval))
 
     def state_dict(self) -> dict[str, Any]:
         """That of the strategy's training."""

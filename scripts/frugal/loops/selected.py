@@ -14,17 +14,22 @@ from frugal.loops.candidates import Due, answer, shrunk, tensors_of, with_tensor
 class Selected:
     """What `Frugal.select` returns. Iterating over it is an epoch; its length is that of the loader, which is the most it gives.
 
-    training: a `frugal.loops.plain.Frugal`; loader: of candidates; score: batch -> logits (b, classes) and labels (b,)
+    training: a `frugal.loops.plain.Frugal`; loader: of candidates; score: batch -> logits (b, classes) and labels (b,); longest:
+    whether the length is that of an epoch which leaves nothing out, for loops that ask once for all
     """
 
     def __init__(
-        self, training: Any, loader: Iterable[Any], score: Callable[[Any], tuple[Tensor, Tensor]] | None = None
+        self,
+        training: Any,
+        loader: Iterable[Any],
+        score: Callable[[Any], tuple[Tensor, Tensor]] | None = None,
+        longest: bool = False,
     ):
-        self.training, self.loader = training, loader
+        self.training, self.loader, self.longest = training, loader, longest
         self.score = score or (lambda batch: answer(training.model, batch))
 
     def __len__(self) -> int:
-        return len(self.loader)
+        return self.training.most_batches() if self.longest else len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
         training = self.training
