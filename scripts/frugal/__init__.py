@@ -37,6 +37,8 @@ OWN_LOOP = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "meter":  # called as a function: with frugal.meter(model, optimizer)
+        return import_module("frugal.loops.meter").Meter
     if name not in OWN_LOOP:
         raise AttributeError(f"module 'frugal' has no attribute {name!r}")
     return getattr(import_module(f"frugal.{OWN_LOOP[name]}"), name)

@@ -324,5 +324,6 @@ def test_every_strategy_that_a_loop_can_use_is_offered_by_its_name():
     modules = {type_.__module__.rpartition(".")[2] for type_ in offered.values() if type_ is not Frugal}
     assert modules == set(OFFERED)
     assert all(type_.__name__ == name for name, type_ in offered.items())
+    assert frugal.meter.__module__ == "frugal.loops.meter"
     with pytest.raises(ImportError, match="InfoBatsh"):
         from frugal import InfoBatsh  # noqa: F401
