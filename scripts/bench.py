@@ -19,6 +19,7 @@ GROUPS = (
     "engine",
     "hooks",
     "resnet",
+    "loops",
 )
 
 

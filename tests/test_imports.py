@@ -59,7 +59,10 @@ UNGUARDED = {  # rooms whose files import what an extra brings without saying so
     "faults": "likewise by scripts/faults.py",
     "scripts": "run in a checkout",
 }
-NOTED = {"zeus": "a run without it says in its record that no energy was measured"}
+NOTED = {
+    "lightning": "who uses its callback has it; where it is missing, the error names it",
+    "zeus": "a run without it says in its record that no energy was measured",
+}
 
 
 def module_of(file: Path) -> str:

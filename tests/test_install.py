@@ -46,6 +46,24 @@ run = RunSpec.model_validate({
     "strategy": {"name": "infobatch", "use": "infobatch", "parameters": {}},
 })
 train(Job(run, cache, Path("record"), device="cpu"))
+
+# In a loop of one's own.
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+
+from frugal import Frugal, InfoBatch
+
+data = TensorDataset(torch.from_numpy(images[:96]).float().div(255).flatten(1), torch.from_numpy(labels[:96]))
+model = torch.nn.Linear(64, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+training = Frugal(InfoBatch(), model, optimizer, samples=96, epochs=3, batch_size=16)
+loader = DataLoader(data, batch_sampler=training.sampler)
+for epoch in range(3):
+    for inputs, classes in loader:
+        optimizer.zero_grad()
+        training.weigh(cross_entropy(model(inputs), classes, reduction="none")).backward()
+        training.step()
+print([row["samples"] for row in training.history])
 """
 
 
@@ -100,6 +118,8 @@ def test_an_installed_library_trains_with_its_core_dependencies_alone(python, tm
     subprocess.run(["git", "init", "--quiet", python.parents[1]], check=True)
     done = run(python, tmp_path, TRAINING)
     assert done.returncode == 0, done.stderr
+    first, *others = json.loads(done.stdout)
+    assert first == 96 > max(others), "visited in an own loop"
     metrics = json.loads((tmp_path / "record/metrics.json").read_text())
     assert metrics["epochs"] == 2
     assert metrics["test_accuracy"] > 0.9
@@ -131,6 +151,8 @@ MISSING = {
     "frugal.data.sources.imagefolder": "image files need simplejpeg: pip install 'frugal[vision]'",
     "frugal.data.sources.table": "Parquet and Arrow files need pyarrow: pip install 'frugal[data]'",
     "frugal.data.sources.spoken_digits": "recordings need soundfile: pip install 'frugal[audio]'",
+    "frugal.loops.huggingface": "callbacks for the Trainer of transformers need transformers: pip install 'frugal[text]'",
+    "frugal.loops.lightning": "the callback for Lightning needs it: pip install lightning",
     "frugal.models.bert": "BERT models need transformers: pip install 'frugal[text]'",
     "frugal.strategies.dynamic_pruning": "strategies that remove neurons need torch_pruning: pip install 'frugal[pruning]'",
     "frugal.plan": "YAML files need yaml: pip install 'frugal[workflow]'",
