@@ -43,7 +43,6 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
 }
 NOT_IMPORTED = {  # declared for another reason
-    "accelerate": "loaded by the Trainer of transformers",
     "jupyter": "a notebook is opened in it by hand, and its kernel, ipykernel, runs it",
     "pytest-xdist": "the option -n of the tests",
     "ruff": "make lint",
