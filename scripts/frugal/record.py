@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA = 1  # of metrics.json and manifest.json
+METERED = "metered"  # the value of `kind` in a file of `frugal.loops.meter`, which is no record of a run of ours
 METRICS, HISTORY, ITERATIONS, TRACE, SCORES = SEALED = (
     *("metrics.json", "history.csv", "iterations.csv", "trace.csv"),
     "scores.npy",  # (n, columns) float32 of the training samples, (0, 0) unless the run was made to score them

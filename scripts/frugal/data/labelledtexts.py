@@ -16,7 +16,7 @@ from frugal.data.detect import encoding_of
 from frugal.data.folders import limited
 from frugal.data.labels import numbered, shown_names
 from frugal.data.rows import bar
-from frugal.data.split import split_note, test_part
+from frugal.data.split import divided
 from frugal.data.text import Tokens
 from frugal.errors import FrugalError
 
@@ -168,16 +168,13 @@ def labelled_arrays(
     labels, found, notes = numbered([value for part in parts for value in part.labels], where, label)
     names = [names[int(float(number))] for number in found] if names else found
     texts = np.array([text for part in parts for text in part.texts], object)
-    inferred = dict(parts[0].detected)
-    if len(parts) == 1:
-        train, tested = test_part(labels, test, seed)
-        inferred["test set"] = split_note(len(tested), len(labels), seed)
-    else:
-        train, tested = np.split(np.arange(len(labels)), [len(parts[0].texts)])
-        if missing := sorted(set(labels[tested].tolist()) - set(labels[train].tolist())):
-            raise FrugalError(
-                f"{parts[1].where} has the class {names[missing[0]]!r}, of which {parts[0].where} has no sample; correct one"
-            )
+    train, tested, told = divided(labels, test, seed, len(parts[0].texts) if len(parts) > 1 else None)
+    inferred = parts[0].detected | told
+    missing = sorted(set(labels[tested].tolist()) - set(labels[train].tolist()))
+    if missing:  # where nobody has split them here, every class is trained on
+        raise FrugalError(
+            f"{parts[1].where} has the class {names[missing[0]]!r}, of which {parts[0].where} has no sample; correct one"
+        )
     skipped = tuple(one for part in parts for one in part.skipped)
     note = limited(skipped, len(texts) + len(skipped), damaged, "texts")
     return Arrays(

@@ -2,12 +2,14 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from frugal.data.arrays import Arrays
 from frugal.data.pictures import Damaged, picture
-from frugal.data.rows import Rows
+from frugal.data.rows import Rows, select
 from frugal.errors import FrugalError, needs_extra
 
 with needs_extra("vision", "image files"):
@@ -51,9 +53,20 @@ class PixelStore:
         self.pixels[self.filled] = pixels
         self.filled += 1
 
-    def rows(self) -> Rows:
-        """All of them, on disk."""
-        return Rows([self.pixels[: self.filled]])
+    def arrays(
+        self, labels: np.ndarray, parts: tuple[np.ndarray, np.ndarray], notes: list[str], inferred: dict[str, Any]
+    ) -> Arrays:
+        """All of them, on disk, as a source hands them over. labels: (n,) int64; parts: positions of training and test."""
+        rows, (train, tested) = Rows([self.pixels[: self.filled]]), parts
+        return Arrays(
+            select(rows, train),
+            labels[train],
+            select(rows, tested),
+            labels[tested],
+            notes=tuple(notes),
+            leftovers=self.folder,
+            inferred=inferred,
+        )
 
     def _decoded(self, image: "Image.Image | bytes") -> np.ndarray:
         if isinstance(image, bytes):

@@ -36,25 +36,27 @@ def split_off(labels: np.ndarray, samples: int, seed: int, where: str) -> tuple[
     return rest, part
 
 
-def test_part(labels: np.ndarray, test: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (training, test) where nobody has split the samples. test: a share below 1, or a number of samples; of a share
-    there is at least one sample for each class.
+def divided(
+    labels: np.ndarray, test: float, seed: int, first: int | None = None
+) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    """Positions (training, test), and what the manifest says of a test set that was split off here.
 
-    labels: (n,) int64. Raises FrugalError where no stratified split is possible.
+    labels: (n,) int64; first: how many of them are the training set where somebody has split them, the others being the test set;
+    test: else a share below 1, of at least one sample for each class, or a number of samples. Raises FrugalError where no
+    stratified split is possible.
     """
+    if first is not None:
+        return *np.split(np.arange(len(labels)), [first]), {}
     if test != int(test) and test > 1:
         raise FrugalError(f"option test is {test}; give a number of samples, or a share of them below 1")
-    return split_off(labels, counted(test, labels), seed, "option test")
+    train, tested = split_off(labels, counted(test, labels), seed, "option test")
+    note = f"{len(tested):,} of {len(labels):,} samples, in equal shares of every class, by test_seed {seed}"
+    return train, tested, {"test set": note}
 
 
 def counted(part: float, labels: np.ndarray) -> int:
     """Samples of a part: a number as it is, of a share below 1 at least as many as there are classes. labels: (n,) int64"""
     return max(round(part * len(labels)), len(np.unique(labels))) if part < 1 else int(part)
-
-
-def split_note(count: int, of: int, seed: int) -> str:
-    """What the manifest says of a test set that was split off here."""
-    return f"{count:,} of {of:,} samples, in equal shares of every class, by test_seed {seed}"
 
 
 def _every_class_trained(labels: np.ndarray, rest: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

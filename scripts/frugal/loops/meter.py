@@ -36,10 +36,10 @@ from frugal.errors import FrugalError
 from frugal.measure.clock import OTHER, Clock
 from frugal.measure.energy import Energy
 from frugal.measure.memory import peak_memory
+from frugal.record import METERED
 from frugal.training.device import describe_hardware
 from frugal.training.writer import versions
 
-METERED = "metered"  # the value of `kind` in such a file
 BY_HOOKS = "torch's counter, in {counted} of {units} steps; the others as the mean of their kind"
 Kind = tuple[Any, ...]
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from frugal.errors import FrugalError
+from frugal.record import METERED
 from frugal.report import load
 from frugal.report.budget_curve import CURRENCIES, curve_of
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import Rate, exchange_rate
 
-METERED = "metered"  # `kind` of a file of `frugal.loops.meter`
 CLOCKS = ("train_seconds", "cpu_seconds", "energy_joules")  # what another machine changes
 NEEDED = ("name", "seed", "test_accuracy", "hardware", *CURRENCIES)
 

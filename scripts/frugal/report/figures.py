@@ -100,7 +100,7 @@ def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
     study = load.read_study_of(tables)
     cost, budgets = cost or study.cost, load.budgets(tables)
     every = load.summary(tables)
-    every["half"] = (every["test_accuracy_difference_high"] - every["test_accuracy_difference_low"]) / 2 / np.sqrt(2)
+    every["half"] = half_stroke(every)
     summary = load.panels(every.dropna(subset=[f"{cost}_mean"]).reset_index(drop=True))
     names = list(dict.fromkeys(summary["panel"]))
     figure, panels = _panels(len(names), 3.3 if len(names) == 1 else 2.9, columns=2)
@@ -149,6 +149,11 @@ def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
         named = list(mine["strategy"])
         _name_points(axes, mine[f"{cost}_mean"], mine["test_accuracy_mean"], named, [colours[one] for one in named])
     return figure
+
+
+def half_stroke(summary: pd.DataFrame) -> pd.Series:
+    """Half of the stroke through each strategy's accuracy: its part of the interval of its difference to the baseline."""
+    return (summary["test_accuracy_difference_high"] - summary["test_accuracy_difference_low"]) / 2 / np.sqrt(2)
 
 
 def _budget_curves(budgets: pd.DataFrame, cost: str, strategies: set[str]) -> dict[str, pd.DataFrame]:

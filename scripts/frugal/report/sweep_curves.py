@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from frugal.report import load
 from frugal.report.budget_curve import currency
 from frugal.report.costs import METRICS
+from frugal.report.figures import half_stroke
 from frugal.report.theme import FAINT, palette
 from frugal.study import Study, Sweep
 
@@ -99,8 +100,7 @@ def _accuracies(mine: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, np.nd
     """Mean and the ends of its stroke, each (points,); NaN where a strategy was left out."""
     rows = mine.reindex(names)
     mean = rows["test_accuracy_mean"].to_numpy(float)
-    width = rows["test_accuracy_difference_high"] - rows["test_accuracy_difference_low"]
-    half = width.to_numpy(float) / 2 / np.sqrt(2)
+    half = half_stroke(rows).to_numpy(float)
     return mean, np.maximum(mean - half, 0), np.minimum(mean + half, 1)
 
 

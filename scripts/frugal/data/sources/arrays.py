@@ -17,7 +17,7 @@ from frugal.data.arrays import KINDS, Arrays
 from frugal.data.folders import home_of
 from frugal.data.labels import numbered, shown_names
 from frugal.data.made_from import read_file
-from frugal.data.split import split_note, test_part
+from frugal.data.split import divided
 from frugal.data.table import Columns
 from frugal.errors import FrugalError
 
@@ -90,13 +90,10 @@ def read(
         rows, told = convert(inputs, place, layout)
         converted.append(rows)
         found |= told
-    if len(parts) == 1:
-        train_at, test_at = test_part(numbers, test, test_seed)
-        found["test set"] = split_note(len(test_at), len(numbers), test_seed)
-        inputs = converted[0][train_at], converted[0][test_at]
-    else:
-        train_at, test_at = np.split(np.arange(len(numbers)), [len(converted[0])])
-        inputs = converted[0], converted[1]
+    whole = len(converted) == 1
+    train_at, test_at, told = divided(numbers, test, test_seed, None if whole else len(converted[0]))
+    found |= told
+    inputs = (converted[0][train_at], converted[0][test_at]) if whole else converted
     encoder = Columns([f"x{n}" for n in range(inputs[0].shape[1])], {}) if kind == "table" else None
     return Arrays(
         inputs[0],

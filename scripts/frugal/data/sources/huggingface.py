@@ -17,8 +17,8 @@ from frugal.data.arrowfile import ArrowFile
 from frugal.data.labelledtexts import from_arrow, labelled_arrays
 from frugal.data.labels import numbered, shown_names
 from frugal.data.made_from import read_file
-from frugal.data.rows import bar, select
-from frugal.data.split import split_note, test_part
+from frugal.data.rows import bar
+from frugal.data.split import divided
 from frugal.data.text import Tokens
 from frugal.errors import FrugalError, needs_extra
 
@@ -106,20 +106,8 @@ def _images(
                 progress.update(len(batch))
     numbers, values, notes = numbered(labels, path, given[1])
     names = [names[int(value)] for value in values] if names else values
-    if len(tables) == 1:
-        train, tested = test_part(numbers, share, seed)
-        found["test set"] = split_note(len(tested), len(numbers), seed)
-    else:
-        train, tested = np.split(np.arange(len(numbers)), [counts[0]])
-    return Arrays(
-        select(store.rows(), train),
-        numbers[train],
-        select(store.rows(), tested),
-        numbers[tested],
-        notes=tuple(notes),
-        leftovers=store.folder,
-        inferred=found | {"class names": shown_names(names)},
-    )
+    *parts, told = divided(numbers, share, seed, counts[0] if len(tables) > 1 else None)
+    return store.arrays(numbers, parts, notes, found | told | {"class names": shown_names(names)})
 
 
 def _content(cell: Any, path: str, number: int) -> bytes:

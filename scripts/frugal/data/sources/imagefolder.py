@@ -21,7 +21,7 @@ from frugal.data.labels import shown_names
 from frugal.data.listing import Listing
 from frugal.data.pictures import SUFFIXES
 from frugal.data.shards import Image
-from frugal.data.split import keep_apart, split_note, test_part
+from frugal.data.split import divided, keep_apart
 from frugal.errors import FrugalError
 
 SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev"))
@@ -131,7 +131,7 @@ def _read_unsplit(home: Path, places: list[Path], test: float, seed: int, how: _
         )
     files = folders.files(classes)
     every = [(file, label) for label, name in enumerate(sorted(classes)) for file in files[name]]
-    train, tested = test_part(np.array([label for _, label in every], np.int64), test, seed)
+    train, tested, inferred = divided(np.array([label for _, label in every], np.int64), test, seed)
     start = len(str(home / "_")) - 1
     images = [
         Image(every[n][0], str(every[n][0])[start:], how.resizes[part])
@@ -139,7 +139,6 @@ def _read_unsplit(home: Path, places: list[Path], test: float, seed: int, how: _
         for n in positions
     ]
     labels = [every[n][1] for n in (*train, *tested)]
-    inferred = {"test set": split_note(len(tested), len(every), seed)}
     return _decoded(_Listed(folders, images, labels, len(train), sorted(classes)), how, inferred)
 
 

@@ -20,7 +20,7 @@ from frugal.data.folders import home_of
 from frugal.data.labels import CLASSES, refuse_what_is_no_class, shown_names
 from frugal.data.made_from import read_file
 from frugal.data.overlap import mixed
-from frugal.data.split import split_note, test_part
+from frugal.data.split import divided
 from frugal.data.table import Columns
 from frugal.errors import FrugalError
 
@@ -164,7 +164,7 @@ def table_arrays(
 ) -> Arrays:
     """Cells with their encoder, labels with their names, split into training and test; whole_rows: hashes (n,) of the rows."""
     (inputs, encoder), (labels, names) = cells, labelled
-    train, tested = test_part(labels, test, test_seed)
+    train, tested, split = divided(labels, test, test_seed)
     told = (f"classes: {', '.join(names)}",) if len(names) <= CLASSES else ()
     return Arrays(
         inputs[train],
@@ -177,7 +177,7 @@ def table_arrays(
         inferred={
             **(inferred or {}),
             "class names": shown_names(list(names)),
-            "test set": split_note(len(tested), len(labels), test_seed),
+            **split,
         },
         whole_rows=None if whole_rows is None else (whole_rows[train], whole_rows[tested]),
     )

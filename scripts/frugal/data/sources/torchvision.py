@@ -16,8 +16,8 @@ from frugal.data.arrays import Arrays
 from frugal.data.labels import numbered, shown_names
 from frugal.data.made_from import read_tree
 from frugal.data.pixelstore import PixelStore
-from frugal.data.rows import bar, select
-from frugal.data.split import split_note, test_part
+from frugal.data.rows import bar
+from frugal.data.split import divided
 from frugal.errors import FrugalError, needs_extra
 from frugal.registry import did_you_mean
 
@@ -82,21 +82,8 @@ def read(
     known = getattr(opened[0], "classes", None)
     if known and all(number.isdigit() and int(number) < len(known) for number in found):
         found = [str(known[int(number)]) for number in found]
-    inferred: dict[str, Any] = {"class names": shown_names(found), "splits": said}
-    if len(opened) == 1:
-        train, tested = test_part(numbers, test, test_seed)
-        inferred["test set"] = split_note(len(tested), len(numbers), test_seed)
-    else:
-        train, tested = np.split(np.arange(len(numbers)), [len(opened[0])])
-    return Arrays(
-        select(store.rows(), train),
-        numbers[train],
-        select(store.rows(), tested),
-        numbers[tested],
-        notes=tuple(notes),
-        leftovers=store.folder,
-        inferred=inferred,
-    )
+    *parts, told = divided(numbers, test, test_seed, len(opened[0]) if len(opened) > 1 else None)
+    return store.arrays(numbers, parts, notes, {"class names": shown_names(found), "splits": said} | told)
 
 
 def _own_folder(folder: Path, name: str) -> Path:
