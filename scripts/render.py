@@ -15,7 +15,8 @@ def main() -> None:
     arguments.add_argument("--notebook", required=True, type=Path, help="e.g. notebooks/compression.ipynb")
     arguments.add_argument("--tables", required=True, help="folder that tabulate_runs.py wrote")
     arguments.add_argument(
-        "--reported", required=True, help="the author's figures, e.g. config/reported/compression.csv"
+        "--reported",
+        help="the authors' figures, e.g. config/reported/compression.csv, where the study repeats an experiment",
     )
     arguments.add_argument(
         "--measurements", help="folder with tables about this machine, for studies that ask for some"
@@ -31,9 +32,8 @@ def main() -> None:
     )
     given = arguments.parse_args()
     study = read_study_of(given.tables)
-    parameters = {"tables": given.tables, "figures": str(given.figures), "reported": given.reported}
-    if given.measurements:
-        parameters["measurements"] = given.measurements
+    parameters = {"tables": given.tables, "figures": str(given.figures)}
+    parameters |= {name: value for name in ("reported", "measurements") if (value := getattr(given, name))}
     failed = given.failed or given.ipynb.with_suffix(".failed.ipynb")
     home = os.path.relpath(given.home or given.html.parent.parent / "index.html", given.html.parent)
     render(given.notebook, parameters, given.ipynb, given.html, given.figures, failed, study.title, home)

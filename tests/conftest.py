@@ -5,11 +5,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the network for wei
 
 import pytest
 import torch
+from hypothesis import settings
 
 import tiny
 from mirrors import mirror  # noqa: F401  a fixture
 
 torch.set_num_threads(1)
+settings.register_profile("without deadlines", deadline=None)  # what a busy machine takes says nothing about the code
+settings.load_profile("without deadlines")
 
 
 @pytest.fixture(scope="session")

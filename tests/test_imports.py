@@ -40,6 +40,7 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "snakemake_interface_executor_plugins": "snakemake-interface-executor-plugins",
     "torch_pruning": "torch-pruning",
+    "vl_convert": "vl-convert-python",
     "yaml": "pyyaml",
 }
 NOT_IMPORTED = {  # declared for another reason

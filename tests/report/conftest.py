@@ -6,7 +6,7 @@ from frugal.report.load import Comparison, comparisons
 from frugal.report.records import read_records
 from frugal.report.tables import Tables, tabulate
 from frugal.study import Study, study_of
-from report import factory
+from report import factory, pages
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +33,12 @@ def selection(tmp_path_factory) -> Comparison:
     of = study_of(given)
     tabulate(of, read_records(of, folder)).write(folder / "tables")
     return comparisons(folder / "tables", of)[0]
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory) -> Path:
+    """A results folder with its pages; read only."""
+    return pages.make(tmp_path_factory.mktemp("rendered"))
 
 
 @pytest.fixture

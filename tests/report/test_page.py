@@ -6,59 +6,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import pytest
 
-from forks import REPORTS
-from report import factory
+from report import factory, pages
+from report.pages import call, render
 
 NOTEBOOK = Path("notebooks/compression.ipynb")
-STUDIES = {"compression": factory.study(), "infobatch": factory.selection()}
-CROSS = factory.study(name="cross", title="All on the same ground", strategies=["full", "fixed-16"], seeds=[0, 1])
+STUDIES = pages.STUDIES
 EXTERNAL = re.compile(r"""(?:<link[^>]+href|src|srcset|url\()\s*=?\s*["']?(?:https?:)?//""")
-
-
-def call(script: str, **options: object) -> subprocess.CompletedProcess:
-    several = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
-    named = [part for name, values in several.items() for part in (f"--{name}", *map(str, values))]
-    return REPORTS.run([f"scripts/{script}.py", *named])
-
-
-def outputs(root: Path, name: str) -> dict[str, Path]:
-    reports = root / "reports"
-    return {
-        **{"ipynb": reports / f"{name}.ipynb", "html": reports / f"{name}.html"},
-        **{"figures": reports / name, "failed": root / "failed.ipynb"},
-    }
-
-
-def render(root: Path, name: str = "compression", **changes: object) -> subprocess.CompletedProcess:
-    given = {
-        **{"notebook": f"notebooks/{name}.ipynb", "tables": root / "tables" / name},
-        **{"reported": f"config/reported/{name}.csv"},
-    }
-    return call("render", **given | outputs(root, name) | changes)
-
-
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
-    """Records, tables, reports and front page made by the scripts alone: of two studies, and of one that only the overview
-    reports, which lacks a record and has a stranger's file among its runs."""
-    root, steps = tmp_path_factory.mktemp("rendered"), []
-    for given in (*STUDIES.values(), CROSS):
-        factory.write_runs(root, given)
-    (root / "runs/cross/digits/cnn-tiny/fixed-16/seed-1/metrics.json").write_text("{")
-    (root / "runs/cross/notes.txt").write_text("mine")
-    for name, given in {**STUDIES, "cross": CROSS}.items():
-        steps.append(call("tabulate_runs", study=json.dumps(given), results=root, out=root / "tables" / name))
-    steps += [render(root, name) for name in STUDIES]
-    steps.append(
-        call("index", studies=[*STUDIES, "cross"], results=root, out=root / "index.html", reports=list(STUDIES))
-    )
-    for step in steps:
-        assert step.returncode == 0, step.stderr
-    return root
+pytestmark = pytest.mark.xdist_group("pages")  # with test_browser, which looks at the same ones
 
 
 def test_analysis_needs_no_torch():
@@ -96,25 +55,28 @@ def test_only_the_declared_outputs_are_left(rendered):
 
 
 def test_every_link_of_the_front_page_leads_somewhere(rendered):
-    page = (rendered / "index.html").read_text()
-    links = re.findall(r'href="([^"]+)"', page)
+    page = (rendered / "index.html").read_text().partition('<script type="module">')[0]
+    links = re.findall(r'<a href="([^"]+)"', page)
     local = [link for link in links if not link.startswith(("data:", "#"))]
     assert len(local) > 3 * (15 + 12), "the record of each run"
     assert all((rendered / link).is_file() for link in local)
-    assert all(f'id="{link[1:]}"' in page for link in links if link.startswith("#"))
-    assert not EXTERNAL.search(page)
+    inside = re.findall(r'href="#([^"]+)"', page)
+    assert len(inside) >= 5, "points of the chart lead to rows of the leaderboard"
+    assert all(f'id="{unquote(link)}"' in page for link in inside)
 
 
-def test_the_front_page_has_a_row_per_strategy_and_every_cost_of_a_study_without_a_report(rendered):
-    page = (rendered / "index.html").read_text()
+def test_the_front_page_has_a_row_per_strategy_with_all_that_is_behind_it(rendered):
+    page = (rendered / "index.html").read_text().partition('<script type="module">')[0]
     board = page[page.index('<table class="sortable">') :].partition("</table>")[0]
-    assert board.count("<tr data-where=") == 5 + 4 + 2
-    drawn = {path.stem for path in (rendered / "reports/overview").glob("*.svg")}
-    costs = ("flops-executed", "train-seconds", "bytes-read", "peak-memory-bytes")
-    of_cross = {f"cross-{cost}" for cost in costs}
-    others = {"compression-bytes-read", "infobatch-samples-backpropagated"}
-    assert drawn == of_cross | others
-    assert "Not drawn: joules metered in training" in page
+    assert board.count('<tr id="') == 5 + 4 + 2
+    assert board.count('<tr class="more"') == 5 + 4 + 2
+    assert "Not measured in any run: energy." in page
+    assert "--force" in board
+    assert "<code>full@0.25</code>: 97" in board, "the baseline's row leads to its runs with smaller budgets"
+    assert "Every &lt;strategy&gt; on the &quot;same&quot; ground" in page, "a title is text, not markup"
+    assert {path.name for path in (rendered / "reports/overview").iterdir()} == {
+        f"explorer.{kind}" for kind in ("svg", "pdf", "png")
+    }
     assert "Traceback" not in page
     assert "Warning" not in page
 
@@ -124,7 +86,6 @@ def test_what_was_left_out_is_named_on_the_front_page_and_the_rest_rendered(rend
     assert "<td>3 of 4</td>" in page
     assert "fixed-16/seed-1/metrics.json is broken: not valid JSON" in page
     assert "runs/cross/notes.txt is no run of this study" in page
-    assert "<td>left out</td>" in page
 
 
 def test_what_the_authors_reported_stands_beside_what_was_measured(rendered):

@@ -292,6 +292,11 @@ def measurements_of_study(wildcards):
     return [f"{RESULTS}/measurements/{name}.csv" for name in names]
 
 
+def reported_of_study(wildcards):
+    """The authors' figures of the experiment that a study repeats; none where it repeats none."""
+    return sorted(glob(f"config/reported/{wildcards.study}.csv"))
+
+
 GPUS = PLAN.gpus_per_run()  # one per device of a run where runs use GPUs
 FIRST = 1_000_000  # priority of a run with a study's first seed
 

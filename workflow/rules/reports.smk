@@ -5,7 +5,7 @@ rule render:
     """The notebook of one study, run on its tables, as .ipynb and as a page that opens offline."""
     input:
         notebook="notebooks/{study}.ipynb",
-        reported="config/reported/{study}.csv",
+        reported=reported_of_study,
         tables=rules.tabulate.output,
         measurements=measurements_of_study,
     output:
@@ -32,6 +32,9 @@ rule render:
     params:
         code=code_of("render", *NOTEBOOK, files=TEMPLATES),
         tables=lambda wildcards, input: os.path.dirname(input.tables[0]),
+        reported=lambda wildcards, input: (
+            shlex.join(["--reported", *input.reported]) if input.reported else ""
+        ),
         measurements=lambda wildcards, input: (
             shlex.join(["--measurements", os.path.dirname(input.measurements[0])])
             if input.measurements
@@ -41,11 +44,11 @@ rule render:
         "{wildcards.study}: notebook"
     shell:
         "python scripts/render.py --notebook {input.notebook:q} --tables {params.tables:q}"
-        " {params.measurements} --reported {input.reported:q} --ipynb {output.ipynb:q} --html {output.html:q} --figures {output.figures:q}"
+        " {params.measurements} {params.reported} --ipynb {output.ipynb:q} --html {output.html:q} --figures {output.figures:q}"
         " --failed {log:q}.failed.ipynb 2> {log:q}"
 
 
-# A study without a notebook of its own is reported by the overview.
+# A study without a notebook of its own stands in the overview only.
 REPORTED = [
     study for study in PLAN.studies if os.path.exists(f"notebooks/{study}.ipynb")
 ]
@@ -56,9 +59,7 @@ rule overview:
     input:
         notebook="notebooks/overview.ipynb",
         reported=[
-            file
-            for study in REPORTED
-            if os.path.exists(file := f"config/reported/{study}.csv")
+            file for study in REPORTED for file in glob(f"config/reported/{study}.csv")
         ],
         tables=expand(rules.tabulate.output, study=PLAN.studies),
     output:

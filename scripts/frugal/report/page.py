@@ -1,5 +1,6 @@
 """Run a report notebook and make one self-contained web page of it: all outputs appear together, or none does."""
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from traitlets.config import Config
 from frugal.atomic import write_text
 from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS
+from frugal.report import VEGA_LITE
 
 # `jsonschema` imports a parser of web addresses, which takes 1.7 s to build itself, three quarters of all that is imported here.
 # A notebook has no address that its schema asks about; whoever imports the parser later still gets it.
@@ -30,6 +32,7 @@ if _hidden is None:
     del sys.modules[_PARSER]
 
 TEMPLATES = Path(__file__).parent / "templates"
+EXPLORER = '<div class="explorer">'
 
 
 def render(
@@ -143,7 +146,10 @@ def to_html(executed: Path, title: str, home: str | None, notebook: str) -> str:
     book = nbformat.read(executed, as_version=4)
     figures = _take_figures(book)
     html, _ = exporter.from_notebook_node(book, resources={"frugal": about})
-    return re.sub("<!--figure ([0-9]+)-->", lambda place: figures[int(place[1])], html)
+    page = re.sub("<!--figure ([0-9]+)-->", lambda place: figures[int(place[1])], html)
+    if EXPLORER in page:
+        page = page.replace("</body>", f'<script type="module">{_script()}</script>\n</body>')
+    return page
 
 
 def _take_figures(book: nbformat.NotebookNode) -> list[str]:
@@ -156,6 +162,21 @@ def _take_figures(book: nbformat.NotebookNode) -> list[str]:
         if output.output_type == "execute_result":
             output.output_type = "display_data"
         if "image/svg+xml" in output.get("data", {}):
-            figures.append(output.data["image/svg+xml"])
+            chart = output.data.pop(VEGA_LITE, None)
+            drawing = output.data["image/svg+xml"]
+            figures.append(drawing if chart is None else _to_explore(drawing, chart))
             output.data["image/svg+xml"] = f"<!--figure {len(figures) - 1}-->"
     return figures
+
+
+def _to_explore(drawing: str, chart: Mapping[str, Any]) -> str:
+    """A chart as its drawing, with the specification that templates/explorer.js makes a live one of."""
+    spec = json.dumps(chart, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    return f'{EXPLORER}{drawing}<script type="application/json">{spec}</script></div>'
+
+
+def _script() -> str:
+    """Vega-Lite and what it needs, then our few lines."""
+    import vl_convert  # 0.9 MB of script, which only a page with a chart to explore needs
+
+    return vl_convert.javascript_bundle((TEMPLATES / "explorer.js").read_text(encoding="utf-8"))

@@ -16,6 +16,7 @@ from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECID
 from frugal.study import Study
 
 ENOUGH = 0.01  # a saving below one per cent is not worth a headline
+EACH = 3  # findings of one kind that a report tells
 NARROW = "\N{NARROW NO-BREAK SPACE}"  # between a sign and its number
 QUEUED = (
     0.1  # share of the training's seconds in a queue for a core, above which they are told to be of a crowded machine
@@ -73,7 +74,7 @@ def headline(compared: Comparison) -> str:
         )
     if proposals.empty:
         return f"{where} no proposal was run, only the baseline and controls."
-    best = _best(study, proposals)
+    best = best_proposal(compared)
     if best is None:
         lost = "each one that saves something loses more than the margin"
         saves = (proposals[f"{study.cost}_saved_mean"] > ENOUGH).any()
@@ -87,10 +88,11 @@ def _proposals(compared: Comparison) -> pd.DataFrame:
     return compared.summary[~compared.summary["strategy"].isin(others)]
 
 
-def _best(study: Study, proposals: pd.DataFrame) -> pd.Series | None:
+def best_proposal(compared: Comparison) -> pd.Series | None:
     """The proposal that the study's answer is about: one that saves by its exchange rate; else the one that spends least without
     a loss; else the most accurate of the undecided ones that spend less; None where there is none of these.
     """
+    study, proposals = compared.study, _proposals(compared)
     cost, rate = f"{study.cost}_saved_mean", f"{currency(study)}_exchange_rate"
     saving = proposals[proposals[f"{currency(study)}_exchange_verdict"] == SAVES]
     lossless = proposals[proposals["verdict"].isin([BETTER, EQUAL]) & (proposals[cost] > ENOUGH)]
@@ -159,12 +161,20 @@ def exchange(row: pd.Series, paid: str) -> str:
     return f"{told} ({' to '.join(ends)})"
 
 
-def _conclusion(row: pd.Series, study: Study) -> str:
-    """In one sentence what is left of the saving."""
+def conclusion(row: pd.Series, study: Study) -> str:
+    """What is left of a strategy's saving, in a word: by the curve, and it can't save where its control is more accurate."""
     verdict = row[f"{currency(study)}_exchange_verdict"]
-    if verdict == SAVES and row["control_verdict"] != WORSE:
+    if verdict == WASTES or (verdict == SAVES and row["control_verdict"] != WORSE):
+        return verdict
+    return UNDECIDED
+
+
+def _conclusion(row: pd.Series, study: Study) -> str:
+    """The same in a sentence."""
+    told = conclusion(row, study)
+    if told == SAVES:
         return "**It saves**: the plain net, trained for less, would have had to spend more for this accuracy."
-    if verdict == WASTES:
+    if told == WASTES:
         return "**It wastes**: the plain net, trained for less, is as accurate for less."
     if row["control_verdict"] == BETTER:
         return "It beats the plain net of equal cost, but **the curve does not decide** whether it saves."
@@ -334,5 +344,8 @@ def doubts(compared: Comparison) -> str:
             "The audit found nothing: no two runs share a training-loss curve, and all were made on the same machine, "
             "with the same data, code and packages."
         )
-    lines = [f"- **{row.finding}** — {row.runs}: {row.detail}" for row in compared.audit.itertuples()]
+    lines = []
+    for kind, rows in compared.audit.groupby("finding", sort=False):
+        lines += [f"- **{kind}** — {row.runs}: {row.detail}" for row in rows.head(EACH).itertuples()]
+        lines += [f"- **{kind}** — {len(rows) - EACH} more in `audit.csv`"] if len(rows) > EACH else []
     return "**The audit found reasons for doubt:**\n\n" + "\n".join(lines)

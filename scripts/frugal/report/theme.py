@@ -26,12 +26,15 @@ from frugal.report.costs import METRICS
 from frugal.report.load import SERIES
 
 INK, FAINT, HAIR, PAPER, GOOD = "#1f2328", "#646b73", "#e2e5e9", "#ffffff", "#12855a"
+BAD, OPEN = "#b3261e", "#8a6100"
 PROPERTIES = {
     INK: "--ink",
     FAINT: "--faint",
     HAIR: "--hair",
     PAPER: "--paper",
     GOOD: "--good",
+    BAD: "--bad",
+    OPEN: "--open",
 }  # of templates/style.css
 # Seven of seaborn's "colorblind", those that show on white and on black alike.
 HUES = ["#0173b2", "#de8f05", "#029e73", "#cc78bc", "#d55e00", "#56b4e9", "#ca9161"]
@@ -168,13 +171,19 @@ class Picture:
         return {"image/svg+xml": self.svg, "text/plain": self.caption}, about
 
 
+def of_the_page(drawing: str) -> str:
+    """A drawing, as SVG or Vega-Lite, whose colours are those of the page that shows it, and by itself those of a light page."""
+    for colour, property in PROPERTIES.items():
+        drawing = re.sub(rf"{colour}\b", f"var({property}, {colour})", drawing, flags=re.IGNORECASE)
+    return drawing
+
+
 def _responsive(svg: str, name: str, caption: str) -> str:
     """An SVG that takes its colours from the page, scales with it, and says what it shows; ids are the figure's own."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
-    for colour, property in PROPERTIES.items():
-        svg = re.sub(rf"{colour}\b", f"var({property}, {colour})", svg, flags=re.IGNORECASE)
+    svg = of_the_page(svg)
     svg = svg.replace("font: ", "font: ").replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
     width = round(float(re.search(r'width="([\d.]+)pt"', svg)[1]) * 96 / 72)
     least = min(width, WIDE) if width <= WIDE else round(0.75 * width)

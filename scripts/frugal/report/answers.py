@@ -1,0 +1,50 @@
+"""A study's answer in one sentence, for a page that has room for one."""
+
+import html
+from collections import Counter
+from collections.abc import Sequence
+
+import pandas as pd
+
+from frugal.report.budget_curve import currency
+from frugal.report.costs import COSTS
+from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
+from frugal.report.load import Comparison
+from frugal.report.sentences import ENOUGH, best_proposal, conclusion, exchange, percent, points
+
+
+def answer(compared: Sequence[Comparison]) -> str:
+    """What the best proposal saves on the first ground, with its exchange rate, and the verdicts on its other grounds. HTML."""
+    first, *others = compared
+    told = _sentence(first)
+    if not others:
+        return told
+    count = Counter(_verdict(one) for one in others)
+    rest = ", ".join(f"{count[verdict]} {verdict}" for verdict in (SAVES, UNDECIDED, WASTES, NOTHING) if count[verdict])
+    plural = "ground" if len(others) == 1 else "grounds"
+    return f"{told} On {len(others)} other {plural}, the best of each: {rest}."
+
+
+NOTHING = "nothing to judge"
+
+
+def _verdict(one: Comparison) -> str:
+    best = best_proposal(one)
+    return NOTHING if best is None or len(one.study.seeds) < 2 else conclusion(best, one.study)
+
+
+def _sentence(one: Comparison) -> str:
+    study, best = one.study, best_proposal(one)
+    where = f"On {'generated data, ' * one.generated}{html.escape(one.dataset)} with {html.escape(one.model)}"
+    if len(study.seeds) < 2:
+        return f"{where}: one seed, so nothing can be said."
+    if best is None:
+        return f"{where}, no strategy saves anything."
+    name, cost, paid = f"<code>{html.escape(best['strategy'])}</code>", COSTS[study.cost], currency(study)
+    share, difference = best[f"{study.cost}_saved_mean"], best["test_accuracy_difference_mean"]
+    saved = cost.saving.format(percent(share)) if share > ENOUGH else f"saves no {cost.noun}"
+    rate = best[f"{paid}_exchange_rate"]
+    told = f"exchange rate {html.escape(exchange(best, paid))}" if pd.notna(rate) else "no exchange rate"
+    verdict = conclusion(best, study)
+    pill = f'<span class="verdict {verdict}">{verdict}</span>'
+    return f"{where}, {name} {saved} at {points(difference)} points: {told}, {pill}."

@@ -1,0 +1,264 @@
+"""The chart to explore: accuracy over cost of every strategy, with the curve of the plain net trained for less.
+
+Vega-Lite, written with Altair. In a page, ground, cost and family are chosen, numbers show on hovering, and a click leads to the
+row of the leaderboard. Drawn without a browser, the same chart stands there before, in print, and where no script runs.
+"""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import vl_convert
+
+from frugal.atomic import write_bytes
+from frugal.report import VEGA_LITE
+from frugal.report.budget_curve import CURRENCIES, currency
+from frugal.report.costs import COSTS
+from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
+from frugal.report.load import Comparison
+from frugal.report.sentences import exchange, percent, points
+from frugal.report.theme import BAD, FAINT, GOOD, HAIR, INK, OPEN, of_the_page
+
+MOST_SEEDS = 5000  # single runs in one chart; beyond, only means are drawn
+LABELLED = 4  # strategies of a ground that are named in the chart: those that save most, or without one the best
+BASELINE, UNRATED, ALL = "the plain net", "no exchange rate", "all"
+KINDS = {  # of a point: its colour, and a shape for those to whom colours say nothing
+    SAVES: (GOOD, "triangle-up"),
+    UNDECIDED: (OPEN, "circle"),
+    WASTES: (BAD, "triangle-down"),
+    UNRATED: (FAINT, "square"),
+    BASELINE: (INK, "diamond"),
+}
+WIDTH, HEIGHT = 600, 340
+TOLD = {
+    "strategy": "strategy",
+    "idea": "idea",
+    "ground": "data, net",
+    "reached": "test accuracy",
+    "difference": "against the plain net",
+    "spent": "spent",
+    "rate": "exchange rate",
+}
+
+
+class Explorer:
+    """The chart, as a notebook and as a page show it."""
+
+    def __init__(
+        self, compared: Sequence[Comparison], rows: Mapping[tuple[str, str, str, str], str], caption: str
+    ) -> None:
+        """rows: address in the page by study, data set, model and strategy, for those that have one."""
+        self.caption = caption
+        strategies = pd.concat([_strategies(one, rows) for one in compared], ignore_index=True)
+        curves = pd.concat([_curve(one) for one in compared], ignore_index=True)
+        few = sum(len(one.runs) for one in compared) <= MOST_SEEDS
+        seeds = pd.concat([_seeds(one) for one in compared], ignore_index=True) if few else strategies[:0]
+        floors = {ground: _floor(ground, strategies, curves) for ground in dict.fromkeys(strategies["ground"])}
+        for frame in (strategies, curves, seeds):
+            low = frame["ground"].map(floors)
+            frame["below"] = frame["accuracy"] < low
+            frame["shown"] = frame["accuracy"].clip(lower=low)
+        self.chart = _chart(strategies, curves, seeds, COSTS[currency(compared[0].study)].noun)
+
+    def save(self, folder: str | Path, name: str = "explorer") -> "Explorer":
+        """Write the chart as <name>.svg, .pdf and .png, as it is before anything is chosen."""
+        svg, spec = self._svg(), self.chart.to_json()
+        for kind, image in (
+            ("svg", svg.encode()),
+            ("pdf", vl_convert.vegalite_to_pdf(spec, vl_version="6.4")),
+            ("png", vl_convert.vegalite_to_png(spec, vl_version="6.4", scale=2)),
+        ):
+            write_bytes(Path(folder) / f"{name}.{kind}", image)
+        return self
+
+    def _svg(self) -> str:
+        drawn = vl_convert.vegalite_to_svg(of_the_page(self.chart.to_json()), vl_version="6.4")
+        label = f'role="img" aria-label="{html.escape(self.caption, quote=True)}"'
+        return drawn.replace("<svg ", f'<svg {label} style="width:100%;height:auto;max-width:{WIDTH + 80}px" ', 1)
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        spec = json.loads(of_the_page(self.chart.to_json(indent=None)))
+        bundle = {VEGA_LITE: spec, "image/svg+xml": self._svg(), "text/plain": self.caption}
+        return bundle, {"image/svg+xml": {"caption": self.caption}}
+
+
+def _ground(one: Comparison) -> str:
+    return f"{one.study.name}: {one.dataset}, {one.model}"
+
+
+def _strategies(one: Comparison, rows: Mapping[tuple[str, str, str, str], str]) -> pd.DataFrame:
+    """A row per strategy and cost that was measured."""
+    study, found = one.study, []
+    family = {name: title for title, names in study.panels.items() for name in names}
+    paid = currency(study)
+    proposed = one.summary[~one.summary["strategy"].isin(study.controls)].set_index("strategy")
+    saving = proposed[proposed[f"{paid}_exchange_verdict"] == SAVES]
+    best = (saving if len(saving) else proposed)[f"{paid}_exchange_rate"].nlargest(LABELLED if len(saving) else 1)
+    named = {*best.index, study.baseline}
+    for _, row in one.summary.iterrows():
+        name = row["strategy"]
+        mean, low, high = (100 * row[f"test_accuracy_{part}"] for part in ("mean", "low", "high"))
+        apart = points(row["test_accuracy_difference_mean"]) + " points"
+        about = {
+            "ground": _ground(one),
+            "family": family.get(name, BASELINE),
+            "strategy": name,
+            "label": name if name in named else "",
+            "idea": study.labels.get(name, ""),
+            "control": name in study.controls,
+            "accuracy": mean,
+            "low": low if pd.notna(low) else mean,
+            "high": high if pd.notna(high) else mean,
+            "reached": f"{mean:.2f} %" + (f" ({low:.2f} to {high:.2f})" if pd.notna(low) else " (one seed)"),
+            "difference": "–" if name == study.baseline else apart,
+            "row": rows.get((study.name, one.dataset, one.model, name)),
+        }
+        for cost in CURRENCIES:
+            spent, rate = row[f"{cost}_mean"], row[f"{cost}_exchange_rate"]
+            if pd.isna(spent) or spent <= 0:
+                continue
+            kind = row[f"{cost}_exchange_verdict"] if pd.notna(rate) else UNRATED
+            less = row[f"{cost}_saved_mean"]
+            saved = f", {percent(less)} less" if pd.notna(less) and less > 0 else ""
+            own = {
+                "cost": COSTS[cost].noun,
+                "x": float(f"{spent:.5g}"),
+                "kind": BASELINE if name == study.baseline else kind,
+                "spent": f"{COSTS[cost].told(spent)}{saved}",
+                "rate": "1, by definition" if name == study.baseline else f"{exchange(row, cost)}: {kind}",
+            }
+            found.append(about | own)
+    return pd.DataFrame(found)
+
+
+def _curve(one: Comparison) -> pd.DataFrame:
+    """A row per budget of the baseline and cost."""
+    budgets = one.tables["budgets"]
+    here = (budgets["dataset"] == one.dataset) & (budgets["model"] == one.model)
+    mine, found = budgets[here & (budgets["strategy"] == one.study.baseline)], []
+    for cost in CURRENCIES:
+        for _, row in mine.dropna(subset=f"{cost}_mean").iterrows():
+            told = f"{row['run']}: {100 * row['test_accuracy_mean']:.2f} %, {COSTS[cost].told(row[f'{cost}_mean'])}"
+            values = [_ground(one), COSTS[cost].noun, row[f"{cost}_mean"], 100 * row["test_accuracy_mean"], told]
+            found.append(values)
+    return pd.DataFrame(found, columns=["ground", "cost", "x", "accuracy", "told"])
+
+
+def _seeds(one: Comparison) -> pd.DataFrame:
+    """A row per run and cost."""
+    family = {name: title for title, names in one.study.panels.items() for name in names}
+    parts = []
+    for cost in CURRENCIES:
+        rows = one.runs.dropna(subset=cost)
+        about = {
+            "ground": _ground(one),
+            "cost": COSTS[cost].noun,
+            "family": rows["strategy"].map(family).fillna(BASELINE),
+        }
+        told = rows["strategy"] + ", seed " + rows["seed"].astype(str)
+        parts.append(pd.DataFrame(about | {"x": rows[cost], "accuracy": 100 * rows["test_accuracy"], "told": told}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _floor(ground: str, strategies: pd.DataFrame, curves: pd.DataFrame) -> float:
+    """The accuracy below which points stand at the edge: one bad strategy must not squeeze all others into a line."""
+    here = strategies.loc[strategies["ground"] == ground].drop_duplicates("strategy")["accuracy"]
+    line = curves.loc[curves["ground"] == ground, "accuracy"]
+    usual = here.quantile(0.25) - 3 * (here.quantile(0.75) - here.quantile(0.25))
+    return float(min([max(here.min(), usual), *line[:1].tolist(), here.max()]))
+
+
+def _chart(strategies: pd.DataFrame, curves: pd.DataFrame, seeds: pd.DataFrame, first: str) -> alt.LayerChart:
+    grounds, costs = (list(dict.fromkeys(strategies[name])) for name in ("ground", "cost"))
+    families = [ALL, *(name for name in dict.fromkeys(strategies["family"]) if name != BASELINE)]
+    start = first if first in costs else costs[0]
+    ground = alt.param("ground", value=grounds[0], bind=alt.binding_select(options=grounds, name="ground "))
+    cost = alt.param("cost", value=start, bind=alt.binding_select(options=costs, name="cost "))
+    family = alt.param("family", value=ALL, bind=alt.binding_select(options=families, name="family "))
+    controls = alt.param("controls", value=True, bind=alt.binding_checkbox(name="controls "))
+    single = alt.param("seeds", value=False, bind=alt.binding_checkbox(name="single seeds "))
+    hover = alt.selection_point("hover", on="pointerover", clear="pointerout", fields=["strategy"], empty=False)
+    here, chosen = "datum.ground === ground && datum.cost === cost", f"family === '{ALL}' || datum.family === family"
+    in_sight = f"({chosen}) || datum.kind === '{BASELINE}'"
+
+    x = (
+        alt.X("x:Q")
+        .scale(type="log", nice=False, padding=14)
+        .axis(format="~s", tickCount=6, grid=False, labelOverlap="greedy")
+        .title(None)
+    )
+    y = alt.Y("shown:Q").scale(zero=False, padding=14).title("test accuracy, %").axis(tickCount=6)
+    strong, faint = alt.value(1), alt.value(0.15)
+
+    line = alt.Chart(curves).transform_filter(here)
+    drawn = line.mark_line(color=INK, strokeWidth=1.6).encode(x, y)
+    stops = line.mark_tick(color=INK, thickness=1.6, size=11, orient="vertical").encode(x, y, tooltip="told:N")
+    dots = (
+        alt.Chart(seeds.drop(columns="below"))
+        .transform_filter(f"{here} && seeds && ({chosen})")
+        .mark_circle(size=14, color=FAINT, opacity=0.6)
+        .encode(x, y, tooltip="told:N")
+    )
+    every = alt.Chart(strategies).transform_filter(f"{here} && (controls || !datum.control)")
+    legend = {"title": None, "orient": "bottom", "columns": 5}
+    colours, shapes = zip(*KINDS.values(), strict=True)
+    colour = alt.Color("kind:N").scale(domain=list(KINDS), range=colours).legend(**legend)
+    shape = alt.Shape("kind:N").scale(domain=list(KINDS), range=shapes).legend(**legend)
+    stroke = (
+        every.transform_filter("!datum.below")
+        .mark_rule(strokeWidth=1.5)
+        .encode(
+            x, alt.Y("low:Q"), alt.Y2("high:Q"), colour, opacity=alt.when(hover).then(strong).otherwise(alt.value(0))
+        )
+    )
+    marks = (
+        every.mark_point(filled=True, size=70, strokeWidth=1.4, cursor="pointer")
+        .encode(
+            x,
+            y,
+            colour,
+            shape,
+            href="row:N",
+            opacity=alt.when(in_sight).then(alt.value(0.9)).otherwise(faint),
+            tooltip=[alt.Tooltip(f"{name}:N", title=title) for name, title in TOLD.items()],
+        )
+        .add_params(hover)
+    )
+    text = alt.Text("label:N")
+    names = (
+        every.transform_filter(f"datum.label !== '' && ({in_sight})")
+        .mark_text(align="left", dx=8, dy=-7, fontSize=11, color=INK)
+        .encode(x, y, text)
+    )
+    lower = (
+        every.transform_filter("datum.below")
+        .mark_text(dy=13, fontSize=11, color=FAINT)
+        .encode(x, y, text=alt.value("↓"))
+    )
+    title = {
+        "text": {"expr": "'accuracy against ' + cost + ', ' + ground"},
+        "anchor": "start",
+        "fontSize": 12,
+        "fontWeight": "normal",
+    }
+    return (
+        alt.layer(drawn, stops, dots, stroke, marks, lower, names)
+        .add_params(ground, cost, family, controls, single)
+        .properties(width=WIDTH, height=HEIGHT, title=title, background="transparent")
+        .configure(font='system-ui, "DejaVu Sans", sans-serif')
+        .configure_view(stroke=None)
+        .configure_axis(
+            gridColor=HAIR,
+            domainColor=HAIR,
+            tickColor=HAIR,
+            labelColor=FAINT,
+            titleColor=FAINT,
+            titleFontWeight="normal",
+        )
+        .configure_title(color=INK)
+        .configure_legend(labelColor=INK, symbolSize=70)
+    )

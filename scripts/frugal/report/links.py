@@ -1,0 +1,63 @@
+"""Where the pages of a scale lead: to a study's report, its tables, the record of a run, and the command that repeats it."""
+
+import html
+import shlex
+from collections.abc import Sequence
+from os.path import relpath
+from pathlib import Path
+from urllib.parse import quote
+
+from frugal.errors import FrugalError
+from frugal.record import HISTORY, MANIFEST, METRICS
+from frugal.study import Cell, Study
+
+RECORD = {"metrics": METRICS, "history": HISTORY, "manifest": MANIFEST, "log": "train.log"}
+
+
+class Links:
+    """Links as HTML, relative to one page.
+
+    results: folder of the scale; page: where the page will lie; reported: studies that have a report of their own
+    """
+
+    def __init__(self, results: Path, page: Path, reported: Sequence[str]) -> None:
+        self.results, self.page, self.reported = results, page, set(reported)
+
+    def to_there(self, path: Path, text: str) -> str:
+        """A link to a file that is there. Raises FrugalError where it isn't."""
+        if not path.exists():
+            raise FrugalError(
+                f"{path} is missing, and the overview would link to it; make it with: snakemake --cores all"
+            )
+        return self.to(path, text)
+
+    def to(self, path: Path, text: str) -> str:
+        """A link to a file that need not be there yet; its path shows on hovering."""
+        address = quote(Path(relpath(path, self.page.parent)).as_posix())
+        return f'<a href="{html.escape(address)}" title="{html.escape(str(path))}">{html.escape(text)}</a>'
+
+    def to_study(self, study: str, text: str = "") -> str:
+        """A study's name, which leads to its report where it has one."""
+        told = text or study
+        return (
+            self.to(self.results / "reports" / f"{study}.html", told) if study in self.reported else html.escape(told)
+        )
+
+    def to_table(self, study: str, name: str) -> str:
+        """One of a study's tables."""
+        return self.to_there(self.results / "tables" / study / f"{name}.csv", f"{name}.csv")
+
+    def to_record(self, study: Study, dataset: str, model: str, strategy: str, seed: int) -> str:
+        """The files of a run's record."""
+        folder = self.results / study.folder(Cell(dataset, model, strategy), seed)
+        if not (folder / METRICS).exists():
+            return self.to_there(folder / METRICS, "metrics")
+        there = {name: folder / file for name, file in RECORD.items() if (folder / file).exists()}
+        return " ".join(self.to(path, name) for name, path in there.items())
+
+    def command(self, study: Study, dataset: str, model: str, strategy: str, seeds: Sequence[int]) -> str:
+        """What trains a strategy anew, all its seeds, and nothing else."""
+        cell = Cell(dataset, model, strategy)
+        files = [str(self.results / study.folder(cell, seed) / METRICS) for seed in seeds]
+        chosen = shlex.join([f"scale={study.scale}", f"studies=[{study.name}]"])
+        return f"snakemake --cores all --force {shlex.join(files)} --config {chosen}"
