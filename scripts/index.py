@@ -33,7 +33,8 @@ def main() -> None:
     }
     outputs = reports / "overview.ipynb", given.out, reports / "overview", reports / "overview.failed.ipynb"
     title = f"Results at the scale {', '.join(sorted(scales))}"
-    render(given.notebook, parameters, *outputs, title=title)
+    around = {"reports": {name: f"reports/{name}.html" for name in given.reports}}
+    render(given.notebook, parameters, *outputs, title=title, around=around)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,18 @@
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 
+import pandas as pd
+
 from frugal.errors import exit_with_one_line
+from frugal.report import load
 from frugal.report.load import read_study_of
 from frugal.report.page import render
+from frugal.study import Study
+
+SHOWN = {".csv", ".tex", ".json", ".parquet"}  # tables that a reader may want
 
 
 def main() -> None:
@@ -30,13 +37,45 @@ def main() -> None:
     arguments.add_argument(
         "--home", type=Path, help="the overview that the page links to, e.g. results/demo/index.html"
     )
+    arguments.add_argument(
+        "--reports", nargs="*", default=[], help="the studies that have a report, for links between them"
+    )
     given = arguments.parse_args()
     study = read_study_of(given.tables)
     parameters = {"tables": given.tables, "figures": str(given.figures)}
     parameters |= {name: value for name in ("reported", "measurements") if (value := getattr(given, name))}
     failed = given.failed or given.ipynb.with_suffix(".failed.ipynb")
-    home = os.path.relpath(given.home or given.html.parent.parent / "index.html", given.html.parent)
-    render(given.notebook, parameters, given.ipynb, given.html, given.figures, failed, study.title, home)
+    folder = given.html.parent
+    tables = {
+        path.name: os.path.relpath(path, folder)
+        for path in sorted(Path(given.tables).glob("*.*"))
+        if path.suffix in SHOWN
+    }
+    around = {
+        "home": os.path.relpath(given.home or folder.parent / "index.html", folder),
+        "reports": {name: None if name == study.name else f"{name}.html" for name in given.reports},
+        "commands": commands(study, load.read_table(given.tables, "runs"), given.notebook),
+        "tables": tables,
+        "ideas": study.labels,
+    }
+    render(given.notebook, parameters, given.ipynb, given.html, given.figures, failed, study.title, around)
+
+
+def commands(study: Study, runs: pd.DataFrame, notebook: Path) -> list[str]:
+    """What repeats a report: the code, the runs and all that is made of them, one run, and the notebook by hand."""
+    commits = runs["git_commit"].dropna().unique()
+    chosen = shlex.join([f"scale={study.scale}", f"studies=[{study.name}]"])
+    code = (
+        f"git checkout {commits[0]}"
+        if len(commits) == 1
+        else "# the runs were made by several commits; see the column git_commit of runs.csv"
+    )
+    return [
+        code,
+        "make setup",
+        f".venv/bin/snakemake --cores all --config {chosen}",
+        f".venv/bin/jupyter lab {notebook}",
+    ]
 
 
 if __name__ == "__main__":

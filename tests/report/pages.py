@@ -33,7 +33,7 @@ def render(root: Path, name: str = "compression", **changes: object) -> subproce
     """One study's report."""
     given = {
         **{"notebook": f"notebooks/{name}.ipynb", "tables": root / "tables" / name},
-        **{"reported": f"config/reported/{name}.csv"},
+        **{"reported": f"config/reported/{name}.csv", "reports": list(STUDIES)},
     }
     return call("render", **given | outputs(root, name) | changes)
 

@@ -88,7 +88,7 @@ def test_a_reader_explores_filters_sorts_opens_a_record_and_comes_back(visit):
     page.get_by_label("search").fill("mean loss")
     assert shown(page) == ["infobatch"], "found by its idea"
     page.get_by_label("search").fill("")
-    page.get_by_label("family").select_option("Controls")
+    page.locator(".board").get_by_label("family").select_option("Controls")
     page.get_by_role("button", name="accuracy, %").click()
     accuracies = [
         float(text.split()[0])
@@ -105,6 +105,17 @@ def test_a_reader_explores_filters_sorts_opens_a_record_and_comes_back(visit):
     page.go_back()
     page.locator(".explorer .chart svg").wait_for()
     assert page.locator(".board tr.more:visible").count() == 1, "the row is open still"
+
+
+def test_a_report_has_its_sections_in_view_and_leads_to_the_others(visit):
+    page = visit("reports/compression.html")
+    contents = page.get_by_role("navigation", name="contents")
+    contents.get_by_role("link", name="How to repeat this").click()
+    assert page.get_by_role("heading", name="How to repeat this").bounding_box()["y"] < 400
+    assert contents.bounding_box()["y"] == 0, "the list of sections stays"
+    assert "hard samples at 16" in page.locator("code.strategy", has_text="ema-4-16").first.get_attribute("title")
+    page.get_by_role("link", name="infobatch", exact=True).click()
+    assert page.locator("h1").inner_text().startswith("InfoBatch")
 
 
 def test_keys_alone_reach_search_headings_and_rows(visit):

@@ -1,6 +1,12 @@
 # Needs: a study's tables, the measurements it asks for, and its notebook. Makes: the rendered notebook, its figures, and the page that links all of them.
 
 
+# A study without a notebook of its own stands in the overview only.
+REPORTED = [
+    study for study in PLAN.studies if os.path.exists(f"notebooks/{study}.ipynb")
+]
+
+
 rule render:
     """The notebook of one study, run on its tables, as .ipynb and as a page that opens offline."""
     input:
@@ -32,6 +38,7 @@ rule render:
     params:
         code=code_of("render", *NOTEBOOK, files=TEMPLATES),
         tables=lambda wildcards, input: os.path.dirname(input.tables[0]),
+        reports=REPORTED,
         reported=lambda wildcards, input: (
             shlex.join(["--reported", *input.reported]) if input.reported else ""
         ),
@@ -45,13 +52,7 @@ rule render:
     shell:
         "python scripts/render.py --notebook {input.notebook:q} --tables {params.tables:q}"
         " {params.measurements} {params.reported} --ipynb {output.ipynb:q} --html {output.html:q} --figures {output.figures:q}"
-        " --failed {log:q}.failed.ipynb 2> {log:q}"
-
-
-# A study without a notebook of its own stands in the overview only.
-REPORTED = [
-    study for study in PLAN.studies if os.path.exists(f"notebooks/{study}.ipynb")
-]
+        " --reports {params.reports:q} --failed {log:q}.failed.ipynb 2> {log:q}"
 
 
 rule overview:

@@ -11,7 +11,7 @@ _HOME = {
     "load": ["history", "losses", "means", "notes", "panels", "read_study_of", "read_table"]
     + ["runs", "smooth", "summary", "trace"],
     "statistics": ["intervals", "paired", "t_interval"],
-    "reported": ["exchange_rates", "read_reported", "savings", "setting"],
+    "reported": ["exchange_rates", "read_reported", "savings", "setting", "strategies"],
     "sentences": [
         "against_controls",
         "doubts",

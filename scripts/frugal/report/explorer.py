@@ -33,7 +33,7 @@ KINDS = {  # of a point: its colour, and a shape for those to whom colours say n
     UNRATED: (FAINT, "square"),
     BASELINE: (INK, "diamond"),
 }
-WIDTH, HEIGHT = 600, 340
+NAME, WIDTH, HEIGHT = "explorer", 600, 340
 TOLD = {
     "strategy": "strategy",
     "idea": "idea",
@@ -64,15 +64,15 @@ class Explorer:
             frame["shown"] = frame["accuracy"].clip(lower=low)
         self.chart = _chart(strategies, curves, seeds, COSTS[currency(compared[0].study)].noun)
 
-    def save(self, folder: str | Path, name: str = "explorer") -> "Explorer":
-        """Write the chart as <name>.svg, .pdf and .png, as it is before anything is chosen."""
+    def save(self, folder: str | Path) -> "Explorer":
+        """Write the chart as explorer.svg, .pdf and .png, as it is before anything is chosen."""
         svg, spec = self._svg(), self.chart.to_json()
         for kind, image in (
             ("svg", svg.encode()),
             ("pdf", vl_convert.vegalite_to_pdf(spec, vl_version="6.4")),
             ("png", vl_convert.vegalite_to_png(spec, vl_version="6.4", scale=2)),
         ):
-            write_bytes(Path(folder) / f"{name}.{kind}", image)
+            write_bytes(Path(folder) / f"{NAME}.{kind}", image)
         return self
 
     def _svg(self) -> str:
@@ -83,7 +83,7 @@ class Explorer:
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         spec = json.loads(of_the_page(self.chart.to_json(indent=None)))
         bundle = {VEGA_LITE: spec, "image/svg+xml": self._svg(), "text/plain": self.caption}
-        return bundle, {"image/svg+xml": {"caption": self.caption}}
+        return bundle, {"image/svg+xml": {"caption": self.caption, "name": NAME}}
 
 
 def _ground(one: Comparison) -> str:

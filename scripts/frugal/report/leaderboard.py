@@ -4,7 +4,6 @@ Without a script all rows and all that is behind them are there to be read; temp
 """
 
 import html
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -17,7 +16,7 @@ from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.links import Links
 from frugal.report.load import Comparison
-from frugal.report.reported import whole_percent
+from frugal.report.reported import brief, whole_percent
 from frugal.report.sentences import exchange, listed, points
 from frugal.study import Study, merged
 
@@ -143,11 +142,11 @@ class Leaderboard:
             f"({self.links.to_record(study, one.dataset, one.model, name, run['seed'])})"
             for _, run in runs.iterrows()
         ]
-        settings = ", ".join(f"{key} {_short(value)}" for key, value in study.parameters.get(name, {}).items())
+        settings = ", ".join(f"{key} {brief(value)}" for key, value in study.parameters.get(name, {}).items())
         own = merged(study.pair(one.dataset, one.model).recipe, study.recipes.get(name, {}))
         if own:
             settings = "; ".join(
-                filter(None, [settings, "of the recipe " + ", ".join(f"{k} {_short(v)}" for k, v in own.items())])
+                filter(None, [settings, "of the recipe " + ", ".join(f"{k} {brief(v)}" for k, v in own.items())])
             )
         seeds += [self._of_others(one, other) for other in self._beside(study, name)]
         facts = {
@@ -260,7 +259,3 @@ def _doubts(one: Comparison, name: str, row: pd.Series) -> str:
     kinds = ", ".join(html.escape(f"{kind} ({count})") for kind, count in mine["finding"].value_counts().items())
     doubted = f"{row['doubted']} of {row['seeds']} runs are doubted" if row["doubted"] else ""
     return "; ".join(filter(None, [doubted, kinds])) or "none found by the audit"
-
-
-def _short(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -3,6 +3,7 @@
 import html
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from IPython.display import HTML, Markdown, display
@@ -11,12 +12,14 @@ from frugal.errors import FrugalError
 from frugal.report import load
 from frugal.report.answers import answer
 from frugal.report.audit import FOREIGN
-from frugal.report.explorer import Explorer
 from frugal.report.leaderboard import Leaderboard
 from frugal.report.links import Links
 from frugal.report.load import Comparison
 from frugal.report.reported import claims, read_reported
 from frugal.report.sentences import few_seeds
+
+if TYPE_CHECKING:
+    from frugal.report.explorer import Explorer
 
 TABLES = ("summary", "runs", "history", "audit")
 MOST = 100  # findings of one kind that are shown
@@ -71,8 +74,10 @@ class Overview:
             items.append(f'<li title="{html.escape(study.question, quote=True)}"><strong>{title}</strong> {told}</li>')
         return HTML(f'<ul class="answers">{"".join(items)}</ul>')
 
-    def explorer(self) -> Explorer:
+    def explorer(self) -> "Explorer":
         """Accuracy over cost, to explore."""
+        from frugal.report.explorer import Explorer  # its library takes seconds; missing tables are told before
+
         return Explorer(self._all, self._board.rows, CAPTION)
 
     def leaderboard(self) -> HTML:

@@ -1,5 +1,6 @@
 """Run a report notebook and make one self-contained web page of it: all outputs appear together, or none does."""
 
+import html
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from frugal.atomic import write_text
 from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS
 from frugal.report import VEGA_LITE
+from frugal.report.contents import with_anchors, with_ideas
 
 # `jsonschema` imports a parser of web addresses, which takes 1.7 s to build itself, three quarters of all that is imported here.
 # A notebook has no address that its schema asks about; whoever imports the parser later still gets it.
@@ -43,13 +45,13 @@ def render(
     figures: Path,
     failed: Path,
     title: str,
-    home: str | None = None,
+    around: Mapping[str, Any],
 ) -> None:
     """Execute `notebook` with papermill and write the executed copy, its web page and its figures.
 
     parameters: handed to the cell tagged `parameters`; the notebook writes its figures into `figures`
     failed: where the copy of a notebook goes whose cell failed
-    home: address of the front page, relative to the page; None for the front page itself
+    around: what the page has beside the notebook, as `to_html` takes it
     Raises FrugalError naming the cell; then earlier outputs are as they were.
     """
     if not notebook.is_file():
@@ -59,8 +61,9 @@ def render(
         executed = Path(scratch) / ipynb.name
         with _kernel_finds_frugal(Path(scratch)):
             _execute(notebook, parameters, executed, failed)
-        html = to_html(executed, title, home, notebook=os.path.relpath(ipynb, page.parent))
-        write_text(page, html)
+        files = {"notebook": os.path.relpath(ipynb, page.parent), "figures": os.path.relpath(figures, page.parent)}
+        text = to_html(executed, {"title": title, **files, **around})
+        write_text(page, text)
         write_text(ipynb, executed.read_text(encoding="utf-8"))
 
 
@@ -132,21 +135,24 @@ def _replacing(folder: Path) -> Iterator[None]:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def to_html(executed: Path, title: str, home: str | None, notebook: str) -> str:
-    """The executed notebook as one page that needs no network, nor scripts to be read; home, notebook: what it links to."""
+def to_html(executed: Path, about: Mapping[str, Any]) -> str:
+    """The executed notebook as one page that needs no network, nor scripts to be read.
+
+    about: title; notebook, figures: where those lie, relative to the page; of a study's report also home: the front page,
+    reports: the other reports, by name; commands: what repeats it; tables: by name; ideas: of the strategies, by name
+    """
     exporter = HTMLExporter(
         extra_template_basedirs=[str(TEMPLATES)], template_name="report", exclude_anchor_links=True, embed_images=True
     )
-    about = {
-        "title": title,
-        "home": home,
-        "notebook": notebook,
-        "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
-    }
+    texts = {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "terms.html")}
     book = nbformat.read(executed, as_version=4)
     figures = _take_figures(book)
-    html, _ = exporter.from_notebook_node(book, resources={"frugal": about})
-    page = re.sub("<!--figure ([0-9]+)-->", lambda place: figures[int(place[1])], html)
+    around = {"home": None, **about, "style": texts["style.css"], "terms": texts["terms.html"]}
+    page, _ = exporter.from_notebook_node(book, resources={"frugal": around})
+    page, sections = with_anchors(with_ideas(page, about.get("ideas", {})))
+    links = "".join(f'<li><a href="#{address}">{html.escape(text)}</a></li>' for address, text in sections)
+    page = page.replace("<!--contents-->", f"<ol>{links}</ol>")
+    page = re.sub("<!--figure ([0-9]+)-->", lambda place: figures[int(place[1])], page)
     if EXPLORER in page:
         page = page.replace("</body>", f'<script type="module">{_script()}</script>\n</body>')
     return page

@@ -109,6 +109,27 @@ def setting(tables: str | Path) -> pd.DataFrame:
     return pd.DataFrame({"fact": facts.keys(), "value": facts.values()})
 
 
+def strategies(tables: str | Path) -> pd.DataFrame:
+    """Every strategy explained, a row each: what it is here, its idea, its settings."""
+    study, kinds = (
+        load.read_study_of(tables),
+        load.summary(tables).drop_duplicates("strategy").set_index("strategy")["kind"],
+    )
+    rows = []
+    for name in study.strategies:
+        if name in kinds:
+            control = f"control of {study.follows[name]}" if name in study.follows else "control"
+            settings = ", ".join(f"{key} {brief(value)}" for key, value in study.parameters.get(name, {}).items())
+            kind = {"control": control}.get(kinds[name], kinds[name])
+            rows.append({"strategy": name, "is": kind, "idea": study.labels.get(name, ""), "settings": settings})
+    return pd.DataFrame(rows)
+
+
+def brief(value: Any) -> str:
+    """The value of a setting, as short as it can be told."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _recipes(runs: pd.DataFrame) -> str:
     """The recipe of most runs, as their records say, and what others have of their own; empty where no record says."""
     if "recipe" not in runs:  # tables of before it was written into them

@@ -16,6 +16,7 @@ from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECID
 from frugal.study import Study
 
 ENOUGH = 0.01  # a saving below one per cent is not worth a headline
+MANY = 12  # sentences of one kind; of more, those that say nothing new are folded
 EACH = 3  # findings of one kind that a report tells
 NARROW = "\N{NARROW NO-BREAK SPACE}"  # between a sign and its number
 QUEUED = (
@@ -287,15 +288,24 @@ def against_controls(compared: Comparison) -> str:
     proposals = [name for name in study.strategies if name not in (study.baseline, *study.controls)]
     if pairs.empty:
         return f"No strategy has a control that {equally}, so none can be told from simply doing less."
-    sentences = []
+    sentences: dict[bool, list[str]] = {True: [], False: []}  # by whether the seeds decide
     for _, row in pairs.iterrows():
         low, high = row["control_difference_low"], row["control_difference_high"]
         found = "no interval from one seed" if pd.isna(low) else f"95 % interval {points(low)} to {points(high)}"
         difference = f"{points(row['control_difference_mean'])} points ({found})"
-        sentences.append(f"- `{row['strategy']}` against `{row['control']}`: {difference}: {row['control_verdict']}")
+        told = f"- `{row['strategy']}` against `{row['control']}`: {difference}: {row['control_verdict']}"
+        sentences[row["control_verdict"] in (BETTER, WORSE) or len(pairs) <= MANY].append(told)
     without = [name for name in proposals if name not in set(pairs["strategy"])]
     missing = f"\n\nWithout such a control: {code(without)}." if without else ""
-    return f"Against each control that {equally} (within {100 * NEAR:g} %):\n\n" + "\n".join(sentences) + missing
+    opening = f"Against each control that {equally} (within {100 * NEAR:g} %):\n\n"
+    return opening + "\n".join(sentences[True]) + folded(sentences[False], "where these seeds decide nothing") + missing
+
+
+def folded(lines: list[str], what: str) -> str:
+    """Lines of a list that open on a click; empty without any."""
+    if not lines:
+        return ""
+    return f"\n\n<details><summary>{len(lines)} more, {what}</summary>\n\n" + "\n".join(lines) + "\n\n</details>"
 
 
 def reaching_the_clock(compared: Comparison) -> str:

@@ -157,17 +157,18 @@ def save(drawn: Axes | Figure | sns.FacetGrid, name: str, caption: str) -> None:
         figure.savefig(image, format=kind, **options, **({"metadata": {"CreationDate": None}} if kind == "pdf" else {}))
         write_bytes(_folder / f"{name}.{kind}", image.getvalue())
     plt.close(figure)
-    display(Picture(svg, caption))
+    display(Picture(svg, caption, name))
 
 
 class Picture:
     """A figure as a notebook shows it: SVG, with its caption beside it for the page."""
 
-    def __init__(self, svg: str, caption: str) -> None:
-        self.svg, self.caption = svg, caption
+    def __init__(self, svg: str, caption: str, name: str) -> None:
+        """name: of the files that hold it, without their ending."""
+        self.svg, self.caption, self.name = svg, caption, name
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        about = {"image/svg+xml": {"caption": self.caption}}
+        about = {"image/svg+xml": {"caption": self.caption, "name": self.name}}
         return {"image/svg+xml": self.svg, "text/plain": self.caption}, about
 
 
