@@ -80,7 +80,7 @@ class Side:
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """The loss before the step, ()."""
+        """images: (b, C, H, W); labels: (b,); returns the loss before the step, ()."""
         begun = now(self.device)
         self.optimizer.zero_grad()
         loss = cross_entropy(self.model(images), labels)
