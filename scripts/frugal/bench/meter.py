@@ -27,7 +27,7 @@ HOOKS = ("_before_pass", "_after_pass", "_after_backward", "_after_step")
 
 
 def measure(folder: Path) -> list[Row]:
-    """Per cent of the loop's seconds, with a target. folder: not used"""
+    """Per cent of the loop's seconds, with a target. folder: not used. Raises FrugalError where the meter changes a loss."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     draw = torch.Generator().manual_seed(0)
     images = torch.randn(BATCH, *SHAPE, generator=draw).to(device)
