@@ -84,7 +84,7 @@ def _splits(about: dict[str, Any], dataset: dict[str, Any], labels: dict[str, np
     validation = about["splits"]["validation"]
     lines = [
         f"Validation: {validation:,} samples split off the training set with seed {dataset['split_seed']}. "
-        "The test set is opened once per run, when the training has ended."
+        "Nothing is chosen by the test set."
     ]
     counts = [f"| {part} | {number:,} |" for part, number in about["splits"].items()]
     lines.append("\n".join(["| split | samples |", "|---|---|", *counts]))
