@@ -20,6 +20,7 @@ GROUPS = (
     "hooks",
     "resnet",
     "loops",
+    "meter",
 )
 
 

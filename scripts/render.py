@@ -13,7 +13,7 @@ from frugal.report.load import read_study_of
 from frugal.report.page import render
 from frugal.study import Study
 
-SHOWN = {".csv", ".tex", ".json", ".parquet"}  # tables that a reader may want
+SHOWN = {".csv", ".tex", ".json"}  # tables that a reader may want
 
 
 def main() -> None:

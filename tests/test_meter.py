@@ -85,6 +85,40 @@ def test_a_net_that_becomes_smaller_passes_without_gradients_and_evaluation_are_
     assert meter.samples_forwarded == 20 + 8 + 4
 
 
+class Wrapped(nn.Module):
+    """As in composer: the model is given the batch as the loader has it."""
+
+    def __init__(self, find):
+        super().__init__()
+        self.inner, self.find = net()[0], find
+
+    def forward(self, given):
+        return self.inner(self.find(given))
+
+
+def test_samples_are_found_inside_of_a_batch_and_without_any_the_flops_are_those_of_passes():
+    each = pass_flops(net()[0], SHAPE, 5)
+    pair, named = Wrapped(lambda given: given[0]), Wrapped(lambda given: given["images"])
+    by_number = Wrapped(lambda seed: batch(4, seed)[0])
+    figures = []
+    for model, give in (
+        (pair, list),
+        (named, lambda one: dict(zip(("images", "labels"), one, strict=True))),
+        (by_number, None),
+    ):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with Meter(model, optimizer) as meter:
+            for seed in range(5):
+                images, labels = batch(4, seed)
+                functional.cross_entropy(model(give((images, labels)) if give else seed), labels).backward()
+                optimizer.step()
+        figures.append(meter.figures())
+        assert figures[-1]["flops_executed"] == 20 * (each.forward + each.backward)
+    assert [one["samples_forwarded"] for one in figures] == [20, 20, None]
+    assert [one["samples_backpropagated"] for one in figures] == [20, 20, None]
+    assert any(note.startswith("samples_forwarded: ") for note in figures[-1]["notes"])
+
+
 def test_what_cannot_be_measured_is_null_with_a_reason():
     class Named(nn.Module):
         def __init__(self):

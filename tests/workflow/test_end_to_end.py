@@ -44,8 +44,11 @@ def test_a_record_says_where_it_comes_from(finished):
 def test_the_index_links_what_is_there(finished):
     results = finished.folder / "results/demo"
     page = (results / "index.html").read_text()
-    for link in ("reports/compression.html", "reports/compression.ipynb", "tables/compression/summary.csv"):
+    tables = [f"tables/compression/{name}" for name in ("summary.csv", "summary.tex", "datapackage.json")]
+    for link in ("reports/compression.html", *tables):
         assert f'href="{link}"' in page
         assert (results / link).stat().st_size > 0
     assert 'src="http' not in page
-    assert 'href="http' not in (results / "reports/compression.html").read_text().split("</head>")[0]
+    report = (results / "reports/compression.html").read_text()
+    assert 'href="compression.ipynb"' in report
+    assert 'href="http' not in report.split("</head>")[0]

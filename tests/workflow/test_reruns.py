@@ -32,6 +32,21 @@ def test_a_finished_study_has_nothing_to_do(finished):
     assert finished.planned() == {}
 
 
+def test_a_card_is_made_of_a_cache_that_is_there_and_no_cache_for_a_card(finished):
+    cache = finished.folder / "results/demo/data/digits"
+    card, manifest = (cache / name for name in ("README.md", "manifest.json"))
+    assert "| 9 | " in card.read_text(), "samples of each class"
+    aside = [file.rename(file.with_suffix(".aside")) for file in (card, manifest)]
+    try:
+        assert finished.planned() == {}
+        aside[1].rename(manifest)
+        assert finished.planned() == {"card": 1}
+    finally:
+        for moved, file in zip(aside, (card, manifest), strict=True):
+            if moved.exists():
+                moved.rename(file)
+
+
 def test_a_record_that_was_removed_is_made_again(finished):
     record = finished.folder / "results/demo/runs/compression/digits/cnn-tiny/full/seed-0/metrics.json"
     aside = record.rename(record.with_name("aside"))
@@ -107,7 +122,7 @@ def test_a_dry_run_counts_every_cell(fresh):
         ("published", {"train": 19 * 5}),
     ):
         planned = fresh.planned(config=("studies=[compression]", f"scale={scale}"))
-        assert planned == {"prepare": 1, **counts, **AFTER_TRAINING}
+        assert planned == {"prepare": 1, "card": 1, **counts, **AFTER_TRAINING}
     demo = fresh.planned(config=("studies=[pruning]",))
     assert (demo["prepare"], demo["train_pruning"]) == (4, 4)  # one data set of each modality
     cpu = fresh.planned(config=("studies=[pruning]", "scale=cpu"))["train"]

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[2] / "config"
 
 def test_a_dry_run_lists_each_run_and_one_crossover_map(fresh):
     alone = {"train": 2 * (5 + 2) * 3}  # tasks, strategies and the baseline at two budgets more, seeds
-    once = {"tabulate": 1, "crossover": 1, "render": 1, "overview": 1, "index": 1}
+    once = {"card": 2, "tabulate": 1, "crossover": 1, "render": 1, "overview": 1, "index": 1}
     assert fresh.planned(config=("studies=[sparsity]",)) == {"prepare": 2, "train_sparsity": 2, **once}
     override = "override={grouped: false}"
     assert fresh.planned(config=("studies=[sparsity]", override)) == {"prepare": 2, **alone, **once}

@@ -41,6 +41,7 @@ if workflow.is_main_process:
 
 RESULTS = PLAN.results
 CACHE = f"{PLAN.caches}/{{dataset}}/manifest.json"
+CARD = f"{PLAN.caches}/{{dataset}}/README.md"
 PAIR = f"{RESULTS}/runs/{{study}}/{{dataset}}/{{model}}"
 RUN = f"{PAIR}/{{strategy}}/seed-{{seed}}"
 STAMP = f"{PAIR}/runs.json"  # all records of a data set and model that one job makes
@@ -272,6 +273,22 @@ def records(study):
     )
     return stamps + [
         file for file in files if file.startswith(done) and not os.path.exists(file)
+    ]
+
+
+def cards(wildcards):
+    """Of the data sets that are prepared, or will be for runs. One that was removed when runs on it were done is not prepared
+    again for its card, or they would be trained again.
+    """
+    runs_on = {}
+    for name, runs in CELLS.items():
+        for run in runs:
+            runs_on.setdefault(run[0], []).append(record_of(name, run))
+    return [
+        CARD.format(dataset=dataset)
+        for dataset, own in runs_on.items()
+        if os.path.exists(CACHE.format(dataset=dataset))
+        or not (SETTLED or any(map(os.path.exists, own)))
     ]
 
 

@@ -1,4 +1,5 @@
-# Needs: the source files of a data set (bundled, in FRUGAL_DATA, or downloaded). Makes: its array cache with the DCT store.
+# Needs: the source files of a data set (bundled, in FRUGAL_DATA, or downloaded). Makes: its array cache with the DCT store, and
+# a card that says what it is.
 
 
 rule prepare:
@@ -28,3 +29,23 @@ rule prepare:
         "python scripts/prepare.py --dataset {params.dataset:q} --out {params.cache:q}"
         " --downloads {params.downloads:q} --threads {threads} {params.data} 2> {log:q}"
         "; [ {params.cache:q} -ef {output.cache:q} ] || cp {params.cache:q} {output.cache:q}"
+
+
+rule card:
+    """What a prepared data set is, for people, from its manifest."""
+    input:
+        cache=CACHE,
+    output:
+        card=CARD,
+    log:
+        f"{PLAN.caches}/{{dataset}}/card.log",
+    localrule: True
+    conda:
+        "../../envs/train.yaml"
+    params:
+        code=code_of("frugal.data.card"),
+        dataset=spec_of_dataset,
+    message:
+        "data card of {wildcards.dataset}"
+    shell:
+        "python scripts/data_card.py --dataset {params.dataset:q} --manifest {input.cache:q} --out {output.card:q} 2> {log:q}"

@@ -2,7 +2,7 @@
 
 
 rule tabulate:
-    """The runs of one study as tables: one row per run, per cell, per epoch, per iteration, per batch."""
+    """The runs of one study as tables: one row per run, per cell, per epoch, per iteration, per batch; and what their columns mean."""
     input:
         records=records_of_study,
     output:
@@ -19,6 +19,8 @@ rule tabulate:
         trace=f"{RESULTS}/tables/{{study}}/trace.csv",
         notes=f"{RESULTS}/tables/{{study}}/notes.csv",
         budgets=f"{RESULTS}/tables/{{study}}/budgets.csv",
+        latex=f"{RESULTS}/tables/{{study}}/summary.tex",
+        columns=f"{RESULTS}/tables/{{study}}/datapackage.json",
         study=f"{RESULTS}/tables/{{study}}/study.json",
     log:
         f"{RESULTS}/tables/{{study}}/tabulate.log",

@@ -13,8 +13,10 @@
 
 How FLOPs are counted. The passes between two steps of the optimizer are a unit. Torch's own counter sees every operator of some
 units: the first of each kind, and one in `every` from then on. Others are charged with the mean of those of their kind, pass by
-pass in proportion to their samples. A unit's kind is the shapes of the weights and, of each pass, the shape of a sample and
-whether gradients are kept; so a net that was pruned is counted anew. A kind that was never counted leaves the sum null.
+pass in proportion to their samples: as many as the first tensor is long that the model is given, by itself or inside of a batch
+(a tuple, list or dict). Where it is given none, each pass is charged alike. A unit's kind is the shapes of the weights and, of
+each pass, the shape of a sample and whether gradients are kept; so a net that was pruned is counted anew. A kind that was never
+counted leaves the sum null.
 """
 
 import json
@@ -29,6 +31,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from frugal.atomic import write_bytes
@@ -49,7 +52,8 @@ class Meter:
 
     model: as the loop calls it; optimizer: whose steps end a unit; every: of so many units one is counted by the slow counter.
     Counts forward passes in training and in scoring alike; what costs no training belongs into `evaluating`.
-    steps, samples_forwarded: so far. One process is measured: with several, each has a meter of its own.
+    steps, samples_forwarded: so far, the latter None where they can't be seen. One process is measured: with several, each has
+    a meter of its own.
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, *, every: int = 100):
@@ -59,7 +63,8 @@ class Meter:
             raise FrugalError(f"every is {every}; the slow counter sees at most every second step, so 2 is the least")
         self.model, self.optimizer, self.every = model, optimizer, every
         self.device = next((one.device for one in model.parameters()), torch.device("cpu"))
-        self.steps = self.samples_forwarded = 0
+        self.steps = 0
+        self.samples_forwarded: int | None = 0
         self.bytes_read: int | None = None
         self._backpropagated: torch.Tensor | None = torch.zeros((), dtype=torch.int64, device=self.device)
         self._compiled = any("OptimizedModule" in type(one).__name__ for one in model.modules())
@@ -121,14 +126,17 @@ class Meter:
     def _before_pass(self, model: nn.Module, given: tuple, named: dict[str, Any]) -> None:
         if self._paused:
             return
-        inputs = next((one for one in (*given, *named.values()) if isinstance(one, torch.Tensor) and one.dim()), None)
-        samples = 0 if inputs is None else len(inputs)
+        inputs = next((one for one in tree_leaves((given, named)) if isinstance(one, torch.Tensor) and one.dim()), None)
+        samples = None if inputs is None else len(inputs)
         shape = None if inputs is None else tuple(inputs.shape[1:])
         if not self._passes:
             self._begin_unit((shape, torch.is_grad_enabled()))
         before = self._counter.get_total_flops() if self._counter else 0
-        self._passes.append(((shape, torch.is_grad_enabled(), model.training), samples, before))
-        self.samples_forwarded += samples
+        self._passes.append(
+            ((shape, torch.is_grad_enabled(), model.training), 1 if samples is None else samples, before)
+        )
+        unknown = samples is None or self.samples_forwarded is None
+        self.samples_forwarded = None if unknown else self.samples_forwarded + samples
 
     def _after_pass(self, model: nn.Module, given: tuple, out: Any) -> None:
         if self._paused or self._backpropagated is None or not torch.is_grad_enabled():
@@ -217,6 +225,8 @@ class Meter:
         notes = (
             [] if self._backpropagated is not None else ["samples_backpropagated: the model gives no tensor of logits"]
         )
+        if self.samples_forwarded is None:
+            notes.append("samples_forwarded: the model is given no tensor of samples")
         notes += [] if self.bytes_read is not None else ["bytes_read: nobody called count_bytes"]
         # Steps under the slow counter take longer; they are given the seconds of the others.
         others = self.steps - self._counted_units

@@ -88,7 +88,7 @@ class Leaderboard:
         unknown = [COSTS[cost].noun for cost in CURRENCIES if cost not in self.costs]
         said = [f"Not measured in any run: {listed(unknown)}."] if unknown else []
         if self.left_out:
-            tables = [self.links.to_table(one.study.name, "summary") for one in self.compared]
+            tables = [self.links.to_table(one.study.name, "summary.csv") for one in self.compared]
             said.append(
                 f"Of each ground the {self.most} strategies with the highest exchange rates are shown; "
                 f"{self.left_out} more are in {', '.join(dict.fromkeys(tables))}."

@@ -43,9 +43,9 @@ class Links:
             self.to(self.results / "reports" / f"{study}.html", told) if study in self.reported else html.escape(told)
         )
 
-    def to_table(self, study: str, name: str) -> str:
-        """One of a study's tables."""
-        return self.to_there(self.results / "tables" / study / f"{name}.csv", f"{name}.csv")
+    def to_table(self, study: str, file: str) -> str:
+        """One of a study's tables, or what says what they are."""
+        return self.to_there(self.results / "tables" / study / file, file)
 
     def to_record(self, study: Study, dataset: str, model: str, strategy: str, seed: int) -> str:
         """The files of a run's record."""

@@ -21,7 +21,7 @@ from frugal.report.sentences import few_seeds
 if TYPE_CHECKING:
     from frugal.report.explorer import Explorer
 
-TABLES = ("summary", "runs", "history", "audit")
+TABLES = ("summary.csv", "summary.tex", "runs.csv", "history.csv", "audit.csv", "datapackage.json")
 MOST = 100  # findings of one kind that are shown
 CAPTION = (
     "Test accuracy against what was spent. The line is the plain net, trained anew for less: a strategy above it saves. "
@@ -87,7 +87,7 @@ class Overview:
     def tables_of_all(self) -> HTML:
         """The tables of each study, as links."""
         rows = [
-            f"<li>{self.links.to_study(name)}: {' '.join(self.links.to_table(name, table) for table in TABLES)}</li>"
+            f"<li>{self.links.to_study(name)}: {' '.join(self.links.to_table(name, file) for file in TABLES)}</li>"
             for name in self.studies
         ]
         return HTML(f'<ul class="tables">{"".join(rows)}</ul>')

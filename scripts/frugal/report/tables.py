@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from frugal.atomic import write_text
+from frugal.atomic import write_json, write_text
 from frugal.report.audit import audit
 from frugal.report.budget_curve import budgets_table, charged, exchange_table
+from frugal.report.columns import DICTIONARY
 from frugal.report.costs import COSTS as OF_A_RUN
 from frugal.report.costs import spent_by_epoch
+from frugal.report.datapackage import datapackage
+from frugal.report.latex import latex
 from frugal.report.pooled import compare
 from frugal.report.records import Found, Record
 from frugal.report.reference import spread_for
@@ -25,6 +28,7 @@ CELL = ["dataset", "model", "strategy"]
 ACCURACIES = ["test_accuracy", "test_accuracy_full_fidelity", "test_f1", "val_accuracy", "best_val_accuracy"]
 ENOUGH = 10  # degrees of freedom of a spread, below which that of a reference is taken where there is one
 COSTS = [*OF_A_RUN, "inference_seconds"]
+LATEX, DATAPACKAGE = "summary.tex", "datapackage.json"  # beside the tables
 OTHERS = ["compression_ratio", "epochs_to_target", "seconds_to_target", "cost_to_target"]
 
 
@@ -43,12 +47,18 @@ class Tables:
     study: Study = field(repr=False)
 
     def write(self, folder: Path) -> None:
-        """Write every table as CSV, each whole or not at all, and study.json, which says what they are of."""
-        for name in ("runs", "summary", "history", "audit", "trace", "notes", "budgets"):
+        """Write every table as CSV, each whole or not at all, the summary as LaTeX too, datapackage.json with what each column
+        means, and study.json, which says what they are of.
+        """
+        tables = {name: getattr(self, name) for name in DICTIONARY if name != "iterations"}
+        for name, table in tables.items():
             text = io.StringIO()
-            getattr(self, name).to_csv(text, index=False, lineterminator="\n")
+            table.to_csv(text, index=False, lineterminator="\n")
             write_text(folder / f"{name}.csv", text.getvalue())
         write_text(folder / "iterations.csv", "".join(self.iterations))
+        write_text(folder / LATEX, latex(self.study, self.runs, self.summary))
+        tables["iterations"] = pd.DataFrame(columns=[*CELL, "seed", *ITERATIONS])
+        write_json(folder / DATAPACKAGE, datapackage(self.study, tables))
         write_text(folder / "study.json", self.study.model_dump_json(indent=1, exclude={"plans"}) + "\n")
 
 
