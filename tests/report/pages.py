@@ -7,7 +7,7 @@ from pathlib import Path
 from forks import REPORTS
 from report import factory
 
-STUDIES = {"compression": factory.study(), "infobatch": factory.selection()}
+STUDIES = {"compression": factory.study(), "infobatch": factory.with_budgets()}
 CROSS = factory.study(
     name="cross", title='Every <strategy> on the "same" ground', strategies=["full", "fixed-16"], seeds=[0, 1]
 )
