@@ -23,7 +23,7 @@ from frugal.report.load import Comparison
 from frugal.report.sentences import exchange, percent, points
 from frugal.report.theme import BAD, FAINT, GOOD, HAIR, INK, OPEN, of_the_page
 
-MOST_SEEDS = 5000  # single runs in one chart; beyond, only means are drawn
+MOST_SEEDS = 1000  # single runs in one chart; beyond, only means are drawn
 LABELLED = 4  # strategies of a ground that are named in the chart: those that save most, or without one the best
 BASELINE, UNRATED, ALL = "the plain net", "no exchange rate", "all"
 KINDS = {  # of a point: its colour, and a shape for those to whom colours say nothing
@@ -51,18 +51,22 @@ class Explorer:
     def __init__(
         self, compared: Sequence[Comparison], rows: Mapping[tuple[str, str, str, str], str], caption: str
     ) -> None:
-        """rows: address in the page by study, data set, model and strategy, for those that have one."""
+        """rows: address in the page of each strategy that is to be drawn, by study, data set, model and strategy."""
         self.caption = caption
-        strategies = pd.concat([_strategies(one, rows) for one in compared], ignore_index=True)
-        curves = pd.concat([_curve(one) for one in compared], ignore_index=True)
+        costs = [cost for cost in CURRENCIES if any(one.summary[f"{cost}_mean"].gt(0).any() for one in compared)]
+        strategies = pd.concat([_strategies(one, costs, rows) for one in compared], ignore_index=True)
+        curves = pd.concat([_curve(one, costs) for one in compared], ignore_index=True)
         few = sum(len(one.runs) for one in compared) <= MOST_SEEDS
-        seeds = pd.concat([_seeds(one) for one in compared], ignore_index=True) if few else strategies[:0]
-        floors = {ground: _floor(ground, strategies, curves) for ground in dict.fromkeys(strategies["ground"])}
+        seeds = pd.concat([_seeds(one, costs) for one in compared if few] or [strategies[:0]], ignore_index=True)
+        grounds = list(dict.fromkeys(strategies["ground"]))
+        floors = {ground: _floor(ground, strategies, curves) for ground in grounds}
         for frame in (strategies, curves, seeds):
-            low = frame["ground"].map(floors)
+            low = frame["ground"].map(floors).astype(float)
             frame["below"] = frame["accuracy"] < low
             frame["shown"] = frame["accuracy"].clip(lower=low)
-        self.chart = _chart(strategies, curves, seeds, COSTS[currency(compared[0].study)].noun)
+            frame["ground"] = frame["ground"].map(grounds.index)  # a number: a page of many runs holds each name once
+        first = currency(compared[0].study)
+        self.chart = _chart(strategies, curves, seeds, grounds, costs, costs.index(first) if first in costs else 0)
 
     def save(self, folder: str | Path) -> "Explorer":
         """Write the chart as explorer.svg, .pdf and .png, as it is before anything is chosen."""
@@ -90,8 +94,8 @@ def _ground(one: Comparison) -> str:
     return f"{one.study.name}: {one.dataset}, {one.model}"
 
 
-def _strategies(one: Comparison, rows: Mapping[tuple[str, str, str, str], str]) -> pd.DataFrame:
-    """A row per strategy and cost that was measured."""
+def _strategies(one: Comparison, costs: Sequence[str], rows: Mapping[tuple[str, str, str, str], str]) -> pd.DataFrame:
+    """A row per strategy; what depends on the cost stands in columns that end with the cost's place among `costs`."""
     study, found = one.study, []
     family = {name: title for title, names in study.panels.items() for name in names}
     paid = currency(study)
@@ -101,7 +105,9 @@ def _strategies(one: Comparison, rows: Mapping[tuple[str, str, str, str], str]) 
     named = {*best.index, study.baseline}
     for _, row in one.summary.iterrows():
         name = row["strategy"]
-        mean, low, high = (100 * row[f"test_accuracy_{part}"] for part in ("mean", "low", "high"))
+        if (study.name, one.dataset, one.model, name) not in rows:
+            continue
+        mean, low, high = (round(100 * row[f"test_accuracy_{part}"], 3) for part in ("mean", "low", "high"))
         apart = points(row["test_accuracy_difference_mean"]) + " points"
         about = {
             "ground": _ground(one),
@@ -115,75 +121,81 @@ def _strategies(one: Comparison, rows: Mapping[tuple[str, str, str, str], str]) 
             "high": high if pd.notna(high) else mean,
             "reached": f"{mean:.2f} %" + (f" ({low:.2f} to {high:.2f})" if pd.notna(low) else " (one seed)"),
             "difference": "–" if name == study.baseline else apart,
-            "row": rows.get((study.name, one.dataset, one.model, name)),
+            "row": rows[study.name, one.dataset, one.model, name],
         }
-        for cost in CURRENCIES:
-            spent, rate = row[f"{cost}_mean"], row[f"{cost}_exchange_rate"]
-            if pd.isna(spent) or spent <= 0:
-                continue
-            kind = row[f"{cost}_exchange_verdict"] if pd.notna(rate) else UNRATED
-            less = row[f"{cost}_saved_mean"]
-            saved = f", {percent(less)} less" if pd.notna(less) and less > 0 else ""
-            own = {
-                "cost": COSTS[cost].noun,
-                "x": float(f"{spent:.5g}"),
-                "kind": BASELINE if name == study.baseline else kind,
-                "spent": f"{COSTS[cost].told(spent)}{saved}",
-                "rate": "1, by definition" if name == study.baseline else f"{exchange(row, cost)}: {kind}",
-            }
-            found.append(about | own)
+        for place, cost in enumerate(costs):
+            about |= {f"{key}{place}": value for key, value in _paid(row, cost, name == study.baseline).items()}
+        found.append(about)
     return pd.DataFrame(found)
 
 
-def _curve(one: Comparison) -> pd.DataFrame:
-    """A row per budget of the baseline and cost."""
+def _paid(row: pd.Series, cost: str, baseline: bool) -> dict[str, Any]:
+    """What a strategy spent of a cost, and its exchange rate in it; x is null where the cost was not measured."""
+    spent, less, rate = (row[f"{cost}_{part}"] for part in ("mean", "saved_mean", "exchange_rate"))
+    if pd.isna(spent) or spent <= 0:
+        return {"x": None, "kind": UNRATED, "spent": "not measured", "rate": "–"}
+    kind = row[f"{cost}_exchange_verdict"] if pd.notna(rate) else UNRATED
+    saved = f", {percent(less)} less" if pd.notna(less) and less > 0 else ""
+    return {
+        "x": float(f"{spent:.5g}"),
+        "kind": BASELINE if baseline else kind,
+        "spent": f"{COSTS[cost].told(spent)}{saved}",
+        "rate": "1, by definition" if baseline else f"{exchange(row, cost)}: {kind}",
+    }
+
+
+def _curve(one: Comparison, costs: Sequence[str]) -> pd.DataFrame:
+    """A row per budget of the baseline."""
     budgets = one.tables["budgets"]
     here = (budgets["dataset"] == one.dataset) & (budgets["model"] == one.model)
-    mine, found = budgets[here & (budgets["strategy"] == one.study.baseline)], []
-    for cost in CURRENCIES:
-        for _, row in mine.dropna(subset=f"{cost}_mean").iterrows():
-            told = f"{row['run']}: {100 * row['test_accuracy_mean']:.2f} %, {COSTS[cost].told(row[f'{cost}_mean'])}"
-            values = [_ground(one), COSTS[cost].noun, row[f"{cost}_mean"], 100 * row["test_accuracy_mean"], told]
-            found.append(values)
-    return pd.DataFrame(found, columns=["ground", "cost", "x", "accuracy", "told"])
+    mine = budgets[here & (budgets["strategy"] == one.study.baseline)]
+    accuracy = 100 * mine["test_accuracy_mean"]
+    told = mine["run"] + accuracy.map(": {:.2f} %".format)
+    spent = {f"x{place}": mine[f"{cost}_mean"] for place, cost in enumerate(costs)}
+    return pd.DataFrame({"ground": _ground(one), "accuracy": accuracy, "told": told.astype(object)} | spent)
 
 
-def _seeds(one: Comparison) -> pd.DataFrame:
-    """A row per run and cost."""
+def _seeds(one: Comparison, costs: Sequence[str]) -> pd.DataFrame:
+    """A row per run."""
     family = {name: title for title, names in one.study.panels.items() for name in names}
-    parts = []
-    for cost in CURRENCIES:
-        rows = one.runs.dropna(subset=cost)
-        about = {
-            "ground": _ground(one),
-            "cost": COSTS[cost].noun,
-            "family": rows["strategy"].map(family).fillna(BASELINE),
-        }
-        told = rows["strategy"] + ", seed " + rows["seed"].astype(str)
-        parts.append(pd.DataFrame(about | {"x": rows[cost], "accuracy": 100 * rows["test_accuracy"], "told": told}))
-    return pd.concat(parts, ignore_index=True)
+    about = {
+        "ground": _ground(one),
+        "family": one.runs["strategy"].map(family).fillna(BASELINE),
+        "accuracy": (100 * one.runs["test_accuracy"]).round(3),
+        "told": one.runs["strategy"] + ", seed " + one.runs["seed"].astype(str),
+    }
+    return pd.DataFrame(about | {f"x{place}": one.runs[cost] for place, cost in enumerate(costs)})
 
 
 def _floor(ground: str, strategies: pd.DataFrame, curves: pd.DataFrame) -> float:
     """The accuracy below which points stand at the edge: one bad strategy must not squeeze all others into a line."""
-    here = strategies.loc[strategies["ground"] == ground].drop_duplicates("strategy")["accuracy"]
+    here = strategies.loc[strategies["ground"] == ground, "accuracy"]
     line = curves.loc[curves["ground"] == ground, "accuracy"]
     usual = here.quantile(0.25) - 3 * (here.quantile(0.75) - here.quantile(0.25))
     return float(min([max(here.min(), usual), *line[:1].tolist(), here.max()]))
 
 
-def _chart(strategies: pd.DataFrame, curves: pd.DataFrame, seeds: pd.DataFrame, first: str) -> alt.LayerChart:
-    grounds, costs = (list(dict.fromkeys(strategies[name])) for name in ("ground", "cost"))
+def _chart(
+    strategies: pd.DataFrame,
+    curves: pd.DataFrame,
+    seeds: pd.DataFrame,
+    grounds: Sequence[str],
+    costs: Sequence[str],
+    first: int,
+) -> alt.LayerChart:
     families = [ALL, *(name for name in dict.fromkeys(strategies["family"]) if name != BASELINE)]
-    start = first if first in costs else costs[0]
-    ground = alt.param("ground", value=grounds[0], bind=alt.binding_select(options=grounds, name="ground "))
-    cost = alt.param("cost", value=start, bind=alt.binding_select(options=costs, name="cost "))
+    nouns = [COSTS[cost].noun for cost in costs]
+    by_number = {"options": list(range(len(grounds))), "labels": list(grounds)}
+    ground = alt.param("ground", value=0, bind=alt.binding_select(name="ground ", **by_number))
+    by_number = {"options": list(range(len(costs))), "labels": nouns}
+    cost = alt.param("cost", value=first, bind=alt.binding_select(name="cost ", **by_number))
     family = alt.param("family", value=ALL, bind=alt.binding_select(options=families, name="family "))
     controls = alt.param("controls", value=True, bind=alt.binding_checkbox(name="controls "))
     single = alt.param("seeds", value=False, bind=alt.binding_checkbox(name="single seeds "))
     hover = alt.selection_point("hover", on="pointerover", clear="pointerout", fields=["strategy"], empty=False)
-    here, chosen = "datum.ground === ground && datum.cost === cost", f"family === '{ALL}' || datum.family === family"
+    here, chosen = "datum.ground === ground && datum.x > 0", f"family === '{ALL}' || datum.family === family"
     in_sight = f"({chosen}) || datum.kind === '{BASELINE}'"
+    in_cost = {name: f"datum['{name}' + cost]" for name in ("x", "kind", "spent", "rate")}
 
     x = (
         alt.X("x:Q")
@@ -194,16 +206,19 @@ def _chart(strategies: pd.DataFrame, curves: pd.DataFrame, seeds: pd.DataFrame, 
     y = alt.Y("shown:Q").scale(zero=False, padding=14).title("test accuracy, %").axis(tickCount=6)
     strong, faint = alt.value(1), alt.value(0.15)
 
-    line = alt.Chart(curves).transform_filter(here)
+    line = alt.Chart(curves).transform_calculate(x=in_cost["x"]).transform_filter(here)
     drawn = line.mark_line(color=INK, strokeWidth=1.6).encode(x, y)
     stops = line.mark_tick(color=INK, thickness=1.6, size=11, orient="vertical").encode(x, y, tooltip="told:N")
     dots = (
         alt.Chart(seeds.drop(columns="below"))
+        .transform_calculate(x=in_cost["x"])
         .transform_filter(f"{here} && seeds && ({chosen})")
         .mark_circle(size=14, color=FAINT, opacity=0.6)
         .encode(x, y, tooltip="told:N")
     )
-    every = alt.Chart(strategies).transform_filter(f"{here} && (controls || !datum.control)")
+    every = (
+        alt.Chart(strategies).transform_calculate(**in_cost).transform_filter(f"{here} && (controls || !datum.control)")
+    )
     legend = {"title": None, "orient": "bottom", "columns": 5}
     colours, shapes = zip(*KINDS.values(), strict=True)
     colour = alt.Color("kind:N").scale(domain=list(KINDS), range=colours).legend(**legend)
@@ -240,7 +255,9 @@ def _chart(strategies: pd.DataFrame, curves: pd.DataFrame, seeds: pd.DataFrame, 
         .encode(x, y, text=alt.value("↓"))
     )
     title = {
-        "text": {"expr": "'accuracy against ' + cost + ', ' + ground"},
+        "text": {
+            "expr": f"'accuracy against ' + {json.dumps(nouns)}[cost] + ', ' + {json.dumps(list(grounds))}[ground]"
+        },
         "anchor": "start",
         "fontSize": 12,
         "fontWeight": "normal",

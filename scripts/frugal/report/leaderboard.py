@@ -124,7 +124,6 @@ class Leaderboard:
                 "data-ground": _where(one),
                 "data-family": family.get(name, ""),
                 "data-verdict": verdict,
-                "data-idea": one.study.labels.get(name, ""),
             }
             told = " ".join(f'{key}="{html.escape(value, quote=True)}"' for key, value in about.items())
             more = (
@@ -158,7 +157,8 @@ class Leaderboard:
             "doubts": _doubts(one, name, row),
             "repeat": f"<code>{html.escape(self.links.command(study, one.dataset, one.model, name, list(runs['seed'])))}</code>",
         }
-        return "<dl>" + "".join(f"<dt>{key}</dt><dd>{value}</dd>" for key, value in facts.items() if value) + "</dl>"
+        told = "".join(f'<dt>{key}</dt><dd data-of="{key}">{value}</dd>' for key, value in facts.items() if value)
+        return f"<dl>{told}</dl>"
 
     def _beside(self, study: Study, name: str) -> list[str]:
         """Runs that have no row of their own: the strategy's with other budgets, and the scoring runs that it uses."""
@@ -199,7 +199,7 @@ def _options(values: Sequence[str]) -> str:
 
 def _cell(head: str, shown: str, value: object, more: str = "") -> str:
     """A cell with its heading, for a narrow page, and what it is sorted by; unknown values go last."""
-    by = "" if not isinstance(value, str) and pd.isna(value) else html.escape(str(value), quote=True)
+    by = html.escape(value, quote=True) if isinstance(value, str) else "" if pd.isna(value) else f"{value:.6g}"
     return f'<td data-head="{html.escape(head, quote=True)}" data-by="{by}"{more}>{shown}</td>'
 
 
@@ -208,7 +208,7 @@ def _exchanged(row: pd.Series, paid: str, baseline: bool) -> list[str]:
     rate, verdict = row[f"{paid}_exchange_rate"], row[f"{paid}_exchange_verdict"]
     noun = f" <small>in {COSTS[paid].noun}</small>"
     known = not baseline and pd.notna(rate)
-    pill = _pill(verdict, str(row["exchange_reason"])) if known else ""
+    pill = _pill(verdict, row["exchange_reason"]) if known else ""
     shown = _rate(row, paid, baseline) + noun * known
     return [
         _cell("exchange rate", shown, rate),
@@ -225,9 +225,10 @@ def _rate(row: pd.Series, cost: str, baseline: bool) -> str:
     return "" if baseline else html.escape(exchange(row, cost))
 
 
-def _pill(verdict: str, reason: str) -> str:
-    """A verdict as a coloured word; its reason shows on hovering."""
-    word, told = verdict.split()[0], html.escape(f"{verdict}: {reason}", quote=True)
+def _pill(verdict: str, reason: object) -> str:
+    """A verdict as a coloured word; its reason, where there is one, shows on hovering."""
+    told = html.escape(f"{verdict}: {reason}" if isinstance(reason, str) else verdict, quote=True)
+    word = verdict.split()[0]
     return f'<span class="verdict {word}" title="{told}">{word}</span>'
 
 

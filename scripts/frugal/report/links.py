@@ -32,9 +32,9 @@ class Links:
         return self.to(path, text)
 
     def to(self, path: Path, text: str) -> str:
-        """A link to a file that need not be there yet; its path shows on hovering."""
+        """A link to a file that need not be there yet."""
         address = quote(Path(relpath(path, self.page.parent)).as_posix())
-        return f'<a href="{html.escape(address)}" title="{html.escape(str(path))}">{html.escape(text)}</a>'
+        return f'<a href="{html.escape(address)}">{html.escape(text)}</a>'
 
     def to_study(self, study: str, text: str = "") -> str:
         """A study's name, which leads to its report where it has one."""
@@ -57,7 +57,8 @@ class Links:
 
     def command(self, study: Study, dataset: str, model: str, strategy: str, seeds: Sequence[int]) -> str:
         """What trains a strategy anew, all its seeds, and nothing else."""
-        cell = Cell(dataset, model, strategy)
-        files = [str(self.results / study.folder(cell, seed) / METRICS) for seed in seeds]
+        folder = (self.results / study.folder(Cell(dataset, model, strategy), 0)).parent
+        numbers = ",".join(map(str, seeds))
+        of_seeds = f"seed-{{{numbers}}}" if len(seeds) > 1 else f"seed-{numbers}"  # for the shell to write out
         chosen = shlex.join([f"scale={study.scale}", f"studies=[{study.name}]"])
-        return f"snakemake --cores all --force {shlex.join(files)} --config {chosen}"
+        return f"snakemake --cores all --force {shlex.quote(str(folder))}/{of_seeds}/{METRICS} --config {chosen}"

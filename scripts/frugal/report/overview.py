@@ -63,7 +63,7 @@ class Overview:
         studies = f"{len(self.studies)} {'study' if len(self.studies) == 1 else 'studies'}"
         scales = ", ".join(sorted({study.scale for study in self.studies.values()}))
         few = sorted({text for study in self.studies.values() if (text := few_seeds(study))})
-        return Markdown("\n\n".join([f"Results at the scale **{scales}**: {count} runs in {studies}.", *few]))
+        return Markdown("\n\n".join([f"Results at the scale **{scales}**: {count:,} runs in {studies}.", *few]))
 
     def answers(self) -> HTML:
         """Each study's answer in one sentence, its question on hovering, and links to what lies behind it."""

@@ -66,7 +66,8 @@
     let count = 0;
     let hidden = 0;
     for (const row of rows) {
-      const text = row.textContent.toLowerCase() + " " + row.dataset.idea.toLowerCase();
+      const idea = behind(row).querySelector("[data-of=idea]");
+      const text = `${row.textContent} ${idea ? idea.textContent : ""}`.toLowerCase();
       const fits = ["ground", "family", "verdict"].every((name) => ["", row.dataset[name]].includes(chosen(name)));
       const found = fits && words.every((word) => text.includes(word));
       count += found;
