@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, field_validator
 from frugal import libraries, registry
 from frugal.config_checks import check_batch, check_followed, check_listed, meant, prepared_samples, seeds_in
 from frugal.errors import FrugalError
+from frugal.recipe import Recipe, Strict
 from frugal.registry import did_you_mean
 from frugal.spec import (
     AT,
@@ -21,12 +22,10 @@ from frugal.spec import (
     DatasetSpec,
     Model,
     ModelSpec,
-    Recipe,
     RunSpec,
     Scale,
     StrategyConfig,
     StrategySpec,
-    Strict,
     StudyConfig,
     parse,
     share_in,

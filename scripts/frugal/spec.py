@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from frugal.errors import FrugalError
+from frugal.recipe import Recipe, Strict
 from frugal.registry import data_kind, did_you_mean, names
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"  # also a folder name, so nothing a shell or a path could misread
@@ -32,12 +33,6 @@ Cost = Literal[
         "live_parameters",
     ),
 ]
-
-
-class Strict(BaseModel):
-    """A section of the config in which a misspelled key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Dct(Strict):
@@ -125,127 +120,6 @@ class Model(Strict):
 
     use: str = Field(description="a file name in scripts/frugal/models")
     parameters: dict[str, Any] = Field({}, description="its keyword arguments")
-
-
-class Augment(Strict):
-    """Random changes of training images, on the device."""
-
-    crop_padding: int = Field(0, ge=0, description="random crop after padding by this many pixels")
-    padding: Literal["constant", "reflect"] = Field("constant", description="constant: the mean pixel")
-    flip: bool | Literal["alternating"] = Field(
-        False,
-        description="random horizontal flip; alternating: at random in a sample's first epoch, from then on the other way round "
-        "in every other epoch",
-    )
-    resized_crop: tuple[float, float] | None = Field(
-        None,
-        description="random resized crop: least and largest share of the image's area, e.g. [0.08, 1]; in place of crop_padding",
-    )
-
-    @field_validator("resized_crop")
-    @classmethod
-    def _shares(cls, shares: tuple[float, float] | None, info: ValidationInfo) -> tuple[float, float] | None:
-        if shares is not None and not 0 < shares[0] <= shares[1] <= 1:
-            raise ValueError("give two shares of the area, above 0 and at most 1, the smaller one first")
-        if shares is not None and info.data.get("crop_padding"):
-            raise ValueError("it replaces crop_padding; set one of them")
-        return shares
-
-
-class Rates(Strict):
-    """Multipliers of the learning rate by kind of parameter; the weight decay is divided by them, so that it acts as before."""
-
-    weight: float = Field(1.0, gt=0, description="of weights, and of every parameter that is none of the other kinds")
-    bias: float = Field(1.0, gt=0, description="of biases outside of normalisation layers")
-    norm_weight: float = Field(1.0, gt=0, description="of the scales of normalisation layers")
-    norm_bias: float = Field(1.0, gt=0, description="of the biases of normalisation layers")
-
-
-class Average(Strict):
-    """Average of the weights and statistics over the training, which they are set to each time: Lookahead.
-
-    Zhang et al., "Lookahead Optimizer: k steps forward, 1 step back", NeurIPS 2019, https://arxiv.org/abs/1907.08610.
-    """
-
-    every: int = Field(5, ge=1, description="steps between two of its updates")
-    decay: float = Field(
-        0.5, ge=0, lt=1, description="share of the old average that an update keeps, at the end of the training"
-    )
-    power: float = Field(
-        0.0, ge=0, description="the share grows as this power of the progress, from 0; with 0 it is the same throughout"
-    )
-
-
-class Recipe(Strict):
-    """How a model is trained."""
-
-    epochs: int | float = Field(gt=0, description="may end within one, as 2.5 does")
-    batch_size: int = Field(ge=1)
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: float = Field(gt=0, description="the peak of the schedule")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    nesterov: bool = Field(True, description="whether the momentum of sgd is Nesterov's")
-    weight_decay: float = Field(0.0, ge=0)
-    rates: Rates = Rates()
-    average: Average | None = Field(None, description="average of the weights over the training; null for none")
-    grad_clip: float | None = Field(None, gt=0, description="largest norm of a step's gradient; null for any")
-    schedule: Literal["constant", "one_cycle", "cosine", "triangular"] = Field(
-        "one_cycle", description="a function of progress, not of steps; triangular: straight up, then straight down"
-    )
-    warmup: float = Field(
-        0.25,
-        ge=0,
-        lt=1,
-        description="share of the training in which the rate rises, for one_cycle, cosine and triangular",
-    )
-    start_share: float = Field(
-        0.0, ge=0, le=1, description="share of the peak rate that schedule triangular starts with"
-    )
-    end_share: float = Field(0.0, ge=0, le=1, description="share of the peak rate that schedule triangular ends with")
-    early_stopping: int | None = Field(
-        None,
-        ge=1,
-        description="end when the validation loss has had no new minimum for that many epochs; where a strategy removes "
-        "neurons, counted after the last removal",
-    )
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    augment: Augment = Augment()
-    test_curve: bool = Field(
-        False,
-        description="evaluate the test set after every epoch too, for curves as the sources draw them; nothing is chosen by it",
-    )
-    test_time: Literal["flips", "flips_and_shifts"] | None = Field(
-        None,
-        description="test the finished net once more, on the mean of its logits for several views of each test image: it and "
-        "its mirror image, and with shifts both of them moved by one pixel too; reported as test_accuracy_flips beside the "
-        "plain accuracy",
-    )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "float32",
-        description="bfloat16 is autocast, weights stay float32; auto takes it where a few timed steps show that it pays",
-    )
-    compile: Literal["auto", "graphs"] | bool = Field(
-        "auto",
-        description="torch.compile; auto: on a GPU, for runs long enough to pay for it, never on the CPU; "
-        "graphs: with CUDA graphs, which `make bench` compares on a GPU",
-    )
-    deterministic: bool = Field(
-        False, description="the same bits on a GPU too, for a price; on the CPU they are the same anyway"
-    )
-
-    @model_validator(mode="after")
-    def _keys_fit_together(self) -> "Recipe":
-        if not self.nesterov and self.optimizer != "sgd":
-            raise ValueError(f"nesterov is a kind of sgd's momentum, and optimizer is {self.optimizer}; leave it out")
-        for key in ("start_share", "end_share"):
-            if getattr(self, key) and self.schedule != "triangular":
-                raise ValueError(f"{key} belongs to schedule triangular, and schedule is {self.schedule}; leave it out")
-        if self.average is not None and self.early_stopping is not None:
-            raise ValueError(
-                "average is brought into the weights at an end that is known beforehand, which early_stopping leaves open; "
-                "set one of them"
-            )
-        return self
 
 
 class StrategyConfig(BaseModel):

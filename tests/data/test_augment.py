@@ -9,7 +9,8 @@ from torchvision.transforms import RandomResizedCrop
 
 from frugal.data.augment import alternating_flips, augment, draw_crops, resize_crops
 from frugal.errors import FrugalError
-from frugal.spec import Augment, parse
+from frugal.recipe import Augment
+from frugal.spec import parse
 
 
 @given(

@@ -8,7 +8,7 @@ import kinds
 import tiny
 from frugal.errors import FrugalError
 from frugal.measure.weights import optimizer_bytes
-from frugal.spec import Average as Wanted
+from frugal.recipe import Average as Wanted
 from frugal.training.average import Average, averaged
 from frugal.training.writer import metrics
 

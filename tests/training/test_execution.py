@@ -17,7 +17,8 @@ import tiny
 from forks import TRAINING
 from frugal.errors import FrugalError
 from frugal.plan import Config
-from frugal.spec import Recipe, parse
+from frugal.recipe import Recipe
+from frugal.spec import parse
 from frugal.training import forward, setup
 from frugal.training.forward import Forward, compile_mode
 from frugal.training.signals import Interrupted

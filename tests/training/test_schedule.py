@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from frugal.errors import FrugalError
 from frugal.models import cnn
-from frugal.spec import Recipe, parse
+from frugal.recipe import Recipe
+from frugal.spec import parse
 from frugal.training.optimizer import make_optimizer, rate_at, rate_of, set_rate
 
 

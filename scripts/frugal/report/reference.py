@@ -18,8 +18,8 @@ from scipy import special, stats
 
 from frugal.atomic import write_text
 from frugal.errors import FrugalError
+from frugal.recipe import Recipe, Strict
 from frugal.report.pooled import CONFIDENCE, UNEQUAL
-from frugal.spec import Recipe, Strict
 from frugal.study import Study, merged
 
 FOLDER = Path("config/reference")

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from frugal.differences import some
+from frugal.recipe import Recipe
 from frugal.report.copies import EQUAL_COST, Finding, names_of
 from frugal.report.records import Record
-from frugal.spec import Recipe
 from frugal.study import Study, epochs_of, merged
 
 RECIPE = "another recipe than the baseline"

@@ -17,7 +17,7 @@ from torch import nn
 
 from frugal.errors import FrugalError
 from frugal.measure.weights import averaged
-from frugal.spec import Average as Wanted
+from frugal.recipe import Average as Wanted
 
 
 class Average:

@@ -17,7 +17,8 @@ from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
 from frugal.measure.flops import PassFlops, pass_flops
 from frugal.measure.ledger import Charge, Ledger
-from frugal.spec import Recipe, RunSpec
+from frugal.recipe import Recipe
+from frugal.spec import RunSpec
 from frugal.strategies.base import Strategy
 from frugal.training.average import Average
 from frugal.training.batches import Batch, Epoch, Gathering, arrange, cut

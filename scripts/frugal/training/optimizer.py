@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from frugal.errors import FrugalError
-from frugal.spec import Rates, Recipe
+from frugal.recipe import Rates, Recipe
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 MULTIPLIER = "multiplier"  # of the learning rate, a key of a parameter group of the optimizer; 1 where it is missing

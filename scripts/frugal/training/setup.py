@@ -14,8 +14,9 @@ from frugal.data.device import split_class
 from frugal.data.download import verify
 from frugal.errors import FrugalError
 from frugal.measure.memory import free_memory
+from frugal.recipe import Augment
 from frugal.record import GENERATED
-from frugal.spec import Augment, RunSpec
+from frugal.spec import RunSpec
 from frugal.strategies.base import ModelBuilder, Strategy, make
 from frugal.training.forward import Forward, choose_precision, compile_mode
 from frugal.training.loop import Loop
