@@ -1,6 +1,7 @@
 """Recipe of a run: how its model is trained, and which of the keys fit together."""
 
-from typing import Literal
+from itertools import pairwise
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -60,6 +61,14 @@ class Average(Strict):
     )
 
 
+OF_SCHEDULES = {  # keys of a recipe that only these schedules take
+    "start_share": ("cosine", "triangular", "step"),
+    "end_share": ("cosine", "triangular"),
+    "milestones": ("step",),
+    "factor": ("step",),
+}
+
+
 class Recipe(Strict):
     """How a model is trained."""
 
@@ -70,22 +79,33 @@ class Recipe(Strict):
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     nesterov: bool = Field(True, description="whether the momentum of sgd is Nesterov's")
     weight_decay: float = Field(0.0, ge=0)
+    decay_norm_and_bias: bool = Field(
+        True, description="false: no weight decay of biases and of all parameters of normalisation layers"
+    )
     rates: Rates = Rates()
     average: Average | None = Field(None, description="average of the weights over the training; null for none")
     grad_clip: float | None = Field(None, gt=0, description="largest norm of a step's gradient; null for any")
-    schedule: Literal["constant", "one_cycle", "cosine", "triangular"] = Field(
-        "one_cycle", description="a function of progress, not of steps; triangular: straight up, then straight down"
+    schedule: Literal["constant", "one_cycle", "cosine", "triangular", "step"] = Field(
+        "one_cycle",
+        description="a function of progress, not of steps; cosine, triangular and step rise straight to the peak first; then "
+        "cosine falls as half a wave, triangular straight, step by a factor at each milestone",
     )
     warmup: float = Field(
         0.25,
         ge=0,
         lt=1,
-        description="share of the training in which the rate rises, for one_cycle, cosine and triangular",
+        description="share of the training in which the rate rises, for all schedules but constant; 0 for none",
     )
     start_share: float = Field(
-        0.0, ge=0, le=1, description="share of the peak rate that schedule triangular starts with"
+        0.0, ge=0, le=1, description="share of the peak rate that schedules cosine, triangular and step start with"
     )
-    end_share: float = Field(0.0, ge=0, le=1, description="share of the peak rate that schedule triangular ends with")
+    end_share: float = Field(
+        0.0, ge=0, le=1, description="share of the peak rate that schedules cosine and triangular end with"
+    )
+    milestones: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        [], description="shares of the training at which schedule step multiplies the rate by factor, e.g. [0.5, 0.75]"
+    )
+    factor: float = Field(0.1, gt=0, lt=1, description="of schedule step, at each of its milestones")
     early_stopping: int | None = Field(
         None,
         ge=1,
@@ -121,12 +141,31 @@ class Recipe(Strict):
     def _keys_fit_together(self) -> "Recipe":
         if not self.nesterov and self.optimizer != "sgd":
             raise ValueError(f"nesterov is a kind of sgd's momentum, and optimizer is {self.optimizer}; leave it out")
-        for key in ("start_share", "end_share"):
-            if getattr(self, key) and self.schedule != "triangular":
-                raise ValueError(f"{key} belongs to schedule triangular, and schedule is {self.schedule}; leave it out")
+        for key, schedules in OF_SCHEDULES.items():
+            if getattr(self, key) != type(self).model_fields[key].default and self.schedule not in schedules:
+                raise ValueError(
+                    f"{key} belongs to schedule {' or '.join(schedules)}, and schedule is {self.schedule}; leave it out"
+                )
+        if self.schedule == "step":
+            _check_milestones(self.milestones, self.warmup)
         if self.average is not None and self.early_stopping is not None:
             raise ValueError(
                 "average is brought into the weights at an end that is known beforehand, which early_stopping leaves open; "
                 "set one of them"
             )
         return self
+
+
+DEFAULTS = Recipe.model_construct().model_dump(mode="json")  # of the keys of a recipe that have one
+
+
+def _check_milestones(milestones: list[float], warmup: float) -> None:
+    """Raise ValueError for those that a rate can't go down at, one after the other."""
+    if not milestones:
+        raise ValueError("schedule step needs milestones, shares of the training such as [0.5, 0.75]")
+    if any(later <= earlier for earlier, later in pairwise(milestones)):
+        raise ValueError(f"milestones is {milestones}; give shares of the training that rise")
+    if milestones[0] < warmup:
+        raise ValueError(
+            f"milestones begin at {milestones[0]:g} and the rate rises up to {warmup:g} of the training; lower warmup (0: none)"
+        )

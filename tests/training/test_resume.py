@@ -53,7 +53,17 @@ RUNS = {
     "proxy": tiny.spec("proxy", passes=2),
     "tokens": tiny.spec("token_drop", recipe={"epochs": 2}, model=tiny.VIT, initial=0.25, increment=8),
     "patches": tiny.spec("patch_drop", recipe={"epochs": 2}, model=tiny.VIT, whole=0.3),
-    "adam": tiny.spec("full", recipe={"optimizer": "adamw", "learning_rate": 0.003}),
+    "adam": tiny.spec(
+        "full",
+        recipe={
+            "optimizer": "adamw",
+            "learning_rate": 0.003,
+            "weight_decay": 0.1,
+            "decay_norm_and_bias": False,
+            "schedule": "step",
+            "milestones": [0.5, 0.8],
+        },
+    ),
 }
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

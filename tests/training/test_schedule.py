@@ -23,11 +23,12 @@ def test_one_cycle_is_torchs():
 
 @given(
     progress=st.floats(0, 1),
-    schedule=st.sampled_from(["constant", "one_cycle", "cosine", "triangular"]),
+    schedule=st.sampled_from(["constant", "one_cycle", "cosine", "triangular", "step"]),
     warmup=st.floats(0, 0.9),
 )
 def test_the_rate_never_exceeds_its_peak_nor_falls_below_zero(progress, schedule, warmup):
-    recipe = Recipe(epochs=1, batch_size=1, learning_rate=0.3, schedule=schedule, warmup=warmup)
+    own = {"milestones": [0.92, 0.95]} if schedule == "step" else {}
+    recipe = Recipe(epochs=1, batch_size=1, learning_rate=0.3, schedule=schedule, warmup=warmup, **own)
     assert -1e-12 <= rate_at(progress, recipe) <= 0.3 + 1e-12
 
 
@@ -61,6 +62,43 @@ def test_multipliers_reach_the_parameters_of_their_kind_and_leave_the_decay_as_i
         assert found[id(parameter)] == (rate, pytest.approx(0.25 * 0.01))
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "step"])
+def test_cosine_and_step_after_a_warm_up_are_torchs(schedule):
+    steps, warm = 200, 40
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    of_torch = torch.optim.lr_scheduler
+    if schedule == "cosine":
+        then = of_torch.CosineAnnealingLR(optimizer, steps - warm, eta_min=0.5 * 0.01)
+    else:
+        then = of_torch.MultiStepLR(optimizer, [100 - warm, 150 - warm], gamma=0.2)
+    first = of_torch.LinearLR(optimizer, start_factor=0.1, total_iters=warm)
+    theirs = of_torch.SequentialLR(optimizer, [first, then], [warm])
+    own = {"end_share": 0.01} if schedule == "cosine" else {"milestones": [0.5, 0.75], "factor": 0.2}
+    wanted = recipe(schedule=schedule, warmup=0.2, start_share=0.1, **own)
+    for step in range(steps):
+        assert rate_at(step / steps, wanted) == pytest.approx(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_norms_and_biases_are_spared_the_decay_and_nothing_else(optimizer):
+    class ALibrarysNorm2d(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(4))
+
+    model = cnn.build((1, 8, 8), 3, channels=[4, 4]).append(ALibrarysNorm2d())
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    made = make_optimizer(model, recipe(optimizer=optimizer, weight_decay=0.1, decay_norm_and_bias=False, momentum=0))
+    set_rate(made, 0.5)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    made.step()
+    for name, value in model.named_parameters():
+        assert torch.allclose(value, before[name] * (0.95 if value.dim() > 1 else 1), atol=0), name
+
+
 def test_a_multiplier_of_nothing_is_refused():
     with pytest.raises(FrugalError, match="rates.norm_bias is 64, and the model trains no parameter of that kind"):
         make_optimizer(torch.nn.Linear(3, 3), recipe(rates={"norm_bias": 64}))
@@ -78,7 +116,19 @@ def test_without_the_new_keys_sgd_is_what_it_was():
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ({"start_share": 0.2}, "start_share belongs to schedule triangular, and schedule is one_cycle"),
+        (
+            {"start_share": 0.2},
+            "start_share belongs to schedule cosine or triangular or step, and schedule is one_cycle",
+        ),
+        (
+            {"schedule": "step", "end_share": 0.2},
+            "end_share belongs to schedule cosine or triangular, and schedule is st",
+        ),
+        ({"milestones": [0.5]}, "milestones belongs to schedule step"),
+        ({"schedule": "step"}, "schedule step needs milestones"),
+        ({"schedule": "step", "milestones": [0.6, 0.5]}, "shares of the training that rise"),
+        ({"schedule": "step", "milestones": [0.2, 0.5]}, "begin at 0.2 and the rate rises up to 0.25.*lower warmup"),
+        ({"schedule": "step", "milestones": [30, 60]}, "milestones.0 is 30; .*less than 1"),
         ({"nesterov": False, "optimizer": "adam"}, "nesterov is a kind of sgd's momentum, and optimizer is adam"),
         ({"average": {}, "early_stopping": 3}, "set one of them"),
         ({"average": {"decay": 1}}, "average.decay is 1; .*less than 1"),

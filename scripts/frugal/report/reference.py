@@ -18,7 +18,7 @@ from scipy import special, stats
 
 from frugal.atomic import write_text
 from frugal.errors import FrugalError
-from frugal.recipe import Recipe, Strict
+from frugal.recipe import DEFAULTS
 from frugal.report.pooled import CONFIDENCE, UNEQUAL
 from frugal.study import Study, merged
 
@@ -233,10 +233,5 @@ def _apart(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Keys of two recipes that differ. One that is younger than a recipe stands there with its default, which changed nothing."""
-    known = {name: field.default for name, field in Recipe.model_fields.items() if not field.is_required()}
-    plain = {
-        name: value.model_dump(mode="json") if isinstance(value, Strict) else value for name, value in known.items()
-    }
-    return sorted(
-        k for k in one.keys() | other.keys() if one.get(k, plain.get(k, ...)) != other.get(k, plain.get(k, ...))
-    )
+    one, other = merged(DEFAULTS, one), merged(DEFAULTS, other)
+    return sorted(k for k in one.keys() | other.keys() if one.get(k, ...) != other.get(k, ...))

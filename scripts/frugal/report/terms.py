@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from frugal.differences import some
-from frugal.recipe import Recipe
+from frugal.recipe import DEFAULTS
 from frugal.report.copies import EQUAL_COST, Finding, names_of
 from frugal.report.records import Record
 from frugal.study import Study, epochs_of, merged
@@ -16,7 +16,6 @@ NOT_COUNTED = "FLOPs not counted alike"
 LESS = "baseline left out samples"
 UNLIKE = "control of another cost"
 
-DEFAULTS = Recipe.model_construct().model_dump(mode="json")  # of the keys of a recipe that have one
 NEARLY = 0.02  # a control may differ by this much from the run that it repeats
 
 

@@ -22,10 +22,13 @@ MULTIPLIER = "multiplier"  # of the learning rate, a key of a parameter group of
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """SGD, Adam or AdamW over all parameters; one fused update per step instead of one per tensor.
 
+    In groups only where the recipe tells kinds of parameters apart, by their rates or their weight decay.
+
     Raises FrugalError where the recipe has a rate for a kind of parameter that the model lacks.
     """
     common = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
-    parameters = model.parameters() if recipe.rates == Rates() else parameter_groups(model, recipe)
+    alike = recipe.rates == Rates() and (recipe.decay_norm_and_bias or recipe.weight_decay == 0)
+    parameters = model.parameters() if alike else parameter_groups(model, recipe)
     if recipe.optimizer == "sgd":
         nesterov = recipe.nesterov and recipe.momentum > 0
         return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=nesterov, **common)
@@ -35,7 +38,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """A group of the optimizer for each kind of parameter in `Rates`, with its learning rate and weight decay.
 
-    Decay is taken times the learning rate, so it is divided by the multiplier and the product stays what it was.
+    Decay is taken times the learning rate, so it is divided by the multiplier and the product stays what it was. It is 0 for
+    all kinds but weights where the recipe has `decay_norm_and_bias: false`.
     Raises FrugalError for a multiplier of a kind that the model lacks.
     """
     kinds: dict[str, list[nn.Parameter]] = {name: [] for name in Rates.model_fields}
@@ -55,15 +59,20 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
                 f"choose of {has}"
             )
         if parameters:
-            own = {"lr": recipe.learning_rate * multiplier, "weight_decay": recipe.weight_decay / multiplier}
+            decay = recipe.weight_decay if kind == "weight" or recipe.decay_norm_and_bias else 0.0
+            own = {"lr": recipe.learning_rate * multiplier, "weight_decay": decay / multiplier}
             groups.append({"params": parameters, **own, MULTIPLIER: multiplier})
     return groups
 
 
 def kind_of(module: nn.Module, name: str) -> str:
-    """The kind of a module's own parameter, as `Rates` names it."""
+    """The kind of a module's own parameter, as `Rates` names it.
+
+    Nets of libraries bring normalisation layers of their own, T5LayerNorm say, which are known by the name of their class.
+    """
     kind = "bias" if name == "bias" or name.endswith("_bias") else "weight"
-    return f"norm_{kind}" if isinstance(module, NORMS) else kind
+    of_norm = isinstance(module, NORMS) or type(module).__name__.rstrip("123d").endswith("Norm")
+    return f"norm_{kind}" if of_norm else kind
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -100,11 +109,15 @@ def one_cycle(progress: float, warmup: float) -> float:
     return _between(1.0, end, (progress - warmup) / (1 - warmup))
 
 
-def cosine(progress: float, warmup: float) -> float:
-    """Share of the peak rate: linear up from 0, cosine down to 0."""
+def cosine(progress: float, warmup: float, start: float = 0.0, end: float = 0.0) -> float:
+    """Share of the peak rate: straight from `start` up to 1, which is reached after `warmup`, then half a cosine down to `end`.
+
+    Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017, https://arxiv.org/abs/1608.03983,
+    without restarts.
+    """
     if progress < warmup:
-        return progress / warmup
-    return _between(1.0, 0.0, (progress - warmup) / (1 - warmup))
+        return start + (1 - start) * progress / warmup
+    return _between(1.0, end, (progress - warmup) / (1 - warmup))
 
 
 def triangular(progress: float, warmup: float, start: float = 0.0, end: float = 0.0) -> float:
@@ -114,15 +127,28 @@ def triangular(progress: float, warmup: float, start: float = 0.0, end: float = 
     return 1 - (1 - end) * (progress - warmup) / (1 - warmup)
 
 
+def step(progress: float, warmup: float, milestones: list[float], factor: float, start: float = 0.0) -> float:
+    """Share of the peak rate: straight from `start` up to 1, then times `factor` at each milestone, a share of the training."""
+    if progress < warmup:
+        return start + (1 - start) * progress / warmup
+    return factor ** sum(progress >= milestone for milestone in milestones)
+
+
 def _between(first: float, last: float, share: float) -> float:
     return last + (first - last) * (1 + cos(pi * share)) / 2
 
 
 def rate_at(progress: float, recipe: Recipe) -> float:
     """Learning rate when `progress`, in [0, 1], of the training is done."""
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    if recipe.schedule == "triangular":
-        return recipe.learning_rate * triangular(progress, recipe.warmup, recipe.start_share, recipe.end_share)
-    shape = {"one_cycle": one_cycle, "cosine": cosine}[recipe.schedule]
-    return recipe.learning_rate * shape(progress, recipe.warmup)
+    peak, warmup, start = recipe.learning_rate, recipe.warmup, recipe.start_share
+    match recipe.schedule:
+        case "constant":
+            return peak
+        case "one_cycle":
+            return peak * one_cycle(progress, warmup)
+        case "cosine":
+            return peak * cosine(progress, warmup, start, recipe.end_share)
+        case "triangular":
+            return peak * triangular(progress, warmup, start, recipe.end_share)
+        case "step":
+            return peak * step(progress, warmup, recipe.milestones, recipe.factor, start)
