@@ -290,6 +290,7 @@ class Plan:
             device=self.config.device,
             residency=self.config.residency,
             average=recipe.average is not None,
+            accumulate=recipe.accumulate,
             followed=followed and (followed.use, self._parameters(config, own.follows, str(self.files[study.name]))),
             epochs=recipe.epochs,
         )

@@ -73,7 +73,13 @@ class Recipe(Strict):
     """How a model is trained."""
 
     epochs: int | float = Field(gt=0, description="may end within one, as 2.5 does")
-    batch_size: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="samples of an optimizer step")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        description="equal parts of a batch that are forwarded and back-propagated one after the other, their gradients summed "
+        "to one step: less memory of activations for the same batch_size",
+    )
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: float = Field(gt=0, description="the peak of the schedule")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
@@ -139,6 +145,10 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _keys_fit_together(self) -> "Recipe":
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"accumulate is {self.accumulate}, which cuts batches of {self.batch_size} into no equal parts; choose a divisor"
+            )
         if not self.nesterov and self.optimizer != "sgd":
             raise ValueError(f"nesterov is a kind of sgd's momentum, and optimizer is {self.optimizer}; leave it out")
         for key, schedules in OF_SCHEDULES.items():

@@ -27,6 +27,7 @@ NEEDS = (
     "one device",
     "epochs",
     "no average",
+    "whole batches",
     "followed",
     "followed widths",
     "followed shares",
@@ -43,9 +44,10 @@ class Ground:
     """What a run stands on.
 
     kind, task: of the data; model: `use` and parameters, defaults filled in; devices: that share a run; device: as in the
-    config; residency: likewise; average: whether the recipe averages the weights over the training; size: pixels per side
-    of the images, None where that is not asked; followed: `use` and parameters of the strategy it follows, None where it
-    follows none, and UNKNOWN where that is not asked; epochs: of the run, None where that is not asked
+    config; residency: likewise; average: whether the recipe averages the weights over the training; accumulate: parts of a
+    batch that it takes one after the other; size: pixels per side of the images, None where that is not asked; followed: `use`
+    and parameters of the strategy it follows, None where it follows none, and UNKNOWN where that is not asked; epochs: of the
+    run, None where that is not asked
     """
 
     kind: str
@@ -55,6 +57,7 @@ class Ground:
     device: str = "auto"
     residency: str = "auto"
     average: bool = False
+    accumulate: int = 1
     size: int | None = None
     followed: tuple[str, dict[str, Any]] | None = None
     epochs: float | None = None
@@ -162,6 +165,8 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground, show
             )
         case "no average" if ground.average:
             return "{use} {why}; leave recipe.average out"
+        case "whole batches" if ground.accumulate > 1:
+            return "{use} {why}, and recipe.accumulate takes them in parts; leave it out"
         case "followed" | "followed widths" | "followed shares" | "followed scores" if ground.followed is None:
             return "{use} {why}; name that strategy with `follows:`"
         case "followed widths" | "followed shares" | "followed scores" if ground.followed != UNKNOWN:

@@ -62,6 +62,7 @@ RUNS = {
             "decay_norm_and_bias": False,
             "schedule": "step",
             "milestones": [0.5, 0.8],
+            "accumulate": 2,
         },
     ),
 }

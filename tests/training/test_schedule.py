@@ -125,6 +125,7 @@ def test_without_the_new_keys_sgd_is_what_it_was():
             "end_share belongs to schedule cosine or triangular, and schedule is st",
         ),
         ({"milestones": [0.5]}, "milestones belongs to schedule step"),
+        ({"batch_size": 30, "accumulate": 4}, "accumulate is 4, which cuts batches of 30 into no equal parts"),
         ({"schedule": "step"}, "schedule step needs milestones"),
         ({"schedule": "step", "milestones": [0.6, 0.5]}, "shares of the training that rise"),
         ({"schedule": "step", "milestones": [0.2, 0.5]}, "begin at 0.2 and the rate rises up to 0.25.*lower warmup"),

@@ -27,7 +27,8 @@ class SparseLayer(nn.Module):
     values: (kept,) or (kept, block, block), the parameter; index: (kept,) int32, which units they are, a buffer and so in
     every checkpoint; kernel: the one in force, None until the first training step; wanted: auto, sparse or scatter;
     grow: set by a dynamic strategy for one step, how many units outside the pattern it wants to know of; candidates: those
-    of the largest gradient, as (units, magnitudes), once that step is back-propagated
+    of the largest gradient, as (units, magnitudes), once that step is back-propagated; in_parts: whether a step may go back
+    through the net several times, a part of its batch each
     """
 
     name: str
@@ -40,6 +41,7 @@ class SparseLayer(nn.Module):
     chosen: Choice | None
     grow: int | None
     candidates: tuple[Tensor, Tensor] | None
+    in_parts: bool
     dense_gradient_flops: int
     count_useful: bool
 
@@ -60,6 +62,7 @@ class SparseLayer(nn.Module):
         self.chosen = None
         self.grow = None
         self.candidates = None
+        self.in_parts = False
         self.dense_gradient_flops = 0
         self.count_useful, self.only_counted = False, False  # set on copies whose FLOPs are counted
         self._compressed: dict[str, Compressed] = {}
@@ -191,7 +194,7 @@ class SparseLayer(nn.Module):
         """Remember the units outside the pattern whose gradient is largest; dense: (outputs, inputs) of this batch."""
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(dense)  # each rank has seen its share of the batch
-        if self._calls > 1:  # used several times in this step: the gradient is the sum over all of them
+        if self._calls > 1 or self.in_parts:  # several times in this step: the gradient is the sum over all of them
             dense = self._summed = dense.clone() if self._summed is None else self._summed.add_(dense)
         sizes = self.pattern.sizes(dense.float())
         sizes[self.index.long()] = -1.0

@@ -34,6 +34,7 @@ class AdaptiveSparseTraining(Strategy):
     needs: ClassVar[dict[str, Any]] = {
         "images": {"scoring": {"half": "scoring half shrinks them"}},
         "sizes": {"scoring": {"half": "scoring half forwards images of half the size"}},
+        "whole batches": {"scoring": {"masked": "masks the losses of whole batches"}},
     }
 
     target: Annotated[float, Gt(0), Le(1)] = 0.4

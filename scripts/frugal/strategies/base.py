@@ -39,7 +39,7 @@ class Run:
     tensors live; followed: for a control, the history of the run it repeats, one dict of counts per epoch, else None;
     batch_size: of a training step; example: two empty samples, such as the model takes, for tracing it; label_smoothing: of the
     recipe's loss; scores: (n, columns) float32, those that the followed run gave the training samples, on `device`, NaN where it
-    gave none; None for whoever uses none
+    gave none; None for whoever uses none; accumulate: of the recipe, parts of a batch that take their turn in a step
     """
 
     samples: int
@@ -51,6 +51,7 @@ class Run:
     example: Any = None
     label_smoothing: float = 0.0
     scores: Tensor | None = None
+    accumulate: int = 1
 
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
         """A random generator of this run's own for one purpose, so that strategies never disturb each other's draws.
@@ -210,7 +211,10 @@ class Strategy:
         return self.select(logits, labels)
 
     def after_forward(self, indices: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
-        """After each training pass, (b,), (b, classes), (b,): mask (b,) of the losses to back-propagate, None for all."""
+        """After each training pass, (b,), (b, classes), (b,): mask (b,) of the losses to back-propagate, None for all.
+
+        Where the recipe accumulates, once for the whole batch, whose losses are back-propagated already: a mask is an error.
+        """
         return None
 
     def length(self, planned: float, training: TrainingState) -> float:

@@ -59,6 +59,8 @@ class RigL(Strategy):
             model, pattern, self.sparsity, draws, self.skip, self.kernel, True, called, self.distribution
         )
         self.model, self.moved = model, 0
+        for layer in sparse_layers(model).values():
+            layer.in_parts = self.run.accumulate > 1
         return model
 
     def fraction(self, progress: float) -> float:

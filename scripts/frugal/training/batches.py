@@ -185,6 +185,19 @@ class Batch:
     indices: Tensor
     weight: Tensor | None = None
 
+    def cut(self, parts: int) -> "list[Batch]":
+        """So many consecutive parts of it, or as many as it has samples; their sizes differ by one at most.
+
+        Where ranks share the batch, its indices are those of all of them, and the parts have none.
+        """
+        if parts == 1:
+            return [self]
+        inputs, labels = self.inputs.tensor_split(parts), self.labels.tensor_split(parts)
+        weights = [None] * parts if self.weight is None else self.weight.tensor_split(parts)
+        none = self.indices[:0]
+        every = (Batch(i, y, none, w) for i, y, w in zip(inputs, labels, weights, strict=True))
+        return [part for part in every if len(part.labels)]
+
     def parts(self) -> list[Tensor]:
         """Its tensors."""
         weight = torch.ones(len(self.labels), device=self.labels.device) if self.weight is None else self.weight

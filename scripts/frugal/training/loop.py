@@ -206,15 +206,9 @@ class Loop:
         """Forward and back-propagate a batch, and step. Its indices are those of all ranks, inputs and labels this rank's."""
         strategy, count = self.strategy, len(batch.indices)
         strategy.before_forward(self)
-        logits = self.forward(batch.inputs)
-        losses = self.task.losses(logits, batch.labels, self.recipe.label_smoothing)
-        weighted = losses if batch.weight is None else losses * batch.weight
-        mask = strategy.after_forward(batch.indices, logits.detach(), batch.labels)
-        loss = weighted.sum() / count if mask is None else (weighted * mask).sum() / mask.sum()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        correct = self.task.hits(logits.detach(), batch.labels)
-        seen, correct = self.team.combine(self.model.parameters(), losses.detach(), correct, count)
+        losses, correct = self._propagate(batch, count)
+        seen, correct = self.team.combine(self.model.parameters(), losses, correct, count)
         strategy.before_step(self)
         if self.recipe.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
@@ -234,6 +228,35 @@ class Loop:
         if self.average is not None:
             self.average.after_step(self.model, ledger.steps, self.progress)
         strategy.after_step(self)
+
+    def _propagate(self, batch: Batch, count: int) -> tuple[Tensor, Tensor]:
+        """Add the gradients of a batch's mean loss to the weights', its parts one after the other where the recipe accumulates.
+
+        count: of its samples on all ranks. Returns losses and hits of its samples, (b,) each; what the strategy is shown is the
+        whole batch. Raises FrugalError for a mask of losses that are back-propagated already.
+        """
+        parts, told = batch.cut(self.recipe.accumulate), []
+        for part in parts:
+            logits = self.forward(part.inputs)
+            losses = self.task.losses(logits, part.labels, self.recipe.label_smoothing)
+            weighted = losses if part.weight is None else losses * part.weight
+            loss, seen = weighted.sum() / count, logits.detach()
+            if len(parts) > 1 and self.forward.graphs:
+                seen = seen.clone()  # the next part's graph overwrites it
+            if len(parts) == 1:
+                mask = self.strategy.after_forward(batch.indices, seen, batch.labels)
+                loss = loss if mask is None else (weighted * mask).sum() / mask.sum()
+            loss.backward()
+            told.append((losses.detach(), self.task.hits(seen, part.labels), seen))
+        if len(parts) == 1:
+            return told[0][:2]
+        losses, hits, logits = (torch.cat(column) for column in zip(*told, strict=True))
+        if self.strategy.after_forward(batch.indices, logits, batch.labels) is not None:
+            raise FrugalError(
+                f"strategy {self.spec.strategy.name} masks the losses of whole batches, and recipe.accumulate takes them in "
+                "parts; leave it out"
+            )
+        return losses, hits
 
     def augmented(self, images: Tensor, indices: Tensor, whole: int | None = None) -> Tensor:
         """Random crops and flip, of images (b, C, H, W) only; indices: (b,) of the samples.

@@ -73,6 +73,14 @@ def notes_on_data(spec: RunSpec, cache: Cache) -> list[str]:
     return notes
 
 
+def note_on_statistics(model: nn.Module, accumulate: int) -> list[str]:
+    """That batch normalisation sees parts of a batch, where it does: then the net isn't quite that of whole batches."""
+    normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if accumulate == 1 or not normalised:
+        return []
+    return [f"accumulate {accumulate}: batch normalisation is over each of the {accumulate} parts of a batch"]
+
+
 def check_fit(spec: RunSpec, cache: Cache, devices: int, device: torch.device, residency: str) -> None:
     """Raise FrugalError where the strategy can't do anything with the data or the model, as the planner does for what it sees."""
     name, strategy = spec.model.use, spec.strategy
@@ -86,9 +94,10 @@ def check_fit(spec: RunSpec, cache: Cache, devices: int, device: torch.device, r
         devices,
         device.type,
         residency if cache.kind == "image" else "auto",
-        spec.recipe.average is not None,
-        cache.manifest["shape"][-1],
-        UNKNOWN,
+        average=spec.recipe.average is not None,
+        accumulate=spec.recipe.accumulate,
+        size=cache.manifest["shape"][-1],
+        followed=UNKNOWN,
     )
     defaults = {key: known.default for key, known in registry.parameters("strategy", strategy.use).items()}
     if why := why_unfit(strategy.use, defaults | strategy.parameters, ground):
@@ -135,6 +144,7 @@ def make_forward(trainer: Loop) -> tuple[Forward, dict[str, str], list[str]]:
     recipe, device, team, clock = trainer.recipe, trainer.device, trainer.team, trainer.clock
     data, classes, precision = trainer.train_data, trainer.classes, trainer.precision
     batch = -(-(recipe.batch_size - team.rank) // team.size)
+    batch = -(-batch // recipe.accumulate)  # what is forwarded at once
     sizes = trainer.strategy.levels() if trainer.strategy.spectral else [data.shape[-1]]
     shapes = [(batch, *data.shape_at(size)) for size in sizes]
     if precision is None and recipe.precision == "auto":

@@ -43,6 +43,7 @@ from frugal.training.setup import (
     make_forward,
     make_model,
     make_strategy,
+    note_on_statistics,
     notes_on_data,
 )
 from frugal.training.signals import Interrupt
@@ -108,6 +109,7 @@ class Trainer(Loop):
             example,
             self.recipe.label_smoothing,
             None if scoring is None else self._scores(scoring),
+            self.recipe.accumulate,
         )
         self.strategy.start(run)
         check_batch(spec, run.samples, self.strategy.most_visited())
@@ -122,6 +124,7 @@ class Trainer(Loop):
         for split, data in (("training", self.train_data), ("validation", self.validation_data)):
             self.task.check(model, data.shape, data.labels, f"data set {spec.dataset.name}: the {split} set")
         self.model = model.train()
+        self.notes += note_on_statistics(model, self.recipe.accumulate)
         self.optimizer = make_optimizer(self.model, self.recipe)
         self.average: Average | None = None  # there is one from the first step on, where the recipe asks for it
         self.precision: dict[str, str] | None = None  # the one in force and why, chosen before the first step
