@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from torch import nn
 
 from frugal.data.decoder import Decoder
@@ -14,7 +14,7 @@ from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
 from frugal.measure.flops import decoding_flops, pass_flops
 from frugal.measure.memory import peak_memory
-from frugal.measure.scores import macro_f1
+from frugal.measure.scores import balanced_accuracy, macro_f1, roc_auc
 
 CPU = torch.device("cpu")
 
@@ -59,6 +59,32 @@ def test_macro_f1_is_scikit_learns(data, classes):
     labels, predictions = data.draw(draw), data.draw(draw)
     expected = f1_score(labels, predictions, average="macro", zero_division=0)
     assert macro_f1(torch.tensor(labels), torch.tensor(predictions), classes) == pytest.approx(expected)
+
+
+@given(data=st.data(), classes=st.integers(2, 5))
+def test_balanced_accuracy_and_roc_auc_are_scikit_learns(data, classes):
+    count = data.draw(st.integers(classes, 30))
+    labels = torch.tensor([*range(classes), *data.draw(st.lists(st.integers(0, classes - 1), max_size=count))])
+    drawn = st.lists(st.integers(-2, 2), min_size=len(labels) * classes, max_size=len(labels) * classes)  # with ties
+    logits = torch.tensor(data.draw(drawn), dtype=torch.float32).view(-1, classes)
+    predictions, chances = logits.argmax(1), logits.double().softmax(1)
+    expected = balanced_accuracy_score(labels, predictions)
+    assert balanced_accuracy(labels, predictions, classes) == pytest.approx(expected)
+    assert balanced_accuracy(labels[:1], predictions[:1], classes) == float(labels[0] == predictions[0]), (
+        "others don't occur"
+    )
+    several = {"multi_class": "ovr", "average": "macro"} if classes > 2 else {}
+    expected = roc_auc_score(labels, chances if classes > 2 else chances[:, 1], **several)
+    assert roc_auc(labels, logits) == (pytest.approx(expected), None)
+
+
+def test_without_a_class_or_with_outputs_that_are_no_numbers_there_is_no_auc():
+    logits = torch.randn(6, 8)
+    assert roc_auc(torch.tensor([0, 1, 2, 0, 1, 4]), logits) == (None, "the test set has no sample of class 3, 5, 6, 7")
+    logits[0, 0] = float("nan")
+    found, why = roc_auc(torch.arange(8), torch.cat([logits, logits[:2]]))
+    assert found is None
+    assert "aren't all finite" in why
 
 
 def test_a_stage_inside_another_is_not_counted_twice():

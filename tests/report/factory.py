@@ -145,6 +145,9 @@ def write_run(results: Path, of: dict, dataset: str, model: str, strategy: str, 
         },
         **{
             "test_f1": accuracy,
+            **(
+                {"test_balanced_accuracy": accuracy - 0.01, "test_roc_auc": 0.99} if whole else {}
+            ),  # else an older record
             "test_loss": 0.05,
             "val_accuracy": float(curve[-1]),
             "best_val_accuracy": float(curve.max()),

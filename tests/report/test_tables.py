@@ -57,6 +57,19 @@ def test_summary_agrees_with_a_plain_computation(study, results):
     assert summary["energy_joules_mean"].isna().all(), "what was not measured stays null"
 
 
+def test_scores_that_are_younger_than_a_record_are_empty_in_its_table_and_compared_where_there_are_any(make_tables):
+    old = make_tables()[1]
+    for name in ("test_balanced_accuracy", "test_roc_auc"):
+        assert old.runs[name].isna().all()
+        assert old.summary[f"{name}_mean"].isna().all()
+    new = make_tables(of=factory.selection)[1]
+    runs, summary = new.runs, new.summary.set_index("strategy")
+    assert (runs["test_accuracy"] - runs["test_balanced_accuracy"]).to_list() == pytest.approx([0.01] * len(runs))
+    row = summary.loc["infobatch"]
+    assert row["test_balanced_accuracy_difference_mean"] == pytest.approx(row["test_accuracy_difference_mean"])
+    assert row["test_roc_auc_mean"] == pytest.approx(0.99)
+
+
 def test_a_strategy_is_held_against_the_baseline_trained_for_less(make_tables):
     _, tables, folder = make_tables(of=factory.with_budgets)
     assert tables.audit.empty

@@ -41,7 +41,8 @@ def write(of: Study, results: Path, steps: int, plans: dict[str, dict[str, str]]
         accuracy, samples = float(draw.uniform(0.9, 0.95)), 1000
         figures = dict.fromkeys(Metrics.model_fields, 1) | dict.fromkeys(TEXT, "none") | dict.fromkeys(NOTHING, 0)
         figures |= {"schema": SCHEMA, "study": of.name, "scale": of.scale, **cell._asdict(), "seed": seed}
-        figures |= {name: accuracy for name in Metrics.model_fields if "accuracy" in name or name == "test_f1"}
+        scores = ("test_f1", "test_roc_auc")
+        figures |= {name: accuracy for name in Metrics.model_fields if "accuracy" in name or name in scores}
         figures |= {name: 0 for name in Metrics.model_fields if name.startswith("charged_")}
         figures |= {"device": "cpu", "fingerprint": mark, "epochs": EPOCHS, "steps": EPOCHS * steps}
         figures |= {"samples_backpropagated": EPOCHS * samples, "bytes_read": EPOCHS * samples, "flops_executed": 1.0}

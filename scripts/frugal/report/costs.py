@@ -162,6 +162,8 @@ METRICS = COSTS | {
     "best_val_accuracy": Metric("best validation accuracy", "best validation, %", 100, 2),
     "val_accuracy": Metric("validation accuracy", "validation, %", 100, 2),
     "test_f1": Metric("macro F1", "macro F1, %", 100, 2),
+    "test_balanced_accuracy": Metric("balanced accuracy", "balanced accuracy, %", 100, 2),
+    "test_roc_auc": Metric("area under the ROC curve", "ROC AUC, %", 100, 2),
     "test_wer": Metric("word error rate", "WER, %", 100),
     "test_cer": Metric("character error rate", "CER, %", 100),
     "test_loss": Metric("test loss", "test loss", digits=4),

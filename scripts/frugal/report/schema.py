@@ -37,6 +37,8 @@ class Metrics(BaseModel):
     test_accuracy_full_fidelity: Fraction
     test_accuracy_flips: Fraction | None = None  # null where the recipe has no test_time
     test_f1: Fraction | None
+    test_balanced_accuracy: Fraction | None = None  # records of before they were scored lack this and the next
+    test_roc_auc: Fraction | None = None
     test_wer: Amount | None = None
     test_cer: Amount | None = None
     test_loss: Amount | None

@@ -25,7 +25,10 @@ from frugal.report.terms import own_recipe, recipe_of
 from frugal.study import Study
 
 CELL = ["dataset", "model", "strategy"]
-ACCURACIES = ["test_accuracy", "test_accuracy_full_fidelity", "test_f1", "val_accuracy", "best_val_accuracy"]
+ACCURACIES = [
+    *("test_accuracy", "test_accuracy_full_fidelity", "test_f1", "test_balanced_accuracy", "test_roc_auc"),
+    *("val_accuracy", "best_val_accuracy"),
+]
 ENOUGH = 10  # degrees of freedom of a spread, below which that of a reference is taken where there is one
 COSTS = [*OF_A_RUN, "inference_seconds"]
 LATEX, DATAPACKAGE = "summary.tex", "datapackage.json"  # beside the tables

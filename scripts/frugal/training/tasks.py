@@ -1,6 +1,6 @@
 """Tasks, classification and transcription: the loss of each sample, and the scores of the answers.
 
-classification  labels (n,) int64; logits (b, classes); accuracy and macro F1
+classification  labels (n,) int64; logits (b, classes); accuracy, balanced accuracy and macro F1
 transcription   labels (n, 1 + longest), see `frugal.data.transcripts`; logits (b, frames, symbols); word and character error rate
 """
 
@@ -18,15 +18,19 @@ from frugal.data.cache import Cache
 from frugal.data.device import Split
 from frugal.data.transcripts import BLANK, text_of
 from frugal.errors import FrugalError
-from frugal.measure.scores import load_error_rates, macro_f1
+from frugal.measure.scores import balanced_accuracy, load_error_rates, macro_f1
 
 
 @dataclass(frozen=True)
 class Scores:
-    """accuracy: a fraction; f1: macro; wer, cer: error rates of words and characters; None where there is no such thing."""
+    """accuracy, balanced_accuracy: fractions; f1: macro; wer, cer: error rates of words and characters.
+
+    None where there is no such thing.
+    """
 
     accuracy: float
     f1: float | None = None
+    balanced_accuracy: float | None = None
     wer: float | None = None
     cer: float | None = None
 
@@ -73,10 +77,11 @@ class Classification:
         return logits.argmax(1)
 
     def scores(self, answers: list[Tensor], labels: Tensor) -> Scores:
-        """Accuracy and macro F1 of answers (b,) to labels (n,)."""
+        """Accuracy, macro F1 and balanced accuracy of answers (b,) to labels (n,)."""
         predictions = torch.cat(answers)
         accuracy = (predictions == labels).double().mean().item()
-        return Scores(accuracy, macro_f1(labels.cpu(), predictions.cpu(), self.classes))
+        told = labels.cpu(), predictions.cpu(), self.classes
+        return Scores(accuracy, macro_f1(*told), balanced_accuracy(*told))
 
     def check(self, model: nn.Module, shape: tuple[int, ...], labels: Tensor, where: str) -> None:
         """Every class of the labels (n,) has its logit."""
@@ -91,7 +96,8 @@ class Transcription:
 
     notes = [
         "accuracy: 1 - character error rate, 0 where that is above 1; test_wer and test_cer stand beside it",
-        "test_f1: null, a transcript has no classes; train_accuracy: null, training decodes nothing",
+        "test_f1, test_balanced_accuracy, test_roc_auc: null, a transcript has no classes; train_accuracy: null, training "
+        "decodes nothing",
     ]
 
     def __init__(self, characters: list[str], samples: int):
@@ -162,11 +168,15 @@ def make_task(cache: Cache) -> Any:
 
 @dataclass
 class Evaluation:
-    """loss: mean over the samples in nats; scores: of the task; seconds: that it took, scoring included."""
+    """loss: mean over the samples in nats; scores: of the task; seconds: that it took, scoring included.
+
+    logits: (n, classes), where they were asked for
+    """
 
     loss: float
     scores: Scores
     seconds: float
+    logits: Tensor | None = None
 
     @property
     def accuracy(self) -> float:
@@ -209,18 +219,22 @@ def evaluate(
     spectral: bool,
     autocast: torch.autocast,
     views: str | None = None,
+    keep_logits: bool = False,
 ) -> Evaluation:
     """Run the model in evaluation mode over every sample, read at `level` (None: in full).
 
     views: "flips" or "flips_and_shifts" for the mean of the logits of several views, see `averaged_logits`
+    keep_logits: whether they are returned too, for scores that need more than answers
     """
     started = time.perf_counter()
-    losses, answers = [], []
+    losses, answers, kept = [], [], []
     for part, logits in logits_of(model, data, level, spectral, autocast, views):
         losses.append(task.losses(logits, data.labels[part], 0.0))
         answers.append(task.answers(logits, data.labels[part]))
+        if keep_logits:
+            kept.append(logits.float())
     loss, scores = torch.cat(losses).double().mean().item(), task.scores(answers, data.labels)
-    return Evaluation(loss, scores, time.perf_counter() - started)
+    return Evaluation(loss, scores, time.perf_counter() - started, torch.cat(kept) if keep_logits else None)
 
 
 @torch.inference_mode()

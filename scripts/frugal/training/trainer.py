@@ -140,6 +140,7 @@ class Trainer(Loop):
         self.history, self.gathering = History(), Gathering()
         self.loads = [os.getloadavg()[0]]  # of the machine, at the start and after each epoch
         self.joules: float | None = None  # of all ranks, once the run is done
+        self.unmeasured: list[str] = []  # scores of the test set that there are none of, and why, once it is tested
         self.opened: dict[str, int] = {}  # how often each split was opened before the test set was due, likewise
         self.flops_of_size = {}
         self.flops_sources = {}  # how they were counted, each once
@@ -206,12 +207,14 @@ class Trainer(Loop):
             self.forward, self.precision, notes = make_forward(self)
             self.notes += notes
 
-    def evaluate(self, data: Split, full_fidelity: bool = False, views: str | None = None) -> Evaluation:
+    def evaluate(
+        self, data: Split, full_fidelity: bool = False, views: str | None = None, keep_logits: bool = False
+    ) -> Evaluation:
         """Evaluate at the strategy's own fidelity, or on uncompressed images. views: as `test_time` of the recipe."""
         self.get_ready()
         level = None if full_fidelity else self.strategy.test_level()
         spectral = self.strategy.spectral and level is not None
-        return evaluate(self.model, data, self.task, level, spectral, self.forward.autocast, views)
+        return evaluate(self.model, data, self.task, level, spectral, self.forward.autocast, views, keep_logits)
 
     def model_changed(self) -> None:
         """Where weights were replaced by smaller ones, or others are trained from now on: count FLOPs and compile anew."""

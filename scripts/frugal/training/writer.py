@@ -19,6 +19,7 @@ from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS, digest_of
 from frugal.measure.clock import OTHER, SCHEDULED
 from frugal.measure.memory import peak_memory
+from frugal.measure.scores import roc_auc
 from frugal.measure.weights import nonzero_weights, optimizer_bytes, weights_of
 from frugal.record import (
     HISTORY,
@@ -42,7 +43,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
     spec, ledger = trainer.spec, trainer.ledger
     test_data = trainer.open("test")
     with trainer.clock.stage("inference"):
-        test = trainer.evaluate(test_data)
+        test = trainer.evaluate(test_data, keep_logits=trainer.cache.task == "classification")
     sharp = test if trainer.strategy.test_level() is None else trainer.evaluate(trainer.open("test", "pixels"), True)
     flips = None
     if spec.recipe.test_time is not None:
@@ -57,6 +58,11 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
 
     seconds = clock.seconds
     memory, memory_source = peak_memory(trainer.device)
+    auc, why = None, None
+    if test.logits is not None:  # after memory was looked at, which is that of training
+        with trainer.clock.stage("evaluate"):
+            auc, why = roc_auc(test_data.labels, test.logits)
+    trainer.unmeasured = [f"test_roc_auc: null, {why}"] if why else []
     removed, masked = trainer.strategy.left_out()
     values = [row["val_accuracy"] for row in trainer.history.rows]
     pixels = trainer.strategy.test_level() if trainer.strategy.spectral else trainer.train_data.shape[-1]
@@ -76,6 +82,8 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "test_accuracy_full_fidelity": sharp.accuracy,
         "test_accuracy_flips": flips,
         "test_f1": test.scores.f1,
+        "test_balanced_accuracy": test.scores.balanced_accuracy,
+        "test_roc_auc": auc,
         "test_wer": test.scores.wer,
         "test_cer": test.scores.cer,
         "test_loss": test.loss if math.isfinite(test.loss) else None,  # JSON has no other number
@@ -148,7 +156,14 @@ def manifest(
         "resumes": trainer.ledger.resumes,
         "opened": trainer.opened,
         "samples": trainer.cache.manifest["splits"],
-        "notes": [*notes, *trainer.notes, *trainer.strategy.notes, *_unscheduled(trainer), *_charged(trainer)],
+        "notes": [
+            *notes,
+            *trainer.notes,
+            *trainer.strategy.notes,
+            *trainer.unmeasured,
+            *_unscheduled(trainer),
+            *_charged(trainer),
+        ],
         "run": trainer.spec.path,
         "plan": trainer.spec.plan(digest_of(code)),
         "data_checksum": trainer.cache.checksum,
