@@ -96,3 +96,12 @@ def check_batch(size: int, samples: int | None, folder: Path, where: str) -> Non
             f"{where} has recipe.batch_size {size}, and the training set of {folder.name} holds {samples} samples; "
             f"lower it to that or less, or delete {folder} if the data has grown"
         )
+
+
+def check_weights(weights: list[float], classes: int, dataset: str, where: str) -> None:
+    """Raise FrugalError unless there is a weight of each class. where: in the config."""
+    if len(weights) != classes:
+        raise FrugalError(
+            f"{where}: recipe.class_weights lists {len(weights)} weights, and {dataset} has {classes} classes; give one of each, "
+            "or say balanced"
+        )

@@ -12,7 +12,15 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator
 
 from frugal import libraries, registry
-from frugal.config_checks import check_batch, check_followed, check_listed, meant, prepared_samples, seeds_in
+from frugal.config_checks import (
+    check_batch,
+    check_followed,
+    check_listed,
+    check_weights,
+    meant,
+    prepared_samples,
+    seeds_in,
+)
 from frugal.errors import FrugalError
 from frugal.recipe import Recipe, Strict
 from frugal.registry import did_you_mean
@@ -325,6 +333,10 @@ class Plan:
         where = f"{self.files[study]}: {dataset}/{model}, strategy {strategy}"
         if recipe.label_smoothing and registry.data_task(self.datasets[dataset].source) == "transcription":
             raise FrugalError(f"{where}: recipe.label_smoothing has no meaning for CTC; set it to 0 for this data set")
+        if recipe.class_weights and registry.data_task(self.datasets[dataset].source) == "transcription":
+            raise FrugalError(f"{where}: recipe.class_weights has no meaning for CTC; leave it out for this data set")
+        if isinstance(recipe.class_weights, list) and self.datasets[dataset].classes:
+            check_weights(recipe.class_weights, self.datasets[dataset].classes, dataset, where)
         if recipe.test_time and self._kind(dataset) != "image":
             raise FrugalError(f"{where}: recipe.test_time mirrors images, and {dataset} holds none; leave it out")
         if recipe.compile == "graphs" and config.device == "cpu":

@@ -119,6 +119,11 @@ class Recipe(Strict):
         "neurons, counted after the last removal",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: Literal["balanced"] | list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = Field(
+        None,
+        description="a weight of each class, in the order of the labels, which multiplies its losses in a step; scaled so "
+        "that the mean over the training samples is 1; balanced: every class weighs as much as any other",
+    )
     augment: Augment = Augment()
     test_curve: bool = Field(
         False,

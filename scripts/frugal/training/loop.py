@@ -39,8 +39,8 @@ class Loop:
     before the first; step: steps done in the epoch under way; batches: of that epoch, those of all ranks, and share: this
     rank's part of them, both None between epochs; losses: (n,) last training loss of each sample, inf where never seen;
     stepping: whether the optimizer takes a step of the loop right now; first_flips: (n,) bool, which samples are mirrored in the
-    first epoch, None where flips don't alternate; classes: of the data set; average: of the weights, None where the recipe asks
-    for none
+    first epoch, None where flips don't alternate; classes: of the data set; class_weights: (classes,), by which losses are
+    multiplied in a step, None for 1; average: of the weights, None where the recipe asks for none
     """
 
     spec: RunSpec
@@ -50,6 +50,7 @@ class Loop:
     strategy: Strategy
     task: Task
     classes: int
+    class_weights: Tensor | None
     train_data: Split
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -240,6 +241,8 @@ class Loop:
             logits = self.forward(part.inputs)
             losses = self.task.losses(logits, part.labels, self.recipe.label_smoothing)
             weighted = losses if part.weight is None else losses * part.weight
+            if self.class_weights is not None:
+                weighted = weighted * self.class_weights[part.labels]
             loss, seen = weighted.sum() / count, logits.detach()
             if len(parts) > 1 and self.forward.graphs:
                 seen = seen.clone()  # the next part's graph overwrites it

@@ -6,9 +6,10 @@ from inspect import signature
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from frugal import registry
+from frugal.config_checks import check_weights
 from frugal.data.cache import Cache
 from frugal.data.device import split_class
 from frugal.data.download import verify
@@ -105,8 +106,12 @@ def check_fit(spec: RunSpec, cache: Cache, devices: int, device: torch.device, r
 
 
 def check_recipe(spec: RunSpec, cache: Cache) -> None:
-    """Raise FrugalError for a recipe that asks for views of what isn't images, or for an average of nothing."""
+    """Raise FrugalError for views of what isn't images, weights of classes that aren't there, or an average of nothing."""
     recipe = spec.recipe
+    if recipe.class_weights and cache.task != "classification":
+        raise FrugalError(f"recipe.class_weights has no meaning for {cache.task}; leave it out for {spec.dataset.name}")
+    if isinstance(recipe.class_weights, list):
+        check_weights(recipe.class_weights, cache.manifest["classes"], spec.dataset.name, spec.study)
     if recipe.test_time is not None and cache.kind != "image":
         raise FrugalError(f"recipe.test_time mirrors images, and {spec.dataset.name} is {cache.kind}; leave it out")
     steps = round(recipe.epochs * max(1, round(cache.manifest["splits"]["train"] / recipe.batch_size)))
@@ -115,6 +120,23 @@ def check_recipe(spec: RunSpec, cache: Cache) -> None:
             f"recipe.average.every is {recipe.average.every}, and the training takes {steps} steps: nothing would be averaged; "
             "lower it, or train for more epochs"
         )
+
+
+def weights_of_classes(
+    wanted: str | list[float] | None, labels: Tensor, classes: int
+) -> tuple[Tensor | None, list[str]]:
+    """(classes,) float32, whose mean over the training samples is 1, and a note for the record; None where none are wanted.
+
+    wanted: "balanced", n / (k n_c) with n_c of n samples in a class, of the k that occur, or a list; labels: (n,) of training
+    """
+    if wanted is None:
+        return None, []
+    counts = torch.bincount(labels, minlength=classes).double()
+    given = 1 / counts.clamp_min(1) if wanted == "balanced" else torch.tensor(wanted, dtype=torch.float64).to(counts)
+    weights = given * counts.sum() / (given * counts).sum()
+    shown = ", ".join(f"{weight:.4g}" for weight in weights[:20].tolist()) + ", ..." * (classes > 20)
+    called = wanted if wanted == "balanced" else "as listed"
+    return weights.float(), [f"class_weights {called}: {shown}; in the steps' losses alone"]
 
 
 def check_batch(spec: RunSpec, samples: int, visited: int) -> None:

@@ -45,6 +45,7 @@ from frugal.training.setup import (
     make_strategy,
     note_on_statistics,
     notes_on_data,
+    weights_of_classes,
 )
 from frugal.training.signals import Interrupt
 from frugal.training.tasks import Evaluation, evaluate, make_task
@@ -113,6 +114,9 @@ class Trainer(Loop):
         )
         self.strategy.start(run)
         check_batch(spec, run.samples, self.strategy.most_visited())
+        wanted, labels = self.recipe.class_weights, self.train_data.labels
+        self.class_weights, notes = weights_of_classes(wanted, labels, self.classes)
+        self.notes += notes
         self.sampler = run.generator("batches")
         self.augmenter = torch.Generator(device).manual_seed(spec.seed)
         self.first_flips = None
