@@ -299,6 +299,7 @@ class Plan:
             residency=self.config.residency,
             average=recipe.average is not None,
             accumulate=recipe.accumulate,
+            mixes=recipe.augment.mixes,
             followed=followed and (followed.use, self._parameters(config, own.follows, str(self.files[study.name]))),
             epochs=recipe.epochs,
         )

@@ -27,6 +27,22 @@ class Augment(Strict):
         description="random resized crop: least and largest share of the image's area, e.g. [0.08, 1]; in place of crop_padding",
     )
 
+    mixup: float | None = Field(
+        None,
+        gt=0,
+        description="mix each image with another of its batch, by a share from the Beta distribution of this parameter",
+    )
+    cutmix: float | None = Field(
+        None,
+        gt=0,
+        description="put a rectangle of another image into each, its share likewise; with mixup, one of them in each step",
+    )
+
+    @property
+    def mixes(self) -> bool:
+        """Whether a training sample is made of two."""
+        return self.mixup is not None or self.cutmix is not None
+
     @field_validator("resized_crop")
     @classmethod
     def _shares(cls, shares: tuple[float, float] | None, info: ValidationInfo) -> tuple[float, float] | None:

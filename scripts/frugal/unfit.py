@@ -28,6 +28,7 @@ NEEDS = (
     "epochs",
     "no average",
     "whole batches",
+    "unmixed",
     "followed",
     "followed widths",
     "followed shares",
@@ -45,9 +46,9 @@ class Ground:
 
     kind, task: of the data; model: `use` and parameters, defaults filled in; devices: that share a run; device: as in the
     config; residency: likewise; average: whether the recipe averages the weights over the training; accumulate: parts of a
-    batch that it takes one after the other; size: pixels per side of the images, None where that is not asked; followed: `use`
-    and parameters of the strategy it follows, None where it follows none, and UNKNOWN where that is not asked; epochs: of the
-    run, None where that is not asked
+    batch that it takes one after the other; mixes: whether it makes a training image of two; size: pixels per side of the
+    images, None where that is not asked; followed: `use` and parameters of the strategy it follows, None where it follows none,
+    and UNKNOWN where that is not asked; epochs: of the run, None where that is not asked
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Ground:
     residency: str = "auto"
     average: bool = False
     accumulate: int = 1
+    mixes: bool = False
     size: int | None = None
     followed: tuple[str, dict[str, Any]] | None = None
     epochs: float | None = None
@@ -167,6 +169,8 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground, show
             return "{use} {why}; leave recipe.average out"
         case "whole batches" if ground.accumulate > 1:
             return "{use} {why}, and recipe.accumulate takes them in parts; leave it out"
+        case "unmixed" if ground.mixes and ground.kind == "image":
+            return "{use} {why}, and recipe.augment makes each sample of two; leave mixup and cutmix out"
         case "followed" | "followed widths" | "followed shares" | "followed scores" if ground.followed is None:
             return "{use} {why}; name that strategy with `follows:`"
         case "followed widths" | "followed shares" | "followed scores" if ground.followed != UNKNOWN:

@@ -47,6 +47,12 @@ RUNS = {
             "test_time": "flips_and_shifts",
         },
     ),
+    "mixed": tiny.spec(
+        "infobatch",
+        recipe={"augment": {"crop_padding": 1, "mixup": 0.4, "cutmix": 1}, "class_weights": "balanced"},
+        prune_ratio=0.4,
+        delta=0.7,
+    ),
     "grand": tiny.spec("error_norm", score="grand", passes=1.5, recipe={"augment": {"crop_padding": 1, "flip": True}}),
     "forgetting": tiny.spec("forgetting", recipe={"augment": {"crop_padding": 1, "flip": True}}),
     "held out": tiny.spec("held_out_loss"),

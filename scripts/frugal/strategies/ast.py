@@ -34,6 +34,12 @@ class AdaptiveSparseTraining(Strategy):
     needs: ClassVar[dict[str, Any]] = {
         "images": {"scoring": {"half": "scoring half shrinks them"}},
         "sizes": {"scoring": {"half": "scoring half forwards images of half the size"}},
+        "unmixed": {
+            "scoring": {
+                "masked": "judges a sample by its own label while it trains on it",
+                "remembered": "judges a sample by its own label while it trains on it",
+            }
+        },
         "whole batches": {"scoring": {"masked": "masks the losses of whole batches"}},
     }
 

@@ -22,7 +22,10 @@ class Forgetting(Strategy):
 
     decides = ("samples",)
     tells = ("scores",)
-    needs: ClassVar[dict[str, Any]] = {"classes": "it asks whether an answer is right"}
+    needs: ClassVar[dict[str, Any]] = {
+        "classes": "it asks whether an answer is right",
+        "unmixed": "asks whether the answer to a sample is right",
+    }
 
     passes: Annotated[int, Ge(1)] | None = None
 

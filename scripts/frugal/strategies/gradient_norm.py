@@ -31,6 +31,7 @@ class GradientNorm(Strategy):
 
     decides = ("samples",)
     single_device: ClassVar[bool] = True
+    needs: ClassVar[dict[str, Any]] = {"unmixed": "draws samples by the gradient of their own labels"}
 
     presample: Annotated[int, Ge(1)] = 3
     threshold: Annotated[float, Ge(0)] | None = None

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from frugal.data.device import Segment
+from frugal.data.mixing import Mix, partners
 from frugal.errors import FrugalError
 from frugal.strategies.base import EpochPlan
 
@@ -178,12 +179,23 @@ def _one_level(
 
 @dataclass
 class Batch:
-    """inputs (b, ...), labels (b,), indices (b,) of the samples, weight (b,) of their losses or None for 1."""
+    """inputs (b, ...), labels (b,), indices (b,) of the samples, weight (b,) of their losses or None for 1.
+
+    others: (b,) labels of what each is mixed with, None where nothing is; share: of its own in a mixed sample
+    """
 
     inputs: Tensor
     labels: Tensor
     indices: Tensor
     weight: Tensor | None = None
+    others: Tensor | None = None
+    share: float = 1.0
+
+    def mixed(self, mix: Mix) -> "Batch":
+        """Each sample mixed with its partner, whose weight multiplies its own: both stand for others that were left out."""
+        weight = None if self.weight is None else self.weight * partners(self.weight)
+        inputs, others = mix(self.inputs), partners(self.labels)
+        return replace(self, inputs=inputs, weight=weight, others=others, share=mix.share)
 
     def cut(self, parts: int) -> "list[Batch]":
         """So many consecutive parts of it, or as many as it has samples; their sizes differ by one at most.
@@ -193,9 +205,12 @@ class Batch:
         if parts == 1:
             return [self]
         inputs, labels = self.inputs.tensor_split(parts), self.labels.tensor_split(parts)
-        weights = [None] * parts if self.weight is None else self.weight.tensor_split(parts)
+        weights, others = (
+            [None] * parts if one is None else one.tensor_split(parts) for one in (self.weight, self.others)
+        )
         none = self.indices[:0]
-        every = (Batch(i, y, none, w) for i, y, w in zip(inputs, labels, weights, strict=True))
+        columns = zip(inputs, labels, weights, others, strict=True)
+        every = (Batch(i, y, none, w, o, self.share) for i, y, w, o in columns)
         return [part for part in every if len(part.labels)]
 
     def parts(self) -> list[Tensor]:

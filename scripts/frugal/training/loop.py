@@ -6,12 +6,14 @@ nothing is asked back from the device: per-sample losses, sums and the loss curv
 
 from collections.abc import Callable, Hashable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from frugal.costs import TIMED
 from frugal.data.augment import alternating_flips, augment
 from frugal.data.device import Split
+from frugal.data.mixing import Mix, draw_mix
 from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
@@ -206,6 +208,8 @@ class Loop:
     def _optimize(self, batch: Batch) -> None:
         """Forward and back-propagate a batch, and step. Its indices are those of all ranks, inputs and labels this rank's."""
         strategy, count = self.strategy, len(batch.indices)
+        if self.recipe.augment.mixes and self.train_data.holds_images:
+            batch = batch.mixed(self._mix(batch.inputs))
         strategy.before_forward(self)
         self.optimizer.zero_grad(set_to_none=True)
         losses, correct = self._propagate(batch, count)
@@ -239,10 +243,7 @@ class Loop:
         parts, told = batch.cut(self.recipe.accumulate), []
         for part in parts:
             logits = self.forward(part.inputs)
-            losses = self.task.losses(logits, part.labels, self.recipe.label_smoothing)
-            weighted = losses if part.weight is None else losses * part.weight
-            if self.class_weights is not None:
-                weighted = weighted * self.class_weights[part.labels]
+            losses, weighted = self._losses(logits, part)
             loss, seen = weighted.sum() / count, logits.detach()
             if len(parts) > 1 and self.forward.graphs:
                 seen = seen.clone()  # the next part's graph overwrites it
@@ -260,6 +261,30 @@ class Loop:
                 "parts; leave it out"
             )
         return losses, hits
+
+    def _losses(self, logits: Tensor, part: Batch) -> tuple[Tensor, Tensor]:
+        """Of logits (b, classes), each sample's loss (b,), and it as the step weighs it (b,): by sample and by class.
+
+        Of a mixed sample, those of its two labels by their shares.
+        """
+
+        def of(labels: Tensor) -> tuple[Tensor, Tensor]:
+            losses = self.task.losses(logits, labels, self.recipe.label_smoothing)
+            return losses, losses if self.class_weights is None else losses * self.class_weights[labels]
+
+        losses, weighted = of(part.labels)
+        if part.others is not None:
+            theirs, share = of(part.others), part.share
+            losses, weighted = (
+                share * own + (1 - share) * other for own, other in zip((losses, weighted), theirs, strict=True)
+            )
+        return losses, weighted if part.weight is None else weighted * part.weight
+
+    def _mix(self, images: Tensor) -> Mix:
+        """What the batch of the next step, (b, C, H, W), is mixed by: of the seed and the step alone, so it needs no saving."""
+        draw = np.random.default_rng([self.spec.seed, self.ledger.steps])
+        wanted = self.recipe.augment
+        return draw_mix(wanted.mixup, wanted.cutmix, images.shape[2:], draw)
 
     def augmented(self, images: Tensor, indices: Tensor, whole: int | None = None) -> Tensor:
         """Random crops and flip, of images (b, C, H, W) only; indices: (b,) of the samples.

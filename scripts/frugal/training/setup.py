@@ -71,6 +71,8 @@ def notes_on_data(spec: RunSpec, cache: Cache) -> list[str]:
     notes = [GENERATED] if cache.manifest["generated"] else []
     if cache.kind != "image" and spec.recipe.augment != Augment():
         notes.append(f"recipe.augment: not applied, it changes images and {spec.dataset.name} is {cache.kind}")
+    elif spec.recipe.augment.mixes and spec.devices > 1:
+        notes.append("mixup, cutmix: a sample's partner is one of its own rank's share of the batch")
     return notes
 
 
@@ -97,6 +99,7 @@ def check_fit(spec: RunSpec, cache: Cache, devices: int, device: torch.device, r
         residency if cache.kind == "image" else "auto",
         average=spec.recipe.average is not None,
         accumulate=spec.recipe.accumulate,
+        mixes=spec.recipe.augment.mixes,
         size=cache.manifest["shape"][-1],
         followed=UNKNOWN,
     )
