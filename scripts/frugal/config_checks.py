@@ -105,3 +105,12 @@ def check_weights(weights: list[float], classes: int, dataset: str, where: str) 
             f"{where}: recipe.class_weights lists {len(weights)} weights, and {dataset} has {classes} classes; give one of each, "
             "or say balanced"
         )
+
+
+def check_channels(channels: int, dataset: str, where: str) -> None:
+    """Raise FrugalError for images that policies of augmentation can't change. where: in the config."""
+    if channels not in (1, 3):
+        raise FrugalError(
+            f"{where}: recipe.augment.policy changes grey images and those in colour, of 1 or 3 channels, and those of {dataset} "
+            f"have {channels}; leave it out"
+        )

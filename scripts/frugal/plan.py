@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, field_validator
 from frugal import libraries, registry
 from frugal.config_checks import (
     check_batch,
+    check_channels,
     check_followed,
     check_listed,
     check_weights,
@@ -338,6 +339,8 @@ class Plan:
             raise FrugalError(f"{where}: recipe.class_weights has no meaning for CTC; leave it out for this data set")
         if isinstance(recipe.class_weights, list) and self.datasets[dataset].classes:
             check_weights(recipe.class_weights, self.datasets[dataset].classes, dataset, where)
+        if recipe.augment.policy and self._kind(dataset) == "image" and (shape := self._shape(dataset)):
+            check_channels(shape[0], dataset, where)
         if recipe.test_time and self._kind(dataset) != "image":
             raise FrugalError(f"{where}: recipe.test_time mirrors images, and {dataset} holds none; leave it out")
         if recipe.compile == "graphs" and config.device == "cpu":

@@ -27,6 +27,11 @@ class Augment(Strict):
         description="random resized crop: least and largest share of the image's area, e.g. [0.08, 1]; in place of crop_padding",
     )
 
+    policy: Literal["randaugment", "trivialaugment"] | None = Field(
+        None, description="RandAugment or TrivialAugment (wide), of torchvision, after crops and flips; null for none"
+    )
+    operations: int = Field(2, ge=1, description="of randaugment, on each image")
+    magnitude: int = Field(9, ge=0, le=30, description="of randaugment's operations")
     mixup: float | None = Field(
         None,
         gt=0,
@@ -37,6 +42,13 @@ class Augment(Strict):
         gt=0,
         description="put a rectangle of another image into each, its share likewise; with mixup, one of them in each step",
     )
+
+    @field_validator("operations", "magnitude")
+    @classmethod
+    def _of_randaugment(cls, value: int, info: ValidationInfo) -> int:
+        if value != cls.model_fields[info.field_name].default and info.data.get("policy") != "randaugment":
+            raise ValueError("it belongs to policy randaugment; leave it out")
+        return value
 
     @property
     def mixes(self) -> bool:

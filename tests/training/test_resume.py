@@ -49,7 +49,10 @@ RUNS = {
     ),
     "mixed": tiny.spec(
         "infobatch",
-        recipe={"augment": {"crop_padding": 1, "mixup": 0.4, "cutmix": 1}, "class_weights": "balanced"},
+        recipe={
+            "augment": {"crop_padding": 1, "policy": "randaugment", "mixup": 0.4, "cutmix": 1},
+            "class_weights": "balanced",
+        },
         prune_ratio=0.4,
         delta=0.7,
     ),

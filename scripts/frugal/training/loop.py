@@ -14,6 +14,7 @@ from frugal.costs import TIMED
 from frugal.data.augment import alternating_flips, augment
 from frugal.data.device import Split
 from frugal.data.mixing import Mix, draw_mix
+from frugal.data.policies import Policy
 from frugal.errors import FrugalError
 from frugal.measure.clock import Clock
 from frugal.measure.energy import Energy
@@ -40,9 +41,10 @@ class Loop:
     epoch: epochs that are closed; passed: epochs done, the last of them perhaps in part; steps: of the epoch planned last, None
     before the first; step: steps done in the epoch under way; batches: of that epoch, those of all ranks, and share: this
     rank's part of them, both None between epochs; losses: (n,) last training loss of each sample, inf where never seen;
-    stepping: whether the optimizer takes a step of the loop right now; first_flips: (n,) bool, which samples are mirrored in the
-    first epoch, None where flips don't alternate; classes: of the data set; class_weights: (classes,), by which losses are
-    multiplied in a step, None for 1; average: of the weights, None where the recipe asks for none
+    stepping: whether the optimizer takes a step of the loop right now; policy: of augmentation, None for none; first_flips: (n,)
+    bool, which samples are mirrored in the first epoch, None where flips don't alternate; classes: of the data set;
+    class_weights: (classes,), by which losses are multiplied in a step, None for 1; average: of the weights, None where the
+    recipe asks for none
     """
 
     spec: RunSpec
@@ -75,6 +77,7 @@ class Loop:
     gathering: Gathering
     sampler: torch.Generator
     augmenter: torch.Generator
+    policy: Policy | None
     first_flips: Tensor | None
     precision: dict[str, str] | None
     flops_of_size: dict[tuple[int, bool, Hashable], PassFlops]
@@ -287,7 +290,7 @@ class Loop:
         return draw_mix(wanted.mixup, wanted.cutmix, images.shape[2:], draw)
 
     def augmented(self, images: Tensor, indices: Tensor, whole: int | None = None) -> Tensor:
-        """Random crops and flip, of images (b, C, H, W) only; indices: (b,) of the samples.
+        """Random crops, flip and policy, of images (b, C, H, W) only; indices: (b,) of the samples.
 
         The padding shrinks with the image, so that a spectral sample moves as far as a whole one.
         whole: size of the batch of all ranks, where they share it
@@ -299,7 +302,8 @@ class Loop:
         share = (self.team.rank, self.team.size, whole or len(images))
         mirrored = None if self.first_flips is None else alternating_flips(self.first_flips, indices, self.epoch)
         flip = wanted.flip is True
-        return augment(images, padding, flip, self.augmenter, share, wanted.padding, wanted.resized_crop, mirrored)
+        images = augment(images, padding, flip, self.augmenter, share, wanted.padding, wanted.resized_crop, mirrored)
+        return images if self.policy is None else self.policy(images, indices, (self.spec.seed, self.epoch, self.step))
 
     @property
     def rate(self) -> float:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from frugal import registry
-from frugal.config_checks import check_weights
+from frugal.config_checks import check_channels, check_weights
 from frugal.data.cache import Cache
 from frugal.data.device import split_class
 from frugal.data.download import verify
+from frugal.data.policies import Policy
 from frugal.errors import FrugalError
 from frugal.measure.memory import free_memory
 from frugal.recipe import Augment
@@ -115,6 +116,8 @@ def check_recipe(spec: RunSpec, cache: Cache) -> None:
         raise FrugalError(f"recipe.class_weights has no meaning for {cache.task}; leave it out for {spec.dataset.name}")
     if isinstance(recipe.class_weights, list):
         check_weights(recipe.class_weights, cache.manifest["classes"], spec.dataset.name, spec.study)
+    if recipe.augment.policy and cache.kind == "image":
+        check_channels(cache.manifest["shape"][0], spec.dataset.name, spec.study)
     if recipe.test_time is not None and cache.kind != "image":
         raise FrugalError(f"recipe.test_time mirrors images, and {spec.dataset.name} is {cache.kind}; leave it out")
     steps = round(recipe.epochs * max(1, round(cache.manifest["splits"]["train"] / recipe.batch_size)))
@@ -123,6 +126,14 @@ def check_recipe(spec: RunSpec, cache: Cache) -> None:
             f"recipe.average.every is {recipe.average.every}, and the training takes {steps} steps: nothing would be averaged; "
             "lower it, or train for more epochs"
         )
+
+
+def make_policy(spec: RunSpec, cache: Cache, device: torch.device) -> Policy | None:
+    """The policy of augmentation that a recipe names, for images; None for none. Raises FrugalError without torchvision."""
+    wanted = spec.recipe.augment
+    if wanted.policy is None or cache.kind != "image":
+        return None
+    return Policy(wanted, cache.manifest["mean"], cache.manifest["std"], device)
 
 
 def weights_of_classes(

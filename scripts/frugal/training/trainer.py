@@ -42,6 +42,7 @@ from frugal.training.setup import (
     choose_residency,
     make_forward,
     make_model,
+    make_policy,
     make_strategy,
     note_on_statistics,
     notes_on_data,
@@ -119,6 +120,7 @@ class Trainer(Loop):
         self.notes += notes
         self.sampler = run.generator("batches")
         self.augmenter = torch.Generator(device).manual_seed(spec.seed)
+        self.policy = make_policy(spec, cache, device)
         self.first_flips = None
         if self.recipe.augment.flip == "alternating" and self.train_data.holds_images:
             drawn = torch.rand(len(self.train_data), generator=run.generator("flips"))
