@@ -301,6 +301,7 @@ class Plan:
             average=recipe.average is not None,
             accumulate=recipe.accumulate,
             mixes=recipe.augment.mixes,
+            scales=recipe.precision == "float16",
             followed=followed and (followed.use, self._parameters(config, own.follows, str(self.files[study.name]))),
             epochs=recipe.epochs,
         )

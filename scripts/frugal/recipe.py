@@ -163,9 +163,10 @@ class Recipe(Strict):
         "its mirror image, and with shifts both of them moved by one pixel too; reported as test_accuracy_flips beside the "
         "plain accuracy",
     )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "float32",
-        description="bfloat16 is autocast, weights stay float32; auto takes it where a few timed steps show that it pays",
+        description="bfloat16 and float16 are autocast, weights stay float32; float16 with a scaled loss, steps whose gradients "
+        "overflow are skipped; auto takes bfloat16 where a few timed steps show that it pays",
     )
     compile: Literal["auto", "graphs"] | bool = Field(
         "auto",

@@ -29,6 +29,7 @@ NEEDS = (
     "no average",
     "whole batches",
     "unmixed",
+    "unscaled",
     "followed",
     "followed widths",
     "followed shares",
@@ -46,9 +47,9 @@ class Ground:
 
     kind, task: of the data; model: `use` and parameters, defaults filled in; devices: that share a run; device: as in the
     config; residency: likewise; average: whether the recipe averages the weights over the training; accumulate: parts of a
-    batch that it takes one after the other; mixes: whether it makes a training image of two; size: pixels per side of the
-    images, None where that is not asked; followed: `use` and parameters of the strategy it follows, None where it follows none,
-    and UNKNOWN where that is not asked; epochs: of the run, None where that is not asked
+    batch that it takes one after the other; mixes: whether it makes a training image of two; scales: whether it scales losses,
+    for float16; size: pixels per side of the images, None where that is not asked; followed: `use` and parameters of the strategy
+    it follows, None where it follows none, and UNKNOWN where that is not asked; epochs: of the run, None where that is not asked
     """
 
     kind: str
@@ -60,6 +61,7 @@ class Ground:
     average: bool = False
     accumulate: int = 1
     mixes: bool = False
+    scales: bool = False
     size: int | None = None
     followed: tuple[str, dict[str, Any]] | None = None
     epochs: float | None = None
@@ -171,6 +173,8 @@ def _unmet(need: str, use: str, parameters: dict[str, Any], ground: Ground, show
             return "{use} {why}, and recipe.accumulate takes them in parts; leave it out"
         case "unmixed" if ground.mixes and ground.kind == "image":
             return "{use} {why}, and recipe.augment makes each sample of two; leave mixup and cutmix out"
+        case "unscaled" if ground.scales:
+            return "{use} {why}, and recipe.precision is float16, which scales them; choose bfloat16 or float32"
         case "followed" | "followed widths" | "followed shares" | "followed scores" if ground.followed is None:
             return "{use} {why}; name that strategy with `follows:`"
         case "followed widths" | "followed shares" | "followed scores" if ground.followed != UNKNOWN:

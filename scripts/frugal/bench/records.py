@@ -14,7 +14,7 @@ from frugal.study import Study, study_of
 EPOCHS = 8
 CODE = {f"frugal/module_{place}.py": "a" * 64 for place in range(60)}  # about as many as a run imports
 TEXT = {"peak_memory_source", "energy_source", "flops_source"}
-NOTHING = {"uncounted_steps", "train_queued_seconds", "train_idle_seconds"}
+NOTHING = {"uncounted_steps", "skipped_steps", "train_queued_seconds", "train_idle_seconds"}
 
 
 def study(strategies: int, seeds: int) -> Study:

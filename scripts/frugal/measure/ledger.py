@@ -11,6 +11,7 @@ class Ledger:
     flops_*: executed in training, None once a part of them couldn't be counted; samples_*: sample visits; bytes_read: of
     training samples, as stored; bytes_raw: what the same visits would have read as uncompressed images; resumes: how often
     the run was continued from a checkpoint; uncounted_steps: of any optimizer, taken by other code than the loop's;
+    skipped_steps: of `steps`, those after which the weights stayed as they were, since a gradient overflowed in float16;
     charged_*: spent beside the batches of the epochs, by the run whose scores this one uses; of samples_backpropagated also in
     passes that only score. It is in no other field.
     """
@@ -26,6 +27,7 @@ class Ledger:
     bytes_raw: int = 0
     resumes: int = 0
     uncounted_steps: int = 0
+    skipped_steps: int = 0
     charged_flops: int | None = 0
     charged_samples_forwarded: int = 0
     charged_samples_backpropagated: int = 0

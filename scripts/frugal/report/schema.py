@@ -33,6 +33,7 @@ class Metrics(BaseModel):
     epochs_trained: Amount | None = None  # records of before the last epoch could end early lack it
     steps: Count
     uncounted_steps: Count | None = None  # records of before it was counted lack it
+    skipped_steps: Count | None = None  # likewise
     test_accuracy: Fraction
     test_accuracy_full_fidelity: Fraction
     test_accuracy_flips: Fraction | None = None  # null where the recipe has no test_time

@@ -236,7 +236,10 @@ class Strategy:
         return None
 
     def before_step(self, training: TrainingState) -> None:
-        """Called before each optimizer step, when the gradients of all ranks are there and not yet clipped."""
+        """Called before each optimizer step, when the gradients of all ranks are there and not yet clipped.
+
+        They are zero where they overflowed in float16, and the step is skipped.
+        """
 
     def after_step(self, training: TrainingState) -> None:
         """Called after each optimizer step."""

@@ -35,7 +35,10 @@ class ErrorNorm(Strategy):
 
     decides = ("samples",)
     tells = ("scores",)
-    needs: ClassVar[dict[str, Any]] = {"classes": "it compares logits with classes"}
+    needs: ClassVar[dict[str, Any]] = {
+        "classes": "it compares logits with classes",
+        "unscaled": {"score": {"grand": "takes gradients of single losses"}},
+    }
 
     score: Literal["el2n", "grand"] = "el2n"
     passes: Annotated[float, Ge(0)] = 1.0

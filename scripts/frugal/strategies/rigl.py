@@ -35,6 +35,7 @@ class RigL(Strategy):
     decides = ("weights",)
     moves_weights: ClassVar[bool] = True
     needs: ClassVar[dict[str, Any]] = {
+        "unscaled": "compares gradients that it takes in the backward pass",
         "blocks": "its blocks have to tile each layer",
     }
 

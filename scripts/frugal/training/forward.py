@@ -7,6 +7,8 @@ checkpoint, so that a run which is continued elsewhere goes on as it began.
 
 import copy
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from frugal.errors import FrugalError
 from frugal.measure.clock import synchronise
 from frugal.training.device import cpu_flags
 
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}  # of autocast, by the recipe's names
 # Steps below which compiling is not tried: it takes about a minute, and a step of a small net on a GPU some milliseconds.
 WORTH_COMPILING = 5000
 
@@ -39,6 +42,11 @@ def laid_out(inputs: Tensor) -> Tensor:
     return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
 
 
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """What a pass in a precision of the recipe is taken under; does nothing for float32."""
+    return torch.autocast(device.type, DTYPES.get(precision, torch.bfloat16), enabled=precision in DTYPES)
+
+
 class Forward:
     """Inputs -> logits. Only shapes that were warmed up run compiled, so a ragged last batch never compiles anything.
 
@@ -47,7 +55,7 @@ class Forward:
 
     def __init__(self, model: nn.Module, device: torch.device, precision: str, mode: str | None):
         self.model, self.device = model, device
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        self.autocast = autocast(device, precision)
         self.compiled = torch.compile(model, dynamic=False, mode=mode) if mode else None
         self.mode = mode
         self.graphs = mode == "reduce-overhead"
@@ -112,10 +120,7 @@ def choose_precision(
     if not computes_bfloat16(device):
         return "float32", "precision auto: float32, this device has no bfloat16 instructions"
     times = {"float32": float("inf"), "bfloat16": float("inf")}
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        twin = copy.deepcopy(model).train()
-        drawn = torch.randn(shape, device=device)
-        inputs = laid_out(drawn) if dtype.is_floating_point else torch.ones_like(drawn, dtype=dtype)
+    with _twin(model, shape, device, dtype) as (twin, inputs):
         for turn in range(ROUNDS + 1):
             for precision, best in times.items():
                 seconds = _step(twin, inputs, classes, precision)
@@ -126,12 +131,47 @@ def choose_precision(
     return chosen, f"precision auto: {chosen}, a step in bfloat16 took 1/{gain:.2f} of one in float32 on this device"
 
 
+def check_float16(
+    model: nn.Module, shape: tuple[int, ...], classes: int, device: torch.device, dtype: torch.dtype
+) -> None:
+    """Raise FrugalError where torch can't train a model in float16 on a device: on a CPU some layers have no code for it.
+
+    shape, dtype: of a small batch, (b, ...). Leaves the model, its statistics and the random state as they were.
+    """
+    with autocast(device, "float16"):
+        known = torch.is_autocast_enabled(device.type)
+    why = None if known else "it has no autocast to it"
+    if known:
+        try:
+            with _twin(model, shape, device, dtype) as (twin, inputs):
+                _step(twin, inputs, classes, "float16")
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            why = str(error).strip().splitlines()[0]
+    if why:
+        raise FrugalError(
+            f"recipe.precision is float16, in which torch can't train this model on {device.type} ({why}); choose bfloat16"
+        )
+
+
+@contextmanager
+def _twin(
+    model: nn.Module, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype
+) -> Iterator[tuple[nn.Module, Tensor]]:
+    """A copy of a model in training mode and a batch for it; random draws within change none outside."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        drawn = torch.randn(shape, device=device)
+        inputs = laid_out(drawn) if dtype.is_floating_point else torch.ones_like(drawn, dtype=dtype)
+        yield copy.deepcopy(model).train(), inputs
+
+
 def _step(model: nn.Module, inputs: torch.Tensor, classes: int, precision: str) -> float:
     """Seconds of a forward and a backward pass."""
     device = inputs.device
     synchronise(device)
     start = time.perf_counter()
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    with autocast(device, precision):
         logits = model(inputs).flatten(0, -2)
     labels = torch.arange(len(logits), device=device) % classes
     functional.cross_entropy(logits.float(), labels).backward()

@@ -43,8 +43,8 @@ class Loop:
     rank's part of them, both None between epochs; losses: (n,) last training loss of each sample, inf where never seen;
     stepping: whether the optimizer takes a step of the loop right now; policy: of augmentation, None for none; first_flips: (n,)
     bool, which samples are mirrored in the first epoch, None where flips don't alternate; classes: of the data set;
-    class_weights: (classes,), by which losses are multiplied in a step, None for 1; average: of the weights, None where the
-    recipe asks for none
+    class_weights: (classes,), by which losses are multiplied in a step, None for 1; scaler: of the loss, in float16, else None;
+    average: of the weights, None where the recipe asks for none
     """
 
     spec: RunSpec
@@ -58,6 +58,7 @@ class Loop:
     train_data: Split
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler | None
     forward: Forward | None
     losses: Tensor
     ledger: Ledger
@@ -217,12 +218,16 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         losses, correct = self._propagate(batch, count)
         seen, correct = self.team.combine(self.model.parameters(), losses, correct, count)
+        overflowed = self.scaler is not None and self._unscale(self.scaler)
         strategy.before_step(self)
         if self.recipe.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
-        self.stepping = True
-        self.optimizer.step()
-        self.stepping = False
+        if not overflowed:
+            self.stepping = True
+            self.optimizer.step()
+            self.stepping = False
+        if self.scaler is not None:
+            self.scaler.update()
 
         self.losses.index_copy_(0, batch.indices, seen)
         self.sums.add(seen, correct)
@@ -236,6 +241,20 @@ class Loop:
         if self.average is not None:
             self.average.after_step(self.model, ledger.steps, self.progress)
         strategy.after_step(self)
+
+    def _unscale(self, scaler: torch.amp.GradScaler) -> bool:
+        """Divide the gradients by the scale of the loss; whether one of them overflowed, which is asked of the device.
+
+        Then they are set to zero, so that no strategy takes in what isn't a number, and the step is skipped and counted.
+        """
+        scaler.unscale_(self.optimizer)
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        overflowed = not torch.stack([gradient.isfinite().all() for gradient in gradients]).all().item()
+        if overflowed:
+            for gradient in gradients:
+                gradient.zero_()
+            self.ledger.skipped_steps += 1
+        return overflowed
 
     def _propagate(self, batch: Batch, count: int) -> tuple[Tensor, Tensor]:
         """Add the gradients of a batch's mean loss to the weights', its parts one after the other where the recipe accumulates.
@@ -253,7 +272,7 @@ class Loop:
             if len(parts) == 1:
                 mask = self.strategy.after_forward(batch.indices, seen, batch.labels)
                 loss = loss if mask is None else (weighted * mask).sum() / mask.sum()
-            loss.backward()
+            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             told.append((losses.detach(), self.task.hits(seen, part.labels), seen))
         if len(parts) == 1:
             return told[0][:2]

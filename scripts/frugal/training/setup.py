@@ -20,7 +20,7 @@ from frugal.recipe import Augment
 from frugal.record import GENERATED
 from frugal.spec import RunSpec
 from frugal.strategies.base import ModelBuilder, Strategy, make
-from frugal.training.forward import Forward, choose_precision, compile_mode
+from frugal.training.forward import Forward, check_float16, choose_precision, compile_mode
 from frugal.training.loop import Loop
 from frugal.unfit import UNKNOWN, Ground, why_unfit
 
@@ -101,6 +101,7 @@ def check_fit(spec: RunSpec, cache: Cache, devices: int, device: torch.device, r
         average=spec.recipe.average is not None,
         accumulate=spec.recipe.accumulate,
         mixes=spec.recipe.augment.mixes,
+        scales=spec.recipe.precision == "float16",
         size=cache.manifest["shape"][-1],
         followed=UNKNOWN,
     )
@@ -187,6 +188,10 @@ def make_forward(trainer: Loop) -> tuple[Forward, dict[str, str], list[str]]:
         with clock.stage("precision"):
             chosen = choose_precision(trainer.model, shapes[-1], classes, device, data.dtype)
         precision = dict(zip(("use", "why"), team.from_main(chosen), strict=True))
+    elif precision is None and recipe.precision == "float16":
+        with clock.stage("precision"):
+            check_float16(trainer.model, (2, *shapes[-1][1:]), classes, device, data.dtype)
+        precision = {"use": "float16", "why": "precision float16: as asked, with a scaled loss"}
     elif precision is None:
         precision = {"use": recipe.precision, "why": f"precision {recipe.precision}: as asked"}
     steps = round(trainer.epochs * max(1, round(len(data) / recipe.batch_size)))

@@ -132,6 +132,8 @@ class Trainer(Loop):
         self.model = model.train()
         self.notes += note_on_statistics(model, self.recipe.accumulate)
         self.optimizer = make_optimizer(self.model, self.recipe)
+        scaled = self.recipe.precision == "float16"
+        self.scaler = torch.amp.GradScaler(device.type) if scaled else None
         self.average: Average | None = None  # there is one from the first step on, where the recipe asks for it
         self.precision: dict[str, str] | None = None  # the one in force and why, chosen before the first step
         self.forward = None
@@ -330,6 +332,7 @@ class Trainer(Loop):
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "strategy": self.strategy.state_dict(),
             "losses": self.losses,
@@ -356,6 +359,8 @@ class Trainer(Loop):
         self.strategy.rebuild(self, state["strategy"])  # shapes before weights
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
         if state["average"] is not None:
             self.average = Average(self.model, self.recipe.average)
             self.average.load_state_dict(state["average"])

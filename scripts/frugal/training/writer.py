@@ -78,6 +78,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "epochs_trained": trainer.passed,
         "steps": ledger.steps,
         "uncounted_steps": ledger.uncounted_steps,
+        "skipped_steps": ledger.skipped_steps,
         "test_accuracy": test.accuracy,
         "test_accuracy_full_fidelity": sharp.accuracy,
         "test_accuracy_flips": flips,
@@ -161,6 +162,7 @@ def manifest(
             *trainer.notes,
             *trainer.strategy.notes,
             *trainer.unmeasured,
+            *_skipped(trainer),
             *_unscheduled(trainer),
             *_charged(trainer),
         ],
@@ -170,6 +172,14 @@ def manifest(
         "followed": followed,
         "fingerprint": fingerprint,
     }
+
+
+def _skipped(trainer: Trainer) -> list[str]:
+    if trainer.scaler is None:
+        return []
+    skipped, steps, scale = trainer.ledger.skipped_steps, trainer.ledger.steps, trainer.scaler.get_scale()
+    told = f"{skipped:,} of {steps:,} steps were skipped, since a gradient overflowed"
+    return [f"precision float16: {told}; the loss was scaled by {scale:g} in the end"]
 
 
 def _unscheduled(trainer: Trainer) -> list[str]:
