@@ -34,6 +34,8 @@ _ACCURACIES = _of(
     test_accuracy="accuracy on the test set at the end, at the strategy's own fidelity",
     test_accuracy_full_fidelity="accuracy on the test set at the end, on uncompressed samples",
     test_f1="F1 score on the test set, mean over classes without weights (macro)",
+    test_balanced_accuracy="share of a class that is right on the test set, mean over the classes that occur",
+    test_roc_auc="area under the ROC curve on the test set; of more than two classes the mean of each against the rest",
     val_accuracy="accuracy on the validation set at the end",
     best_val_accuracy="highest accuracy on the validation set after any epoch",
 )
@@ -70,7 +72,10 @@ RUNS = {
     **_of("integer", "epochs", epochs="epochs that were begun"),
     **_of("number", "epochs", epochs_trained="epochs trained; a last one may have been cut short"),
     **_of(
-        "integer", "steps", steps="steps of the optimizer", uncounted_steps="steps taken by code that is not the loop's"
+        *("integer", "steps"),
+        steps="steps of the optimizer",
+        uncounted_steps="steps taken by code that is not the loop's",
+        skipped_steps="part of steps that changed no weight, since a gradient overflowed in float16",
     ),
     **_ACCURACIES,
     **_of("number", "fraction", test_accuracy_flips="test accuracy of the mean over several views of each image"),
@@ -222,8 +227,10 @@ HISTORY = {
         train_accuracy="training accuracy of this epoch",
         val_accuracy="validation accuracy after it",
         val_f1="macro F1 on the validation set after it",
+        val_balanced_accuracy="mean over classes of the share that is right on the validation set after it",
         test_accuracy="test accuracy after it, where the recipe asks for a test curve",
         test_f1="macro F1 on the test set after it, likewise",
+        test_balanced_accuracy="mean over classes of the share that is right on the test set after it, likewise",
     ),
     **_of("number", "ratio", val_wer="word error rate on the validation set", val_cer="character error rate, likewise"),
     **_of(
