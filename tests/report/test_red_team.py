@@ -20,12 +20,13 @@ import torch
 
 import tiny
 from frugal.measure.clock import SCHEDULED
+from frugal.recipe import DEFAULTS
 from frugal.report import audit, copies, evidence, heldout, terms, timing
 from frugal.report.records import read_records
 from frugal.report.reported import savings
 from frugal.report.tables import tabulate
 from frugal.strategies.base import EpochPlan, Strategy
-from frugal.study import study_of
+from frugal.study import merged, study_of
 from frugal.training import trainer as training
 from frugal.training.writer import manifest, metrics, write_record
 from report import factory
@@ -642,6 +643,17 @@ def test_an_honest_training_raises_nothing(digits, tmp_path, monkeypatch):
     trained(tmp_path, digits, monkeypatch, "cheat", Half)
     table = without_crowds(found(tmp_path, factory.study(**TINY)))
     assert table.empty, table.to_string()
+
+
+def test_one_training_that_is_rounded_otherwise_is_no_copy(honest, tmp_path):
+    root = shutil.copytree(honest(factory.selection), tmp_path / "results")
+    noisy(0.01)(root)
+    for recipe, copies_of in ((SHORT | {"precision": "float16"}, 0), (SHORT | {"label_smoothing": 0.1}, len(SEEDS))):
+        told("infobatch", SEEDS, about={"spec": {"strategy": {"name": "infobatch"}, "recipe": recipe}})(root)
+        table = found(root, factory.selection())
+        assert (table["finding"] == copies.ALIKE).sum() == copies_of
+    augment = {"augment": {"mixup": 0.2}}
+    assert terms.own_recipe(DEFAULTS, merged(DEFAULTS, augment)) == "augment.mixup 0.2 (baseline None)"
 
 
 def test_a_recipe_of_its_own_stands_in_every_table(honest, tmp_path):

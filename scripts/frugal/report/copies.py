@@ -19,6 +19,7 @@ CLOSE = 0.05  # and losses this near each other; honest runs that share batches 
 SHOWN = 2000  # steps that are looked at
 EQUAL_COST = "equal_cost"  # the strategy that spends what another run spent
 HALF = 0.5  # of the baseline's first losses
+ROUNDING = {"precision", "accumulate"}  # keys of a recipe by which one training is rounded otherwise
 
 
 def names_of(records: Iterable[Record]) -> str:
@@ -65,12 +66,13 @@ def alike(compared: Sequence[Record]) -> Iterable[Finding]:
             correlated = np.corrcoef(changes)
         for one, other in np.argwhere(np.triu(correlated > ALIKE_FROM, k=1)).tolist():  # few of all pairs
             apart = float(np.median(np.abs(curves[one] - curves[other])))
-            if apart < CLOSE and not _one_training(runs[one], runs[other]):
+            pair = runs[one], runs[other]
+            if apart < CLOSE and not _one_training(*pair) and not _rounded_otherwise(*pair):
                 told = (
                     f"the losses differ by {apart:.1%} and rise and fall together to the last step (correlation "
                     f"{correlated[one, other]:.3f}): one looks like the other with noise; train both again"
                 )
-                yield ALIKE, names_of([runs[one], runs[other]]), told
+                yield ALIKE, names_of(pair), told
 
 
 def _last_losses(run: Record) -> np.ndarray:
@@ -85,6 +87,15 @@ def _one_training(one: Record, other: Record) -> bool:
     cut_later = one.metrics.live_parameters != other.metrics.live_parameters
     same_work = one.metrics.flops_executed == other.metrics.flops_executed
     return (one.loss_curve == other.loss_curve and not cut_later) or (cut_later and same_work)
+
+
+def _rounded_otherwise(one: Record, other: Record) -> bool:
+    """Whether both say that they are one strategy with one seed, whose recipes differ in ROUNDING alone: that is no copy."""
+    specs = one.manifest.spec, other.manifest.spec
+    ours, theirs = (spec.get("recipe", {}) for spec in specs)
+    differ = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
+    ours, theirs = ({**spec.get("strategy", {}), "name": None} for spec in specs)
+    return one.seed == other.seed and ours == theirs and len(differ) > 0 and differ <= ROUNDING
 
 
 def copied(compared: Sequence[Record]) -> Iterable[Finding]:

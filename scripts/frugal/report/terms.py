@@ -32,13 +32,24 @@ def unlike(study: Study, compared: list[Record]) -> Iterable[Finding]:
 
 
 def own_recipe(baseline: dict[str, Any], recipe: dict[str, Any]) -> str:
-    """What a recipe has that the baseline's has not, "epochs 32 (baseline 16), ..."; empty where they are the same."""
+    """What a recipe has that the baseline's has not, "epochs 32 (baseline 16), ..."; empty where they are the same.
+
+    Of a section, such as augment, the keys that differ: "augment.mixup 0.2 (baseline None)".
+    """
     unset = "not set"
+    baseline, recipe = _flat(baseline), _flat(recipe)
     return ", ".join(
         f"{key} {recipe.get(key, unset)} (baseline {baseline.get(key, unset)})"
         for key in {**baseline, **recipe}
         if recipe.get(key, unset) != baseline.get(key, unset)
     )
+
+
+def _flat(recipe: dict[str, Any]) -> dict[str, Any]:
+    flat = {}
+    for key, value in recipe.items():
+        flat |= {f"{key}.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {key: value}
+    return flat
 
 
 def recipe_of(run: Record) -> dict[str, Any]:
