@@ -16,7 +16,6 @@ STRATEGIES = {
     "gradient_norm": {"threshold": 0.5},
     "selective_backprop": {},
     "ast": {"scoring": "remembered", "controller": "quantile", "warmup": 0.3},
-    "prune_train": {"ratio": 0.3, "every": 0.3, "threshold": 0.2},
     "rigl": {"sparsity": 0.5, "every": 4, "kernel": "scatter"},
 }
 

@@ -56,7 +56,7 @@ RUNS = {
         prune_ratio=0.4,
         delta=0.7,
     ),
-    "float16": tiny.spec("prune_train", recipe={"precision": "float16"}, ratio=0.3, every=0.3, threshold=0.2),
+    "float16": tiny.spec("full", recipe={"precision": "float16", "epochs": 2}),
     "grand": tiny.spec("error_norm", score="grand", passes=1.5, recipe={"augment": {"crop_padding": 1, "flip": True}}),
     "forgetting": tiny.spec("forgetting", recipe={"augment": {"crop_padding": 1, "flip": True}}),
     "held out": tiny.spec("held_out_loss"),
