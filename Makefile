@@ -19,13 +19,13 @@ PLAIN := set -f +B;
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed demo run status test test-slurm lint format bench speedrun compare compare-record check-reference known-outcomes error-rates lock schemas clean
+.PHONY: help setup installed demo run status watch test test-slurm lint format bench speedrun compare compare-record check-reference known-outcomes error-rates lock schemas clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo
 	@echo "  variables: SCALE=demo|mnist|vit|cpu|strong|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
-	@echo "             CONFIG='results=/elsewhere studies=[ast] override=\"{seeds: 5}\"' for run, demo and status"
+	@echo "             CONFIG='results=/elsewhere studies=[ast] override=\"{seeds: 5}\"' for run, demo, status and watch"
 
 setup: $(INSTALLED)  ## install the pinned packages into .venv (6.8 GB)
 
@@ -50,7 +50,10 @@ run: setup  ## every study at SCALE=mnist, vit, cpu, strong, standard or publish
 	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE) $(CONFIG)
 
 status: installed  ## how far the runs of SCALE are: done, running (epoch, seconds left), failed (why, log), waiting
-	@$(PLAIN) $(BIN)/python scripts/status.py scale=$(SCALE) $(CONFIG)
+	@$(PLAIN) $(BIN)/python scripts/status.py $(if $(PAGE),--page '$(PAGE)') scale=$(SCALE) $(CONFIG)
+
+watch: installed  ## the same, kept up to date with the time left until all is done or Ctrl-C; PAGE=status.html: as a web page too
+	@$(PLAIN) $(BIN)/python scripts/status.py --watch $(if $(PAGE),--page '$(PAGE)') scale=$(SCALE) $(CONFIG)
 
 test: setup  ## the tests
 	$(BIN)/python -m pytest
@@ -75,9 +78,10 @@ bench: installed  ## measure this machine: ratios printed as a table, written un
 speedrun: installed  ## train CIFAR-10 as fast as we can, seed after seed: SEEDS=5 THREADS=1; CIFAR-10 lies in FRUGAL_DATA
 	$(BIN)/python scripts/speedrun.py --seeds $(SEEDS) --threads $(THREADS)
 
-compare: installed  ## differences beyond seed noise: make compare A=<results/scale> B=<results/scale>; fails on a regression
+compare: installed  ## differences beyond seed noise, printed and as a page: A=<results/scale> B=<results/scale> RELEVANT=0.002 OUT=; fails on a regression
 	@test -n '$(A)' && test -n '$(B)' || { echo "give two sets of results: make compare A=results/demo B=/elsewhere/demo" >&2; exit 2; }
-	$(BIN)/python scripts/compare.py '$(A)' '$(B)'
+	$(BIN)/python scripts/compare.py '$(A)' '$(B)' $(if $(RELEVANT),--relevant $(RELEVANT)) \
+	    $(if $(RELEVANT_COST),--relevant-cost $(RELEVANT_COST)) $(if $(OUT),--out '$(OUT)')
 
 compare-record: installed  ## runs that frugal.meter measured, against a study's plain net: TABLES=<tables/study> RECORDS='a.json b.json' DATASET= MODEL=
 	@test -n '$(TABLES)' && test -n '$(RECORDS)' || \

@@ -1,13 +1,17 @@
 """Comparison of two sets of results: what differs beyond the noise of the seeds; exit status 1 where anything got worse."""
 
 import argparse
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from frugal.atomic import write_text
 from frugal.errors import exit_with_one_line
-from frugal.report.compare import BETTER, WORSE, differences, only_in, read_runs
-from frugal.report.costs import COSTS
+from frugal.report.compare import BETTER, WORSE, differences, only_in, read_runs, told
+from frugal.report.compare_page import page_of
+from frugal.report.compare_settings import apart
+from frugal.webpage import check_place
 
 
 def main() -> int:
@@ -16,9 +20,17 @@ def main() -> int:
     parser.add_argument("before", metavar="A", help="the folder of a scale, e.g. results/demo, or a runs.csv")
     parser.add_argument("after", metavar="B", help="what is held against it")
     parser.add_argument("--all", action="store_true", help="show every figure, not only those that differ beyond noise")
+    parser.add_argument("--out", type=Path, help="the page that is written; by default compare.html beside B")
+    parser.add_argument(
+        "--relevant", type=_share, default=0.0, help="smallest difference of accuracy that matters, e.g. 0.002"
+    )
+    parser.add_argument("--relevant-cost", type=_share, default=0.0, help="of a cost, as a share of it, e.g. 0.01")
     given = parser.parse_args()
-    before, after = read_runs(given.before), read_runs(given.after)
-    found = differences(before, after)
+    places, there = (given.before, given.after), Path(given.after)
+    page = given.out or (there if there.is_dir() else there.parent) / "compare.html"
+    check_place(page)
+    before, after = map(read_runs, places)
+    found = differences(before, after, given.relevant, given.relevant_cost)
     console = Console(highlight=False)
     console.width = max(console.width, 140)  # so that a log has the same table as a terminal
     shown = found if given.all else found[found["verdict"].isin([BETTER, WORSE])]
@@ -35,29 +47,31 @@ def main() -> int:
     cells = len(found.drop_duplicates(["study", "dataset", "model", "strategy"]))
     counts = found["verdict"].value_counts()
     console.print(f"{cells} cells in both, {len(found)} figures: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
-    for name, missing in (("A", only_in(before, after)), ("B", only_in(after, before))):
+    only = {"A": only_in(before, after), "B": only_in(after, before)}
+    for name, missing in only.items():
         if missing:
             console.print(f"only in {name}, not compared: {', '.join(missing)}")
+    settings = apart(places, (before, after))
+    write_text(page, page_of(places, page, found, settings, only, given.relevant, given.relevant_cost))
+    console.print(f"as a page, with the settings that differ: {page}", soft_wrap=True)
     return int((found["verdict"] == WORSE).any())
 
 
 def _cells(row: tuple) -> list[str]:
-    told = _percent if row.figure == "test_accuracy" else COSTS[row.figure].told if row.figure in COSTS else _seconds
     known = row.low == row.low
-    interval = f"{told(row.low)} to {told(row.high)}" if known else "-"
+    interval = f"{told(row.figure, row.low)} to {told(row.figure, row.high)}" if known else "-"
     colour = {BETTER: "[green]", WORSE: "[red]"}.get(row.verdict, "")
     p = f"{row.p:.2g}" if row.p == row.p else "-"
-    numbers = [told(row.before), told(row.after), told(row.difference), interval, p]
+    numbers = [*(told(row.figure, value) for value in (row.before, row.after, row.difference)), interval, p]
     where = f"{row.dataset}, {row.model}"
     return [row.study, where, row.strategy, row.figure, *numbers, colour + row.verdict]
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
-
-
-def _seconds(amount: float) -> str:
-    return f"{amount:.3g} s"
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no fraction from 0 up to 1; 0.002 is 0.2 points")
+    return share
 
 
 if __name__ == "__main__":

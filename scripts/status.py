@@ -1,29 +1,39 @@
 """Status of the runs, per study: done, running, failed, stopped or waiting, while a run goes on or after it."""
 
 import argparse
-import os
+import signal
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
-from frugal.due import find, told
 from frugal.errors import FrugalError, exit_with_one_line
-from frugal.imports import digest_of_training
 from frugal.plan import Plan
-from frugal.status import STATES, RunStatus, status_of
+from frugal.plan_status import Look, PlanStatus
+from frugal.status import STATES, RunStatus
+from frugal.status_page import REFRESH, epoch_of, write_page
+from frugal.webpage import check_place
 from frugal.yamlfile import read_yaml
 
 SHOWN = 20  # of the runs of one state; the rest are counted
+SHARE = 4  # looking may take a fifth of the time: a plan of 10,000 runs takes seconds to look at
 
 
 def arguments() -> argparse.Namespace:
     """Command line of this step."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--watch", action="store_true", help="go on until nothing goes on any more, or Ctrl-C")
+    parser.add_argument("--page", type=Path, help="write a web page too, and keep it up to date with --watch")
     parser.add_argument(
         "config", nargs="*", metavar="key=value", help="as after `snakemake --config`: scale=standard studies='[ast]'"
     )
@@ -35,8 +45,23 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Print the state of every study; 1 where a run has failed, so that a script can ask too."""
-    config = read_yaml(Path("config/config.yaml"))
     given = arguments()
+    if given.page:
+        check_place(given.page)
+    look, console = Look(planned(given)), Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    state = look()
+    if given.watch and (console.is_terminal or given.page):
+        state = watch(look, state, console, given.page)
+    if given.page:
+        write_page(state, given.page, watched=False)
+    for part in parts(state):
+        console.print(part)
+    return int(bool(state.count("failed")))
+
+
+def planned(given: argparse.Namespace) -> Plan:
+    """The plan that a run with these arguments would have. Raises FrugalError."""
+    config = read_yaml(Path("config/config.yaml"))
     for file in given.configfile:
         update_config(config, read_yaml(file))
     try:
@@ -45,41 +70,64 @@ def main() -> int:
         )  # Snakemake's own, so that a value means what it means to a run
     except ValueError as error:
         raise FrugalError(f"{' '.join(str(error).split())} Give key=value, as in scale=standard") from error
-    plan = Plan(config)
-    again = find(plan, digest_of_training)
-    due = {os.path.relpath(one.folder, plan.results) for one in again}
-    found = {name: status_of(study, Path(plan.results), due) for name, study in plan.studies.items()}
-    console = Console(soft_wrap=not sys.stdout.isatty())
-    console.print(overview(found, plan.results))
-    for text in told(again):
-        console.print(text, style="yellow")
-    for state in ("running", "failed", "stopped"):
-        runs = [run for study in found.values() for run in study if run.state == state]
-        if runs:
-            console.print(f"\n[bold]{state}[/bold]", *map(line, runs[:SHOWN]), sep="\n  ")
+    return Plan(config)
+
+
+def watch(look: Look, state: PlanStatus, console: Console, page: Path | None) -> PlanStatus:
+    """Look again and again until nothing goes on any more, or a signal ends it; returns the last state.
+
+    The terminal is as it was before, afterwards.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    shown = Live(console=console, screen=True, auto_refresh=False) if console.is_terminal else nullcontext()
+    try:
+        with shown as live:
+            while True:
+                if live is not None:
+                    live.update(Group(*parts(state)), refresh=True)
+                if page:
+                    write_page(state, page, watched=True)
+                if state.over:
+                    break
+                started = time.monotonic()
+                time.sleep(REFRESH)
+                state = look()
+                time.sleep(max(0.0, SHARE * (time.monotonic() - started - REFRESH) - REFRESH))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return state
+
+
+def parts(state: PlanStatus) -> Iterator[RenderableType]:
+    """What is shown, from the top."""
+    yield overview(state)
+    yield Text(state.time_left(), style="bold")
+    for text in state.due:
+        yield Text(text, style="yellow")
+    for kind in ("running", "failed", "stopped"):
+        if runs := [run for run in state.runs if run.state == kind]:
+            yield "\n".join([f"\n[bold]{kind}[/bold]", *(f"  {escape(line(run))}" for run in runs[:SHOWN])])
             if len(runs) > SHOWN:
-                console.print(f"  and {len(runs) - SHOWN} more")
-    return int(any(run.state == "failed" for runs in found.values() for run in runs))
+                yield f"  and {len(runs) - SHOWN} more"
 
 
-def overview(found: dict[str, list[RunStatus]], results: str) -> Table:
-    """Counts by study and state."""
-    table = Table("study", *STATES, "", title=f"runs under {results}", title_justify="left")
-    for study, runs in found.items():
+def overview(state: PlanStatus) -> Table:
+    """Counts by study and state, and of all studies."""
+    title = Text(f"runs under {state.results}")
+    table = Table("study", *STATES, "", title=title, title_justify="left")
+    rows = {**state.studies, "all": state.runs} if len(state.studies) > 1 else state.studies
+    for study, runs in rows.items():
         counts = [sum(run.state == state for run in runs) for state in STATES]
-        table.add_row(study, *(str(count or "-") for count in counts), ProgressBar(len(runs), counts[0], width=20))
+        bar = ProgressBar(max(len(runs), 1), counts[0], width=20)
+        table.add_row(Text(study), *(str(count or "-") for count in counts), bar, style="bold" * (study == "all"))
     return table
 
 
 def line(run: RunStatus) -> str:
     """One run in one line."""
-    path = run.path.removeprefix("runs/")
-    if run.state != "running":
-        return f"{path}: {run.why}"
-    if run.epochs_done is None:
-        return f"{path}: starting"
-    left = "" if run.seconds_left is None else f", {run.seconds_left:,.0f} s left"
-    return f"{path}: epoch {min(int(run.epochs_done) + 1, run.epochs)} of {run.epochs}{left}"
+    return f"{run.path.removeprefix('runs/')}: {epoch_of(run) if run.state == 'running' else run.why}"
 
 
 if __name__ == "__main__":

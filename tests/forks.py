@@ -99,7 +99,7 @@ class Forks:
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 TRAINING = Forks("frugal.training.job", "zeus.device", path=SCRIPTS)
-REPORTS = Forks("frugal.report.page", "frugal.report.tables", "frugal.report.compare", "rich.table", path=SCRIPTS)
+REPORTS = Forks("frugal.report.page", "frugal.report.tables", "frugal.report.compare_page", "rich.table", path=SCRIPTS)
 
 
 def serve() -> dict | None:

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 MOVES = ("setup", "demo", "run", "test")
 STAYS = (
     "status",
+    "watch",
     "compare",
     "lint",
     "format",
@@ -81,7 +82,7 @@ def test_make_passes_config_on_word_for_word(checkout):
     (checkout / ".venv/.installed").touch()
     config = "results='/else where' studies=[ast] override={seeds:1,recipe:{epochs:2}} data=\"x y\""
     words = ["results=/else where", "studies=[ast]", "override={seeds:1,recipe:{epochs:2}}", "data=x y"]
-    for target in ("status", "run"):
+    for target in ("status", "watch", "run"):
         done = make(checkout, target, "SCALE=cpu", f"CONFIG={config}")
         assert json.loads(done.stdout.splitlines()[-1])[-5:] == ["scale=cpu", *words]
 
@@ -93,12 +94,24 @@ def test_status_takes_the_keys_of_a_run(tmp_path):
         f"results={tmp_path}/out/",
         "override={strategies: [full, ema-4-16], seeds: 1, budgets: [], levels_for: 28}",
     )
-    command = [sys.executable, "scripts/status.py", *given, "scale=demo", "--configfile", str(mine)]
+    page = tmp_path / "status.html"
+    command = [
+        sys.executable,
+        "scripts/status.py",
+        "--page",
+        str(page),
+        *given,
+        "scale=demo",
+        "--configfile",
+        str(mine),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"runs under {tmp_path}/out/demo\n" in done.stdout
-    assert done.stdout.count("compression") == 1
+    assert done.stdout.count("compression") == 2, "its row, and that its time left is unknown"
     assert " 2 " in done.stdout  # two strategies, one seed, waiting
+    assert "time left: unknown yet" in done.stdout
+    assert "0 of 2 done, 2 waiting" in page.read_text()
 
 
 @pytest.mark.parametrize("word", ["scale", "1=2", "override={seeds: 5"])

@@ -9,9 +9,14 @@ SHOWN = 3
 
 def of_settings(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Each setting that differs, "recipe.epochs was 16, is 500"; before, now: a RunSpec, or a section of one, as JSON has it."""
+    return [f"{key} was {was}, is {told}" for key, was, told in settings_apart(before, now)]
+
+
+def settings_apart(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Each setting that differs, as ("recipe.epochs", "16", "500"); "not set" where one of the two hasn't it."""
     pairs = dict(_leaves(before, ())), dict(_leaves(now, ()))
     return [
-        f"{'.'.join(key)} {_shown('was', pairs[0], key)}, {_shown('is', pairs[1], key)}"
+        (".".join(key), *(str(leaves.get(key, "not set")) for leaves in pairs))
         for key in dict.fromkeys([*pairs[0], *pairs[1]])
         if key[0] not in NOT_SETTINGS and pairs[0].get(key, ...) != pairs[1].get(key, ...)
     ]
@@ -34,7 +39,3 @@ def _leaves(value: Any, at: tuple[str, ...]) -> Iterable[tuple[tuple[str, ...], 
             yield from _leaves(inner, (*at, str(key)))
     else:
         yield at, value
-
-
-def _shown(verb: str, leaves: dict[tuple[str, ...], Any], key: tuple[str, ...]) -> str:
-    return f"{verb} {leaves[key]}" if key in leaves else f"{verb} not set"

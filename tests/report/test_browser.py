@@ -1,10 +1,18 @@
 """The pages in a real browser: Debian's Chromium clicks through them, wide and narrow, light and dark."""
 
 import shutil
+from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
+from frugal.plan_status import PlanStatus
+from frugal.report.compare import differences, read_runs
+from frugal.report.compare_page import page_of
+from frugal.report.compare_settings import apart
+from frugal.status import STATES, RunStatus
+from frugal.status_page import write_page
 from report import pages
 
 CHROMIUM = shutil.which("chromium")
@@ -63,6 +71,25 @@ def visit(browser, rendered):
         context.close()
     assert said == []
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+@pytest.fixture(scope="module")
+def others(rendered, tmp_path_factory):
+    """The pages of a comparison and of a status, as the scripts write them."""
+    folder = tmp_path_factory.mktemp("others")
+    before = read_runs(rendered)
+    lost = before["test_accuracy"] - np.where(before["strategy"] == "full", 0.1, 0)
+    after = before.assign(test_accuracy=lost, cpu="An <invented> CPU", git_commit=None)
+    places, page = (rendered, folder / "another set"), folder / "compare.html"
+    found, told = differences(before, after, 0.001, 0.01), apart(places, (before, after))
+    page.write_text(page_of(places, page, found, told, {"A": ["a/b/c/d"], "B": []}, 0.001, 0.01))
+    runs = [
+        RunStatus(f"runs/cross/digits/cnn-tiny/{'long-' * 20}{state}/seed-0", state, 1.5, 3, 9, "why")
+        for state in STATES
+    ]
+    state = PlanStatus("results/demo", {"cross": runs}, ["1 record is due again"], datetime.now(UTC), 1, 9, ("one",))
+    write_page(state, folder / "status.html", watched=False)
+    return folder
 
 
 def shown(page) -> list[str]:
@@ -144,3 +171,14 @@ def test_without_scripts_the_drawing_and_every_row_are_there(visit):
     assert page.locator(".explorer > svg").is_visible()
     assert page.locator(".board tr.more:visible").count() == 11
     assert not page.locator(".board .controls").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["compare", "status"])
+def test_a_comparison_and_a_status_fit_a_phone_and_can_be_read(visit, others, name, scheme):
+    page = visit(others / f"{name}.html", width=390, height=844, color_scheme=scheme)
+    for folded in page.locator("summary").all():
+        folded.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    contrast, text = page.evaluate(CONTRAST)
+    assert contrast >= 4.5, text

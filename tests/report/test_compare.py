@@ -1,5 +1,8 @@
 """Two sets of results: what differs beyond the noise of the seeds is said, nothing else, and a regression fails."""
 
+import json
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from forks import REPORTS
 from frugal.errors import FrugalError
 from frugal.report.compare import CELL, MACHINE, differences, only_in, read_runs
+from frugal.report.compare_settings import apart
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +105,56 @@ def test_sets_that_share_nothing_and_places_without_runs_are_refused(runs, tmp_p
     assert only_in(runs, runs[runs["strategy"] != "full"]) == ["compression/digits/cnn-tiny/full"]
 
 
-def test_the_exit_status_is_one_where_something_got_worse(runs, results, tmp_path):
-    worse = tmp_path / "runs.csv"
-    changed(runs, "full", test_accuracy=np.array([-0.1, -0.11, -0.12])).to_csv(worse, index=False)
-    for before, after, status in ((results, results, 0), (results, worse, 1), (worse, results, 0)):
-        done = REPORTS.run(["scripts/compare.py", before, after])
+def test_a_ratio_has_an_interval_that_agrees_with_that_of_the_difference(runs):
+    before = runs.assign(train_seconds=np.linspace(9, 11, len(runs)))
+    after = before.assign(train_seconds=before["train_seconds"] * np.linspace(1.01, 1.3, len(runs)))
+    found = differences(before, after)
+    found = found[found["figure"] == "train_seconds"]
+    assert ((found["ratio_low"] < found["ratio"]) & (found["ratio"] < found["ratio_high"])).all()
+    assert ((found["ratio_low"] > 1) == (found["low"] > 0)).all()
+
+
+def test_a_change_smaller_than_is_relevant_is_no_regression(runs):
+    lost = np.array([-0.001, -0.0011, -0.0009])
+    after = changed(runs, "full", test_accuracy=lost, flops_executed=1e6)
+    assert verdicts(differences(runs, after, relevant=0.002))["full"] == "smaller than relevant"
+    assert verdicts(differences(runs, after, relevant=0.0005))["full"] == "worse"
+    costs = verdicts(differences(runs, after, relevant_cost=0.5), "flops_executed")
+    assert costs["full"] == "smaller than relevant"
+
+
+def test_the_page_says_first_what_two_sets_were_made_with_and_the_exit_status_is_one_where_something_got_worse(
+    runs, results, tmp_path
+):
+    other = tmp_path / "<b>" / "demo"
+    shutil.copytree(results, other)
+    moved = other / "runs/compression/digits/cnn-tiny/full/seed-0/manifest.json"
+    made = json.loads(moved.read_text())
+    made["spec"]["recipe"]["epochs"], made["versions"]["torch"] = 7, "2.16.0"
+    moved.write_text(json.dumps(made))
+    table = other / "tables/compression/runs.csv"
+    changed(runs, "full", test_accuracy=np.array([-0.1, -0.11, -0.12])).to_csv(table, index=False)
+    for before, after, status in ((results, results, 0), (results, other, 1), (table, results, 0)):
+        out = tmp_path / f"{status}.html"
+        done = REPORTS.run(["scripts/compare.py", before, after, "--out", out, "--relevant", "0.002"])
         assert done.returncode == status, done.stderr
+        assert f"page, with the settings that differ: {out}" in done.stdout
     assert "test_accuracy" in done.stdout
     assert "better" in done.stdout
+    page = (tmp_path / "1.html").read_text()
+    assert "<td>setting recipe.epochs</td><td>3</td><td>7</td><td>compression/digits/cnn-tiny/full</td>" in page
+    assert "<td>package torch</td><td>2.15.0</td><td>2.16.0</td>" in page
+    assert "1 worse, 0 better" in page
+    assert page.index("What they were made with") < page.index("\N{MINUS SIGN}11.00 points") < page.index("<details>")
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+
+
+def test_without_records_beside_the_tables_what_they_do_not_say_is_unknown(runs, results, tmp_path):
+    (tmp_path / "tables/compression").mkdir(parents=True)
+    alone = tmp_path / "tables/compression/runs.csv"
+    runs.assign(recipe=runs["recipe"].str.replace('"epochs": 3', '"epochs": 5'), git_commit="abc").to_csv(alone)
+    found, unknown = apart((results, tmp_path), (runs, read_runs(alone)))
+    assert {("commit", "", "0123456789", "abc"), ("setting", "recipe.epochs", "3", "5")} <= {one[:4] for one in found}
+    (text,) = unknown
+    assert "have no record under" in text

@@ -80,7 +80,8 @@ def test_a_figure_has_the_same_ids_each_time_and_takes_colours_from_the_page(mak
     assert set(re.findall(r'(?:url\(#|href="#)([^)"]+)', one)) <= ids[0]
     assert "var(--ink, #1f2328)" in one
     assert 'aria-label="What it &lt;shows&gt;."' in one
-    assert 'width="' not in one.partition(">")[0], "it scales with the page"
+    assert 'style="width:100%' in one.partition(">")[0], "it scales with the page"
+    assert ' width="' in one.partition(">")[0], "and has a size as an image of another page"
     report.save(report.differences(folder), "again", "")
     assert "#1f2328" not in re.sub(r"var\(--ink, #1f2328\)", "", one)
 

@@ -140,6 +140,17 @@ def force_tables():
             )
 
 
+def shown_table(file, what):
+    """A table of a study that `snakemake --report` has too."""
+    return report(
+        f"{RESULTS}/tables/{{study}}/{file}",
+        caption="../report/table.rst",
+        category="{study}",
+        subcategory="tables",
+        labels={"what": f"{file}: {what}"},
+    )
+
+
 TEMPLATES = tuple(
     sorted(glob("scripts/frugal/report/templates/**/*.*", recursive=True))
 )

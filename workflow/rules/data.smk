@@ -36,7 +36,12 @@ rule card:
     input:
         cache=CACHE,
     output:
-        card=CARD,
+        card=report(
+            CARD,
+            caption="../report/card.rst",
+            category="data sets",
+            labels={"what": "{dataset}: data card"},
+        ),
     log:
         f"{PLAN.caches}/{{dataset}}/card.log",
     localrule: True

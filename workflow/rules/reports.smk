@@ -20,13 +20,15 @@ rule render:
             f"{RESULTS}/reports/{{study}}.html",
             caption="../report/notebook.rst",
             category="{study}",
-            labels={"what": "rendered notebook"},
+            subcategory="report",
+            labels={"what": "report, as a page"},
         ),
         figures=report(
             directory(f"{RESULTS}/reports/{{study}}"),
             patterns=["{figure}.svg"],
             caption="../report/figure.rst",
             category="{study}",
+            subcategory="figures",
             labels={"what": "{figure}"},
         ),
     log:
@@ -71,7 +73,8 @@ rule overview:
             patterns=["{figure}.svg"],
             caption="../report/overview.rst",
             category="overview",
-            labels={"what": "{figure}"},
+            subcategory="figures",
+            labels={"what": "accuracy over cost ({figure})"},
         ),
     log:
         f"{RESULTS}/index.log",
@@ -102,7 +105,8 @@ rule index:
             f"{RESULTS}/index.html",
             caption="../report/overview.rst",
             category="overview",
-            labels={"what": "front page"},
+            subcategory="report",
+            labels={"what": "overview, as a page"},
         ),
     log:
         f"{RESULTS}/index.copy.log",

@@ -6,21 +6,16 @@ rule tabulate:
     input:
         records=records_of_study,
     output:
-        runs=f"{RESULTS}/tables/{{study}}/runs.csv",
-        summary=report(
-            f"{RESULTS}/tables/{{study}}/summary.csv",
-            caption="../report/table.rst",
-            category="{study}",
-            labels={"what": "summary table"},
-        ),
+        runs=shown_table("runs.csv", "every run"),
+        summary=shown_table("summary.csv", "every strategy"),
         history=f"{RESULTS}/tables/{{study}}/history.csv",
         iterations=f"{RESULTS}/tables/{{study}}/iterations.csv",
-        audit=f"{RESULTS}/tables/{{study}}/audit.csv",
+        audit=shown_table("audit.csv", "reasons for doubt"),
         trace=f"{RESULTS}/tables/{{study}}/trace.csv",
         notes=f"{RESULTS}/tables/{{study}}/notes.csv",
-        budgets=f"{RESULTS}/tables/{{study}}/budgets.csv",
-        latex=f"{RESULTS}/tables/{{study}}/summary.tex",
-        columns=f"{RESULTS}/tables/{{study}}/datapackage.json",
+        budgets=shown_table("budgets.csv", "the baseline trained for less"),
+        latex=shown_table("summary.tex", "the summary for a paper"),
+        columns=shown_table("datapackage.json", "what each column means"),
         study=f"{RESULTS}/tables/{{study}}/study.json",
     log:
         f"{RESULTS}/tables/{{study}}/tabulate.log",

@@ -3,6 +3,9 @@
 A difference is judged per strategy, data set, model and figure, paired by seed where both sets have at least two seeds in
 common, else by Welch's test; Holm's correction over all cells keeps a comparison of many from failing by chance. Seconds,
 joules and memory of different machines are not compared, nor are joules by different meters.
+
+Costs have ratios too, after over before, with the interval of E. Fieller, "Some Problems in Interval Estimation", Journal of
+the Royal Statistical Society B 16, 1954, https://www.jstor.org/stable/2984043: it holds 1 where that of the difference holds 0.
 """
 
 from pathlib import Path
@@ -18,10 +21,12 @@ from frugal.report.statistics import CONFIDENCE, holm
 CELL = ["study", "dataset", "model", "strategy"]
 MACHINE = ["cpu", "gpu", "cores", "threads", "device"]
 OF_A_MACHINE = {"train_seconds", "inference_seconds", "energy_joules", "peak_memory_bytes"}
-FIGURES = ["test_accuracy", *COSTS, "inference_seconds"]
+ACCURACY = "test_accuracy"
+FIGURES = [ACCURACY, *COSTS, "inference_seconds"]
+RATIO = ["ratio", "ratio_low", "ratio_high"]
 EXACT = 1e-9  # relative difference below which two figures are the same
 
-SAME, NOISE, BETTER, WORSE = "same", "within noise", "better", "worse"
+SAME, NOISE, SMALL, BETTER, WORSE = "same", "within noise", "smaller than relevant", "better", "worse"
 ELSEWHERE, METERS, FEW = "another machine", "other meters", "too few seeds"
 
 
@@ -48,11 +53,15 @@ def _read(file: Path) -> pd.DataFrame:
     return runs
 
 
-def differences(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+def differences(
+    before: pd.DataFrame, after: pd.DataFrame, relevant: float = 0, relevant_cost: float = 0
+) -> pd.DataFrame:
     """A row per cell of both sets and figure that both measured: is `after` better, worse, or neither beyond its seeds?
 
+    relevant: smallest difference of test accuracy that matters, a fraction; relevant_cost: of a cost, as a share of it before
     returns: columns of CELL, figure, before, after (means), difference (after minus before) with low and high (its 95 %
-    interval, null where there is none), how (paired, Welch), p (after Holm's correction over the cells), verdict.
+    interval, null where there is none), of a cost ratio (after over before) with ratio_low and ratio_high, how (paired,
+    Welch), p (after Holm's correction over the cells), verdict.
     Raises FrugalError where the sets share no cell.
     """
     cells = [key for key in _cells(before) if key in set(_cells(after))]
@@ -73,7 +82,11 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
                 rows.append(dict(zip(CELL, cell, strict=True)) | {"figure": figure} | found)
     table = pd.DataFrame(rows)
     table["p"] = table["p"].astype(float).groupby(table["figure"]).transform(holm)
-    table["verdict"] = [_verdict(row) for row in table.itertuples()]
+    table[RATIO] = table[RATIO].astype(float)
+    accurate = table["figure"] == ACCURACY
+    change = table["difference"].abs().where(accurate, (table["ratio"] - 1).abs())
+    small = change < np.where(accurate, relevant, relevant_cost)
+    table["verdict"] = [_verdict(row, less) for row, less in zip(table.itertuples(), small, strict=True)]
     return table
 
 
@@ -102,23 +115,52 @@ def _difference(before: pd.Series, after: pd.Series) -> dict[str, object]:
     if paired:
         before, after = before[shared], after[shared]
     row = {"before": before.mean(), "after": after.mean(), "difference": after.mean() - before.mean()}
-    row |= {"low": None, "high": None, "p": None, "how": "paired" if paired else "Welch"}
+    row["ratio"] = row["after"] / row["before"] if before.name != ACCURACY and row["before"] else None
+    row |= dict.fromkeys(["low", "high", "ratio_low", "ratio_high", "p"]) | {"how": "paired" if paired else "Welch"}
     if min(len(before), len(after)) < 2:
         return row | {"how": FEW}
     spread = (after - before).std() if paired else max(before.std(), after.std())
     if spread <= EXACT * max(abs(row["before"]), abs(row["after"])):  # counted figures don't scatter
         differs = abs(row["difference"]) > EXACT * max(abs(row["before"]), abs(row["after"]))
-        return row | {"low": row["difference"], "high": row["difference"], "p": 0.0 if differs else 1.0}
+        exact = {"low": row["difference"], "high": row["difference"]}
+        exact |= {"ratio_low": row["ratio"], "ratio_high": row["ratio"]}
+        return row | exact | {"p": 0.0 if differs else 1.0}
     test = stats.ttest_rel(after, before) if paired else stats.ttest_ind(after, before, equal_var=False)
     low, high = test.confidence_interval(CONFIDENCE)
+    if row["ratio"] is not None:
+        quantile = stats.t.ppf(0.5 + CONFIDENCE / 2, test.df)
+        row["ratio_low"], row["ratio_high"] = _ratio_interval(before.to_numpy(), after.to_numpy(), paired, quantile)
     return row | {"low": low, "high": high, "p": test.pvalue}
 
 
-def _verdict(row: tuple) -> str:
+def _ratio_interval(
+    before: np.ndarray, after: np.ndarray, paired: bool, quantile: float
+) -> tuple[float, float] | tuple[None, None]:
+    """Fieller's interval of the ratio of two means; none where the mean before can't be told from zero."""
+    a, b = before.mean(), after.mean()
+    aa, bb = before.var(ddof=1) / len(before), after.var(ddof=1) / len(after)
+    ab = np.cov(before, after)[0, 1] / len(before) if paired else 0.0
+    square, cross, rest = a**2 - quantile**2 * aa, a * b - quantile**2 * ab, b**2 - quantile**2 * bb
+    if square <= 0:
+        return None, None
+    half = np.sqrt(max(cross**2 - square * rest, 0.0))
+    return (cross - half) / square, (cross + half) / square
+
+
+def _verdict(row: tuple, small: bool) -> str:
     if abs(row.difference) <= EXACT * max(abs(row.before), abs(row.after)):
         return SAME
     if np.isnan(row.p):
         return row.how
     if row.p > 1 - CONFIDENCE:
         return NOISE
-    return BETTER if (row.difference > 0) == (row.figure == "test_accuracy") else WORSE
+    if small:
+        return SMALL
+    return BETTER if (row.difference > 0) == (row.figure == ACCURACY) else WORSE
+
+
+def told(figure: str, amount: float) -> str:
+    """An amount of a figure with its unit."""
+    if figure == ACCURACY:
+        return f"{100 * amount:.2f} %"
+    return COSTS[figure].told(amount) if figure in COSTS else f"{amount:.3g} s"

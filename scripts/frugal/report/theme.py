@@ -180,7 +180,10 @@ def of_the_page(drawing: str) -> str:
 
 
 def _responsive(svg: str, name: str, caption: str) -> str:
-    """An SVG that takes its colours from the page, scales with it, and says what it shows; ids are the figure's own."""
+    """An SVG that takes its colours from the page, scales with it, and says what it shows; ids are the figure's own.
+
+    Its own width and height stay: as an image of another page, Snakemake's report for one, it would have no size without.
+    """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
@@ -189,8 +192,6 @@ def _responsive(svg: str, name: str, caption: str) -> str:
     width = round(float(re.search(r'width="([\d.]+)pt"', svg)[1]) * 96 / 72)
     least = min(width, WIDE) if width <= WIDE else round(0.75 * width)
     style = f"width:100%;max-width:{round(1.25 * width)}px;min-width:min({least}px,{round(0.78 * width)}px);height:auto"
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     label = f'role="img" aria-label="{html.escape(caption, quote=True)}" style="{style}" '
     return svg.replace("<svg ", f"<svg {label}", 1)
 
