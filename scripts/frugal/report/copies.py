@@ -18,6 +18,7 @@ ALIKE_FROM = 0.98  # correlation of the changes from step to step, in the second
 CLOSE = 0.05  # and losses this near each other; honest runs that share batches reach one of the two, not both
 SHOWN = 2000  # steps that are looked at
 EQUAL_COST = "equal_cost"  # the strategy that spends what another run spent
+PLAIN = {EQUAL_COST, "lawa"}  # strategies that train the plain net, step by step
 HALF = 0.5  # of the baseline's first losses
 ROUNDING = {"precision", "accumulate"}  # keys of a recipe by which one training is rounded otherwise
 
@@ -45,11 +46,11 @@ def identical(compared: Sequence[Record]) -> Iterable[Finding]:
 
 
 def _plain_net(same: Sequence[Record]) -> bool:
-    """Whether these are the plain net with one seed, which a control of equal cost trains for as long as a budget of the baseline
-    where the two come to the same number of steps.
+    """Whether these are the plain net with one seed under names that train it by design: a control of equal cost that comes to as
+    many steps as a budget of the baseline, and a mean of late weights, which is taken beside the training.
     """
-    uses = [record.manifest.spec.get("strategy", {}).get("use") for record in same]
-    return EQUAL_COST in uses and {EQUAL_COST, "full"} >= set(uses) and len({record.seed for record in same}) == 1
+    uses = {record.manifest.spec.get("strategy", {}).get("use") for record in same}
+    return bool(uses & PLAIN) and uses <= PLAIN | {"full"} and len({record.seed for record in same}) == 1
 
 
 def alike(compared: Sequence[Record]) -> Iterable[Finding]:
