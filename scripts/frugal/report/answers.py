@@ -10,7 +10,7 @@ from frugal.report.budget_curve import currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.load import Comparison
-from frugal.report.sentences import ENOUGH, best_proposal, conclusion, exchange, percent, points
+from frugal.report.sentences import ENOUGH, best_proposal, conclusion, exchange, on_whole_images, percent, points
 
 
 def answer(compared: Sequence[Comparison]) -> str:
@@ -47,4 +47,10 @@ def _sentence(one: Comparison) -> str:
     told = f"exchange rate {html.escape(exchange(best, paid))}" if pd.notna(rate) else "no exchange rate"
     verdict = conclusion(best, study)
     pill = f'<span class="verdict {verdict}">{verdict}</span>'
-    return f"{where}, {name} {saved} at {points(difference)} points: {told}, {pill}."
+    caveats = [
+        on_whole_images(best).replace("**", ""),
+        "" if isinstance(best["control"], str) else "no control of equal cost was run",
+    ]
+    but = "".join(f"; {caveat}" for caveat in caveats if caveat)
+    within = f" (margin {100 * study.margin:g})"
+    return f"{where}, {name} {saved} at {points(difference)} points{within}: {told}, {pill}{but}."

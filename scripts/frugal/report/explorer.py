@@ -37,7 +37,6 @@ NAME, WIDTH, HEIGHT = "explorer", 600, 340
 TOLD = {
     "strategy": "strategy",
     "idea": "idea",
-    "ground": "data, net",
     "reached": "test accuracy",
     "difference": "against the plain net",
     "spent": "spent",
@@ -219,7 +218,7 @@ def _chart(
     every = (
         alt.Chart(strategies).transform_calculate(**in_cost).transform_filter(f"{here} && (controls || !datum.control)")
     )
-    legend = {"title": None, "orient": "bottom", "columns": 5}
+    legend = {"title": None, "orient": "bottom", "columns": 3}
     colours, shapes = zip(*KINDS.values(), strict=True)
     colour = alt.Color("kind:N").scale(domain=list(KINDS), range=colours).legend(**legend)
     shape = alt.Shape("kind:N").scale(domain=list(KINDS), range=shapes).legend(**legend)

@@ -17,11 +17,12 @@ from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.links import Links
 from frugal.report.load import Comparison
 from frugal.report.reported import brief, whole_percent
-from frugal.report.sentences import exchange, listed, points
+from frugal.report.sentences import exchange, listed, on_whole_images, points, seconds_in_doubt
 from frugal.study import Study, merged
 
 SCRIPT = Path(__file__).parent / "templates" / "board.js"
 SHOWN = ("flops_executed", "train_seconds")  # costs whose columns are shown from the start, on a wide page
+SOME = 5  # remarks of one kind
 MOST = 600  # rows; with more, each ground shows its best ones and links the table of all
 RANK = {"better": 4, "equal within the margin": 3, "baseline": 2, "undecided": 1, "worse": 0}
 WORDS = ' class="words"'
@@ -52,7 +53,17 @@ class Leaderboard:
         groups = "".join(
             f'<th scope="colgroup" colspan="2" data-cost="{cost}">{COSTS[cost].noun}</th>' for cost in self.costs
         )
-        heads = ["strategy", "exchange rate", "verdict", "accuracy, %", "points", "accuracy is", "data, net", "study"]
+        heads = [
+            "strategy",
+            "exchange rate",
+            "verdict",
+            "accuracy, %",
+            "points",
+            "accuracy is",
+            "seeds",
+            "data, net",
+            "study",
+        ]
         words = {"verdict", "accuracy is", "data, net", "study"}
         named = "".join(f'<th scope="col"{WORDS if name in words else ""}>{name}</th>' for name in heads)
         of_costs = "".join(
@@ -87,6 +98,8 @@ class Leaderboard:
     def _remarks(self) -> str:
         unknown = [COSTS[cost].noun for cost in CURRENCIES if cost not in self.costs]
         said = [f"Not measured in any run: {listed(unknown)}."] if unknown else []
+        doubted = [f"{_where(one)}: {text}" for one in self.compared if (text := seconds_in_doubt(one))]
+        said += [html.escape(text).replace("**", "") for text in doubted[:SOME]]
         if self.left_out:
             tables = [self.links.to_table(one.study.name, "summary.csv") for one in self.compared]
             said.append(
@@ -102,13 +115,15 @@ class Leaderboard:
         for _, row in self.shown[place].iterrows():
             name = row["strategy"]
             baseline = name == one.study.baseline
+            tag = " <small>control</small>" * (name in one.study.controls)
             difference = row["test_accuracy_difference_mean"]
             cells = [
-                _cell("strategy", f"<code>{html.escape(name)}</code>", name),
+                _cell("strategy", f"<code>{html.escape(name)}</code>{tag}", name),
                 *_exchanged(row, paid, baseline),
                 _cell("accuracy, %", _with_interval(row), row["test_accuracy_mean"]),
                 _cell("points", "" if baseline else points(difference) if pd.notna(difference) else "–", difference),
                 _cell("accuracy is", _pill(row["verdict"], row["verdict_reason"]), RANK[row["verdict"]], WORDS),
+                _cell("seeds", str(row["seeds"]), row["seeds"]),
                 _cell("data, net", html.escape(_where(one)), _where(one), WORDS),
                 _cell("study", self.links.to_study(one.study.name), one.study.name, WORDS),
             ]
@@ -154,6 +169,7 @@ class Leaderboard:
             "records": "<br>".join(seeds),
             "settings": html.escape(settings),
             "control": _control(row),
+            "caveat": on_whole_images(row).replace("**", ""),
             "doubts": _doubts(one, name, row),
             "repeat": f"<code>{html.escape(self.links.command(study, one.dataset, one.model, name, list(runs['seed'])))}</code>",
         }
@@ -234,7 +250,7 @@ def _pill(verdict: str, reason: object) -> str:
 
 def _with_interval(row: pd.Series) -> str:
     mean, low, high = (100 * row[f"test_accuracy_{part}"] for part in ("mean", "low", "high"))
-    return f"{mean:.2f}" + (f"<small> ± {(high - low) / 2:.2f}</small>" if pd.notna(low) else "")
+    return f"<span>{mean:.2f}" + (f"<small> ± {(high - low) / 2:.2f}</small>" if pd.notna(low) else "") + "</span>"
 
 
 def _reason(row: pd.Series) -> str:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 TABLES = ("summary.csv", "summary.tex", "runs.csv", "history.csv", "audit.csv", "datapackage.json")
 MOST = 100  # findings of one kind that are shown
 CAPTION = (
-    "Test accuracy against what was spent. The line is the plain net, trained anew for less: a strategy above it saves. "
-    "An arrow: below the edge."
+    "Test accuracy against what was spent. The line is the plain net, trained anew for less. Colours: whether the exchange rate "
+    "in the chosen cost is above 1 (saves) or below (wastes), its whole interval included. An arrow: a point below the picture."
 )
 
 
@@ -60,10 +60,12 @@ class Overview:
     def opening(self) -> Markdown:
         """What these results are: scale, studies, runs; and a warning where seeds are few."""
         count = sum(len(one.everything) for one in self._all)
+        planned = sum(len(list(study.runs())) for study in self.studies.values())
+        of = f"{count:,} runs" if count == planned else f"{count:,} of {planned:,} planned runs"
         studies = f"{len(self.studies)} {'study' if len(self.studies) == 1 else 'studies'}"
         scales = ", ".join(sorted({study.scale for study in self.studies.values()}))
         few = sorted({text for study in self.studies.values() if (text := few_seeds(study))})
-        return Markdown("\n\n".join([f"Results at the scale **{scales}**: {count:,} runs in {studies}.", *few]))
+        return Markdown("\n\n".join([f"Results at the scale **{scales}**: {of} in {studies}.", *few]))
 
     def answers(self) -> HTML:
         """Each study's answer in one sentence, its question on hovering, and links to what lies behind it."""
@@ -94,7 +96,8 @@ class Overview:
 
     def claims(self) -> pd.DataFrame:
         """What the authors reported beside what was measured."""
-        return claims(self._all, self._said)
+        found = claims(self._all, self._said)
+        return found if len(found) else pd.DataFrame({"fact": ["None of these studies repeats reported figures."]})
 
     def status(self) -> pd.DataFrame:
         """A row per study: runs made of those planned, doubts of the audit, runs that were interrupted, machine, time, commit."""
@@ -131,7 +134,7 @@ class Overview:
             told = f"{kind}: {len(rows)} {'finding' if len(rows) == 1 else 'findings'}"
             display(
                 HTML(
-                    f'<details><summary>{html.escape(told)}</summary><div class="scroll long">{table}</div>{more}</details>'
+                    f'<details><summary>{html.escape(told)}</summary><div class="scroll findings">{table}</div>{more}</details>'
                 )
             )
 

@@ -34,7 +34,8 @@ def percent(share: float, digits: int = 0) -> str:
 
 def points(difference: float) -> str:
     """A difference of two accuracies in percentage points, with its sign."""
-    return f"{100 * difference:+.2f}".replace("-", "\N{MINUS SIGN}")
+    told = f"{100 * difference:+.2f}"
+    return "0.00" if float(told) == 0 else told.replace("-", "\N{MINUS SIGN}")
 
 
 def code(names: list[str]) -> str:
@@ -80,7 +81,12 @@ def headline(compared: Comparison) -> str:
         lost = "each one that saves something loses more than the margin"
         saves = (proposals[f"{study.cost}_saved_mean"] > ENOUGH).any()
         return f"{where}, **nothing is saved**: {lost if saves else 'no proposal spends less than the baseline'}."
-    said = [f"{where}, {_saved(best, compared)}", _by_control(best, compared), _by_curve(best, compared)]
+    said = [
+        f"{where}, {_saved(best, compared)}",
+        on_whole_images(best),
+        _by_control(best, compared),
+        _by_curve(best, compared),
+    ]
     return "; ".join(filter(None, said)) + ". " + _conclusion(best, study)
 
 
@@ -118,6 +124,13 @@ def _saved(row: pd.Series, compared: Comparison) -> str:
         UNDECIDED: "and may be less accurate than the baseline, or not",
     }[row["verdict"]]
     return f"`{row['strategy']}` {saved} {held} ({_against(row, compared)})"
+
+
+def on_whole_images(row: pd.Series) -> str:
+    """What a strategy that is tested on the images it was trained on loses on uncompressed ones; empty where it loses nothing."""
+    worse = row["verdict_full_fidelity"] in (WORSE, UNDECIDED) and row["verdict_full_fidelity"] != row["verdict"]
+    reached = 100 * row["test_accuracy_full_fidelity_mean"]
+    return f"**on uncompressed images it reaches {reached:.2f}\N{NO-BREAK SPACE}%**" if worse else ""
 
 
 def _by_control(row: pd.Series, compared: Comparison) -> str:
@@ -356,6 +369,7 @@ def doubts(compared: Comparison) -> str:
         )
     lines = []
     for kind, rows in compared.audit.groupby("finding", sort=False):
-        lines += [f"- **{kind}** — {row.runs}: {row.detail}" for row in rows.head(EACH).itertuples()]
+        told = (f"- **{kind}** — {row.runs}: {row.detail}" for row in rows.head(EACH).itertuples())
+        lines += [line.replace("__", r"\_\_") for line in told]  # names of files, not bold
         lines += [f"- **{kind}** — {len(rows) - EACH} more in `audit.csv`"] if len(rows) > EACH else []
     return "**The audit found reasons for doubt:**\n\n" + "\n".join(lines)
