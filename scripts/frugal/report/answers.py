@@ -49,7 +49,7 @@ def _sentence(one: Comparison) -> str:
     pill = f'<span class="verdict {verdict}">{verdict}</span>'
     caveats = [
         on_whole_images(best).replace("**", ""),
-        "" if isinstance(best["control"], str) else "no control of equal cost was run",
+        "" if isinstance(best["control"], str) else "no control costs as much",
     ]
     but = "".join(f"; {caveat}" for caveat in caveats if caveat)
     within = f" (margin {100 * study.margin:g})"

@@ -64,7 +64,7 @@ class Overview:
         of = f"{count:,} runs" if count == planned else f"{count:,} of {planned:,} planned runs"
         studies = f"{len(self.studies)} {'study' if len(self.studies) == 1 else 'studies'}"
         scales = ", ".join(sorted({study.scale for study in self.studies.values()}))
-        few = sorted({text for study in self.studies.values() if (text := few_seeds(study))})
+        few = sorted({text for study in self.studies.values() if (text := few_seeds(study))})[:1]  # the fewest
         return Markdown("\n\n".join([f"Results at the scale **{scales}**: {of} in {studies}.", *few]))
 
     def answers(self) -> HTML:
