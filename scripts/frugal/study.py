@@ -170,6 +170,11 @@ class Study(BaseModel):
         here = {title: [strategy for strategy in group if strategy in others] for title, group in groups.items()}
         return {title: group for title, group in {**here, "Other strategies": rest}.items() if group}
 
+    @property
+    def panel_of(self) -> dict[str, str]:
+        """The title of the panel that each strategy but the baseline stands in."""
+        return {name: title for title, names in self.panels.items() for name in names}
+
     def runs(self) -> Iterator[tuple[Cell, int]]:
         """Every run of the study, in display order."""
         for dataset, model in self.pairs:

@@ -7,6 +7,7 @@ row of the leaderboard. Drawn without a browser, the same chart stands there bef
 import html
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Explorer:
 
     def save(self, folder: str | Path) -> "Explorer":
         """Write the chart as explorer.svg, .pdf and .png, as it is before anything is chosen."""
-        svg, spec = self._svg(), self.chart.to_json()
+        svg, spec = self._svg, self.chart.to_json()
         for kind, image in (
             ("svg", svg.encode()),
             ("pdf", vl_convert.vegalite_to_pdf(spec, vl_version="6.4")),
@@ -78,6 +79,7 @@ class Explorer:
             write_bytes(Path(folder) / f"{NAME}.{kind}", image)
         return self
 
+    @cached_property
     def _svg(self) -> str:
         drawn = vl_convert.vegalite_to_svg(of_the_page(self.chart.to_json()), vl_version="6.4")
         label = f'role="img" aria-label="{html.escape(self.caption, quote=True)}"'
@@ -85,7 +87,7 @@ class Explorer:
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         spec = json.loads(of_the_page(self.chart.to_json(indent=None)))
-        bundle = {VEGA_LITE: spec, "image/svg+xml": self._svg(), "text/plain": self.caption}
+        bundle = {VEGA_LITE: spec, "image/svg+xml": self._svg, "text/plain": self.caption}
         return bundle, {"image/svg+xml": {"caption": self.caption, "name": NAME}}
 
 
@@ -96,7 +98,7 @@ def _ground(one: Comparison) -> str:
 def _strategies(one: Comparison, costs: Sequence[str], rows: Mapping[tuple[str, str, str, str], str]) -> pd.DataFrame:
     """A row per strategy; what depends on the cost stands in columns that end with the cost's place among `costs`."""
     study, found = one.study, []
-    family = {name: title for title, names in study.panels.items() for name in names}
+    family = study.panel_of
     paid = currency(study)
     proposed = one.summary[~one.summary["strategy"].isin(study.controls)].set_index("strategy")
     saving = proposed[proposed[f"{paid}_exchange_verdict"] == SAVES]
@@ -156,7 +158,7 @@ def _curve(one: Comparison, costs: Sequence[str]) -> pd.DataFrame:
 
 def _seeds(one: Comparison, costs: Sequence[str]) -> pd.DataFrame:
     """A row per run."""
-    family = {name: title for title, names in one.study.panels.items() for name in names}
+    family = one.study.panel_of
     about = {
         "ground": _ground(one),
         "family": one.runs["strategy"].map(family).fillna(BASELINE),

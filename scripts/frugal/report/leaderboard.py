@@ -110,7 +110,7 @@ class Leaderboard:
 
     def _rows_of(self, one: Comparison, width: int) -> str:
         found, paid = [], currency(one.study)
-        family = {name: title for title, names in one.study.panels.items() for name in names}
+        family = one.study.panel_of
         place = (one.study.name, one.dataset, one.model)
         for _, row in self.shown[place].iterrows():
             name = row["strategy"]
@@ -156,12 +156,10 @@ class Leaderboard:
             f"({self.links.to_record(study, one.dataset, one.model, name, run['seed'])})"
             for _, run in runs.iterrows()
         ]
-        settings = ", ".join(f"{key} {brief(value)}" for key, value in study.parameters.get(name, {}).items())
+        settings = brief(study.parameters.get(name, {}))
         own = merged(study.pair(one.dataset, one.model).recipe, study.recipes.get(name, {}))
         if own:
-            settings = "; ".join(
-                filter(None, [settings, "of the recipe " + ", ".join(f"{k} {brief(v)}" for k, v in own.items())])
-            )
+            settings = "; ".join(filter(None, [settings, f"of the recipe {brief(own)}"]))
         seeds += [self._of_others(one, other) for other in self._beside(study, name)]
         facts = {
             "idea": html.escape(study.labels.get(name, "")),

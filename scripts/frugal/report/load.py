@@ -196,7 +196,7 @@ def _told(frame: pd.DataFrame, tables: str | Path) -> pd.DataFrame:
     made = set(noted.loc[noted["note"] == GENERATED, "dataset"])
     kinds = dict.fromkeys(study.strategies, "proposal") | dict.fromkeys(study.controls, "control")
     kinds[study.baseline] = "baseline"
-    groups = {name: title for title, names in study.panels.items() for name in names} | {study.baseline: "Baseline"}
+    groups = study.panel_of | {study.baseline: "Baseline"}
     names = {
         name: f"{name} (generated)" if name in made and "generated" not in name else name for name in study.datasets
     }

@@ -119,15 +119,15 @@ def strategies(tables: str | Path) -> pd.DataFrame:
     for name in study.strategies:
         if name in kinds:
             control = f"control of {study.follows[name]}" if name in study.follows else "control"
-            settings = ", ".join(f"{key} {brief(value)}" for key, value in study.parameters.get(name, {}).items())
+            settings = brief(study.parameters.get(name, {}))
             kind = {"control": control}.get(kinds[name], kinds[name])
             rows.append({"strategy": name, "is": kind, "idea": study.labels.get(name, ""), "settings": settings})
     return pd.DataFrame(rows)
 
 
-def brief(value: Any) -> str:
-    """The value of a setting, as short as it can be told."""
-    return value if isinstance(value, str) else json.dumps(value)
+def brief(settings: dict[str, Any]) -> str:
+    """Settings as short as they can be told."""
+    return ", ".join(f"{key} {one if isinstance(one, str) else json.dumps(one)}" for key, one in settings.items())
 
 
 def _recipes(runs: pd.DataFrame) -> str:
