@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 
 from frugal import report
 from frugal.report import load, theme
-from frugal.report.figures import pareto_front
+from frugal.report.cost_figures import pareto_front
 from report import factory
 
 mpl.use("agg")

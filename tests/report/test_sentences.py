@@ -74,8 +74,8 @@ def test_seeds_that_all_differ_from_a_control_by_the_same_decide_nothing_in_any_
     study, tables, folder = make_tables(as_far_from_its_control, of=factory.selection)
     assert tables.summary.set_index("strategy")["control_verdict"]["infobatch"] == "undecided"
     compared = comparisons(folder, study)[0]
-    line = next(line for line in findings.against_controls(compared).splitlines() if "against `random-subset`" in line)
-    assert line.endswith(": undecided")
+    line = next(line for line in findings.against_controls(compared).splitlines() if "| `random-subset` |" in line)
+    assert line.endswith("| undecided |")
     assert (
         "its control `random-subset`, which back-propagates as many samples, can't be told from it"
         in findings.headline(compared)
@@ -103,8 +103,8 @@ def test_headline_does_not_hide_that_only_a_control_is_free_of_a_loss(make_table
 
 def test_every_control_of_equal_cost_is_compared(selection):
     said = findings.against_controls(selection)
-    assert "`infobatch` against `random-subset`: +1." in said
-    assert "`infobatch` against `full-short`" in said
+    assert "| `infobatch` | `random-subset` | +1." in said
+    assert "| `infobatch` | `full-short` |" in said
 
 
 @pytest.mark.parametrize(("seeds", "warned"), [(1, False), (2, True), (4, True), (5, False)])

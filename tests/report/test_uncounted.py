@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from frugal.report import figures, reported, sentences
+from frugal.report import cost_figures, figures, reported, sentences
 from frugal.report.load import comparisons
 
 mpl.use("agg")
@@ -45,7 +45,13 @@ def test_a_study_is_reported_without_flops(make_tables, which, cost):
     for compared in comparisons(folder, study):
         for sentence in SENTENCES:
             assert "nan" not in sentence(compared).lower().replace("dominan", "")
-    for draw in (figures.differences, figures.tradeoff, figures.clock, figures.curves):
+    for draw in (
+        figures.differences,
+        cost_figures.tradeoff,
+        cost_figures.exchange_forest,
+        figures.clock,
+        figures.curves,
+    ):
         draw(folder).figure.draw_without_rendering()
         plt.close("all")
-    figures.tradeoff(folder, "flops_executed").draw_without_rendering()
+    cost_figures.tradeoff(folder, "flops_executed").draw_without_rendering()

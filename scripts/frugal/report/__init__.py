@@ -23,11 +23,11 @@ _HOME = {
         "verdicts",
     ],
     "sweep_curves": ["sweeps"],
-    "figures": ["clock", "curves", "differences", "exchange_curve", "line_of", "tradeoff"],
+    "figures": ["clock", "curves", "differences", "stretched"],
+    "cost_figures": ["exchange_curve", "exchange_forest", "line_of", "tradeoff"],
     "crossover": ["crossover_map", "what_it_holds", "where_it_pays"],
     "theme": ["KINDS", "lines", "palette", "save", "say", "set_theme", "table"],
     "overview": ["Overview"],
-    "costs": ["COSTS"],
 }
 VEGA_LITE = "application/vnd.vegalite.v6+json"  # an output that is a chart to explore, as Jupyter names its kind
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

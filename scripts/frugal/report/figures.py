@@ -1,4 +1,4 @@
-"""Figures that several studies share: differences to the baseline, what a cost buys, what reaches the clock, curves.
+"""Figures that several studies share: differences to the baseline, what reaches the clock, curves over the epochs.
 
 Each takes the folder of a study's tables and returns what `report.save` takes.
 """
@@ -6,34 +6,15 @@ Each takes the folder of a study's tables and returns what `report.save` takes.
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import ticker
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.transforms import Bbox
 
 from frugal.report import load
-from frugal.report.budget_curve import currency
+from frugal.report.axes import name_points, panels_of, stretch_to_lines
 from frugal.report.costs import METRICS
 from frugal.report.theme import DASHES, FAINT, GOOD, INK, PAPER, WORDS, markers, palette
-
-# Where a label may stand around its point: (dx, dy) in units of text height, and its alignment. Nearest first.
-PLACES = [
-    (distance * np.cos(angle), distance * np.sin(angle), "left" if np.cos(angle) > 0 else "right")
-    for distance in (0.8, 1.2, 1.7, 2.3, 3.0, 3.8, 4.8, 6.0)
-    for angle in np.radians((0, 180, 30, -30, 150, -150, 60, -60, 120, -120))
-]
-
-
-def pareto_front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
-    """Pareto front: indices (m,) of the undominated of n points, (n,) each, by rising cost."""
-    order = np.lexsort((-accuracy, cost))
-    highest = np.maximum.accumulate(np.concatenate([[-np.inf], accuracy[order][:-1]]))
-    return order[accuracy[order] > highest]
 
 
 def differences(tables: str | Path) -> Figure:
@@ -45,7 +26,7 @@ def differences(tables: str | Path) -> Figure:
     shown = summary[summary["kind"] != "baseline"]
     margin, places = 100 * study.margin, list(shown["where"].cat.remove_unused_categories().cat.categories)
     count = max(shown.groupby("where", observed=True).size(), default=1)  # with the baseline alone there is no panel
-    figure, every = _panels(len(places), 0.24 * count + 0.7, columns=1)
+    figure, every = panels_of(len(places), 0.24 * count + 0.7, columns=1)
     colours, marks = palette(summary), markers(summary)
     both = (summary["test_accuracy_mean"] != summary["test_accuracy_full_fidelity_mean"]).any()
     for axes, where in zip(every, places, strict=True):
@@ -75,100 +56,11 @@ def differences(tables: str | Path) -> Figure:
     return figure
 
 
-def exchange_curve(tables: str | Path) -> Figure:
-    """Test accuracy against what was spent, with the baseline's curve over its budgets: a strategy below it wastes, whatever it
-    leaves out. The cost is the study's own where a training pays in it, else FLOPs.
-    """
-    return tradeoff(tables, currency(load.read_study_of(tables)))
-
-
-def line_of(tables: str | Path, cost: str | None = None) -> str:
-    """What the line in `tradeoff` is, for its caption; cost: by default that of `exchange_curve`."""
-    study, budgets = load.read_study_of(tables), load.budgets(tables)
-    curves = _budget_curves(budgets, cost or currency(study), {study.baseline})
-    return "The line: the baseline, trained anew for less." if curves else "Green: the Pareto front."
-
-
-def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
-    """Test accuracy against what was spent, means over seeds. Strokes: each one's part of the interval of its difference to the
-    baseline, so that what all strategies of a seed share is not in it.
-
-    cost: a column of runs.csv, by default the study's own. A line through its budgets is what the baseline reaches when it is
-    trained for less; without budgets a green band is the Pareto front. The accuracy axis is stretched towards 100 %, since from
-    98 to 99 % half of the errors go. Strategies of other panels stand as grey dots.
-    """
-    study = load.read_study_of(tables)
-    cost, budgets = cost or study.cost, load.budgets(tables)
-    every = load.summary(tables)
-    every["half"] = half_stroke(every)
-    summary = load.panels(every.dropna(subset=[f"{cost}_mean"]).reset_index(drop=True))
-    names = list(dict.fromkeys(summary["panel"]))
-    figure, panels = _panels(len(names), 3.3 if len(names) == 1 else 2.9, columns=2)
-    colours, marks = palette(every), markers(every)
-    for axes, panel in zip(panels, names, strict=True):
-        mine = summary[summary["panel"] == panel]
-        there = every[every["where"] == mine["where"].iloc[0]].dropna(subset=[f"{cost}_mean"])
-        x, y = there[f"{cost}_mean"].to_numpy(), there["test_accuracy_mean"].to_numpy()
-        _stretch_accuracy(axes, y.max())
-        curves = _budget_curves(budgets[budgets["where"] == mine["where"].iloc[0]], cost, set(mine["strategy"]))
-        for strategy, curve in curves.items():
-            at, reached = curve[f"{cost}_mean"], curve["test_accuracy_mean"]
-            line = {
-                "color": colours[strategy],
-                "linewidth": 1.6,
-                "alpha": 0.8,
-                "zorder": 2,
-                "marker": "|",
-                "markersize": 9,
-            }
-            axes.plot(at, reached, **line)
-            ends = [curve[f"test_accuracy_{end}"] for end in ("low", "high")]
-            axes.fill_between(at, *ends, color=colours[strategy], alpha=0.15, linewidth=0)
-            x, y = np.append(x, at), np.append(y, reached)
-        if study.baseline not in curves:
-            best = pareto_front(x, y)
-            band = {"color": GOOD, "linewidth": 5, "alpha": 0.25, "solid_joinstyle": "round", "zorder": 1}
-            axes.step(x[best], y[best], where="post", **band)
-        axes.scatter(x, y, s=14, color=FAINT, alpha=0.4, linewidths=0)
-        for row in mine.itertuples():
-            at, colour = getattr(row, f"{cost}_mean"), colours[row.strategy]
-            if pd.notna(row.half):
-                ends = [max(row.test_accuracy_mean - row.half, 0), min(row.test_accuracy_mean + row.half, 1)]
-                axes.plot([at, at], ends, color=colour, alpha=0.55, linewidth=1.2)
-            size = 110 if row.kind == "baseline" else 38
-            axes.scatter(at, row.test_accuracy_mean, s=size, color=colour, marker=marks[row.strategy], zorder=3, lw=0)
-        _accuracy_ticks(axes, y.min(), max(y.max(), (there["test_accuracy_mean"] + there["half"]).clip(upper=1).max()))
-        _cost_scale(axes, x, METRICS[cost].formatter, most=3 if len(names) > 1 else 6)
-        axes.set_title(panel if len(names) > 1 else "")
-        axes.set_xlabel(METRICS[cost].axis)
-    for axes in panels[::2]:
-        axes.set_ylabel("test accuracy")
-    figure.tight_layout()
-    for axes, panel in zip(panels, names, strict=True):
-        mine = summary[summary["panel"] == panel]
-        named = list(mine["strategy"])
-        _name_points(axes, mine[f"{cost}_mean"], mine["test_accuracy_mean"], named, [colours[one] for one in named])
-    return figure
-
-
-def half_stroke(summary: pd.DataFrame) -> pd.Series:
-    """Half of the stroke through each strategy's accuracy: its part of the interval of its difference to the baseline."""
-    return (summary["test_accuracy_difference_high"] - summary["test_accuracy_difference_low"]) / 2 / np.sqrt(2)
-
-
-def _budget_curves(budgets: pd.DataFrame, cost: str, strategies: set[str]) -> dict[str, pd.DataFrame]:
-    """The rows of each strategy that was trained for several budgets, from cheap to dear, where this cost was measured."""
-    if f"{cost}_mean" not in budgets:
-        return {}
-    known = budgets[budgets["strategy"].isin(strategies)].dropna(subset=[f"{cost}_mean"]).sort_values(f"{cost}_mean")
-    return {str(name): rows for name, rows in known.groupby("strategy", observed=True) if len(rows) > 1}
-
-
 def clock(tables: str | Path) -> Figure:
     """Seconds saved against what was saved of the study's cost, both paired by seed; on the line all of it reaches the clock."""
     study, summary = load.read_study_of(tables), load.panels(load.summary(tables))
     cost, names = study.cost, list(dict.fromkeys(summary["panel"]))
-    figure, panels = _panels(len(names), 3.2, columns=2)
+    figure, panels = panels_of(len(names), 3.2, columns=2)
     colours, marks = palette(summary), markers(summary)
     placed = []
     for axes, panel in zip(panels, names, strict=True):
@@ -195,7 +87,7 @@ def clock(tables: str | Path) -> Figure:
         axes.set_ylabel("seconds saved")
     figure.tight_layout()
     for axes, x, y, named in placed:
-        _name_points(axes, x, y, named, [colours[one] for one in named])
+        name_points(axes, x, y, named, [colours[one] for one in named])
     return figure
 
 
@@ -222,7 +114,7 @@ def curves(tables: str | Path, measures: Sequence[str] = ()) -> sns.FacetGrid:
         mine = long[long["title"] == title]
         measure = mine["measure"].iloc[0]
         if measure.endswith("accuracy"):
-            axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, symbol=" %"))
+            stretch_to_lines(axes)
         elif measure.endswith("loss"):  # one bad epoch must not flatten the rest
             last = mine[mine["epoch"] == mine["epoch"].max()].groupby("strategy", observed=True)["value"].mean()
             axes.set_ylim(top=min(axes.get_ylim()[1], 4 * last.max() + 0.5))
@@ -232,119 +124,10 @@ def curves(tables: str | Path, measures: Sequence[str] = ()) -> sns.FacetGrid:
     return grid.set_axis_labels("epoch", "")
 
 
-def _panels(count: int, height: float, columns: int) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels in at most `columns` columns; height in inches per row."""
-    columns = max(1, min(columns, count))
-    rows = max(1, -(-count // columns))
-    size = (5.8 if columns == 1 else 7.4, height * rows)
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout=None)
-    axes = list(grid.flat)
-    for unused in axes[count:]:
-        unused.set_axis_off()
-    return figure, axes[:count]
-
-
-def _stretch_accuracy(axes: Axes, highest: float) -> None:
-    """Stretch the vertical axis towards 100 %. highest: accuracy, as a fraction, that will be drawn."""
-    stretch = 0.002 if highest > 0.97 else 0.02  # keeps 100 % on the axis
-    forward = lambda value: -np.log10(np.maximum(1 + stretch - np.asarray(value), 1e-9))  # noqa: E731
-    axes.set_yscale("function", functions=(forward, lambda value: 1 + stretch - 10 ** -np.asarray(value)))
-
-
-def _accuracy_ticks(axes: Axes, low: float, high: float) -> None:
-    """Round ticks between the lowest and the highest accuracy that is drawn, as fractions, without labels that touch."""
-    coarse = [0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.995, 1.0]
-    for candidates in (coarse, *(np.arange(0, 1 + step / 2, step).round(4) for step in (0.1, 0.05, 0.02, 0.01, 0.005))):
-        below = [tick for tick in candidates if tick < low - min(0.1 * (1 - low), 0.2 * (high - low) + 0.001)]
-        bottom = below[-1] if below else 0.0
-        if sum(bottom <= tick <= high for tick in candidates) >= 4:
-            break
-    axes.set_ylim(bottom, min(1.0, high + min(0.3 * (1 - high), 0.5 * (high - low) + 0.001)))
-    inside = [tick for tick in candidates if bottom <= tick <= axes.get_ylim()[1] + 1e-9]
-    heights = axes.transAxes.inverted().transform(axes.transData.transform([(0, tick) for tick in inside]))[:, 1]
-    points = axes.get_window_extent().height * 72 / axes.figure.dpi
-    least = 1.25 * _label_size() / points  # height of a label, as a share of the axis
-    shown: list[int] = []
-    for place in reversed(range(len(inside))):  # near 0 % the axis is narrow
-        if not shown or heights[shown[-1]] - heights[place] > least:
-            shown.append(place)
-    ticks = [inside[place] for place in reversed(shown)]
-    axes.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
-    axes.yaxis.set_minor_locator(ticker.NullLocator())
-
-
-def _cost_scale(axes: Axes, cost: np.ndarray, formatter: ticker.Formatter, most: int) -> None:
-    """A logarithmic axis where the costs, (n,), differ by more than a factor of three, with at most `most` round ticks."""
-    low, high = cost.min(), cost.max()
-    if high <= 3 * low:
-        axes.margins(x=0.2)
-        axes.xaxis.set_major_locator(ticker.MaxNLocator(most, steps=[1, 2, 5, 10]))
-    else:
-        spare = (high / low) ** 0.12
-        low, high = low / spare, high * spare
-        axes.set_xscale("log")
-        axes.set_xlim(low, high)
-        axes.xaxis.set_minor_locator(ticker.NullLocator())
-        powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-        for steps in ((1, 2, 5), (1, 3), (1,)):
-            ticks = sorted(power * step for power in powers for step in steps if low <= power * step <= high)
-            if len(ticks) <= most:
-                break
-        axes.set_xticks(ticks[:: -(-len(ticks) // most)])
-    axes.xaxis.set_major_formatter(formatter)
-
-
-def _label_size() -> float:
-    """Of tick labels, in points."""
-    return FontProperties(size=plt.rcParams["xtick.labelsize"]).get_size_in_points()
-
-
-def _name_points(axes: Axes, x: Sequence, y: Sequence, names: Sequence[str], colours: Sequence[str]) -> None:
-    """Write each name beside its point (data units), at the nearest place that covers no point and no other name.
-
-    A name that had to go further away is tied to its point by a line of its colour.
+def stretched(grid: sns.FacetGrid) -> sns.FacetGrid:
+    """The grid with its vertical axes, accuracies as fractions, stretched towards 100 % as in `tradeoff`: the last points differ
+    by less than the first epochs do.
     """
-    if not len(names):
-        return
-    figure, renderer = axes.figure, axes.figure.canvas.get_renderer()
-    frame = axes.get_window_extent(renderer)
-    points = axes.transData.transform(np.column_stack([x, y]))
-    size = _label_size()
-    unit = size * figure.dpi / 72
-    taken = [Bbox.from_extents(px - 0.4 * unit, py - 0.4 * unit, px + 0.4 * unit, py + 0.4 * unit) for px, py in points]
-    for (px, py), name, colour in sorted(zip(points, names, colours, strict=True), key=lambda item: -item[0][1]):
-        text = axes.annotate(name, (px, py), xycoords="figure pixels", fontsize=size, va="center")
-        best, least = None, np.inf
-        extent = text.get_window_extent(renderer)  # of the text; a place only moves it
-        for rank, (dx, dy, align) in enumerate(PLACES):
-            left = px + dx * unit - (extent.width if align == "right" else 0)
-            middle = py + dy * unit
-            box = Bbox.from_bounds(left, middle - extent.height / 2, extent.width, extent.height).padded(0.08 * unit)
-            over = (frame.x0 - box.x0, box.x1 - frame.x1, frame.y0 - box.y0, box.y1 - frame.y1)
-            outside = sum(max(length, 0) for length in over)
-            covered = sum(1 for other in taken if box.overlaps(other))
-            start, end = np.array([px, py]), np.array([px + dx * unit, middle])
-            far = (point for point in points if np.hypot(*(point - start)) > 1)
-            crossed = sum(1 for point in far if _distance(point, start, end) < 0.4 * unit)
-            penalty = 100 * covered + 60 * outside / unit + 25 * crossed + rank
-            if penalty < least:
-                best, least, kept = (dx, dy, align), penalty, box
-            if least <= rank:  # every further place costs more
-                break
-        text.remove()
-        dx, dy, align = best
-        tie = {"arrowstyle": "-", "lw": 0.9, "shrinkA": 0, "shrinkB": 2, "relpos": (0 if align == "left" else 1, 0.5)}
-        axes.annotate(
-            name,
-            axes.transData.inverted().transform((px, py)),
-            **{"xytext": (dx * size, dy * size), "textcoords": "offset points", "fontsize": size, "color": INK},
-            **{"ha": align, "va": "center"},
-            arrowprops=tie | {"color": colour} if np.hypot(dx, dy) > 1.5 else None,
-        )
-        taken.append(kept)
-
-
-def _distance(point: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
-    """Distance of a point from the stretch between two others."""
-    along = np.clip(np.dot(point - start, end - start) / np.dot(end - start, end - start), 0, 1)
-    return float(np.hypot(*(point - start - along * (end - start))))
+    for axes in grid.axes.flat:
+        stretch_to_lines(axes)
+    return grid

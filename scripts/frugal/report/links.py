@@ -61,4 +61,6 @@ class Links:
         numbers = ",".join(map(str, seeds))
         of_seeds = f"seed-{{{numbers}}}" if len(seeds) > 1 else f"seed-{numbers}"  # for the shell to write out
         chosen = shlex.join([f"scale={study.scale}", f"studies=[{study.name}]"])
-        return f"snakemake --cores all --force {shlex.quote(str(folder))}/{of_seeds}/{METRICS} --config {chosen}"
+        return (
+            f".venv/bin/snakemake --cores all --force {shlex.quote(str(folder))}/{of_seeds}/{METRICS} --config {chosen}"
+        )

@@ -144,10 +144,12 @@ def to_html(executed: Path, about: Mapping[str, Any]) -> str:
     exporter = HTMLExporter(
         extra_template_basedirs=[str(TEMPLATES)], template_name="report", exclude_anchor_links=True, embed_images=True
     )
-    texts = {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "terms.html")}
+    texts = {
+        name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "terms.html", "contents.js")
+    }
     book = nbformat.read(executed, as_version=4)
     figures = _take_figures(book)
-    around = {"home": None, **about, "style": texts["style.css"], "terms": texts["terms.html"]}
+    around = {"home": None, **about, **{name.split(".")[0]: text for name, text in texts.items()}}
     page, _ = exporter.from_notebook_node(book, resources={"frugal": around})
     page, sections = with_anchors(with_ideas(page, about.get("ideas", {})))
     links = "".join(f'<li><a href="#{address}">{html.escape(text)}</a></li>' for address, text in sections)

@@ -1,5 +1,7 @@
 """Sentences that depend on the outcome, computed from the tables so that they can never contradict them. Markdown."""
 
+import html
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,9 +173,10 @@ def exchange(row: pd.Series, paid: str) -> str:
     if pd.isna(low):
         return f"{told} (no interval)"
     if low == 0 and np.isinf(high):
-        return f"{told} (any)"
-    ends = "below the curve" if low == 0 else f"{low:.2f}", "above it" if np.isinf(high) else f"{high:.2f}"
-    return f"{told} ({' to '.join(ends)})"
+        return f"{told} (unknown)"
+    if low == 0 or np.isinf(high):  # the curve ends before the interval does
+        return f"{told} ({high:.2f} or less)" if low == 0 else f"{told} ({low:.2f} or more)"
+    return f"{told} ({low:.2f} to {high:.2f})"
 
 
 def conclusion(row: pd.Series, study: Study) -> str:
@@ -208,10 +211,12 @@ def exchanged(compared: Comparison) -> str:
         rows = others[(others[f"{paid}_exchange_verdict"] == verdict) & others[f"{paid}_exchange_rate"].notna()]
         rows = rows.sort_values(f"{paid}_exchange_rate", ascending=False)
         told = [f"`{row['strategy']}` {exchange(row, paid)}" for _, row in rows.iterrows()]
+        if verdict == UNDECIDED and len(told) > MANY:
+            told = [f"{len(told)} strategies, each in the table below"]
         lines += [f"- **{verdict}**: {', '.join(told)}"] if told else []
     opening = (
         "What the plain net, trained for less, would have had to spend for the same accuracy, as a multiple of the "
-        f"{COSTS[paid].noun} that the strategy spent, with simultaneous 95 % intervals (any: these seeds can't tell):"
+        f"{COSTS[paid].noun} that the strategy spent, with simultaneous 95 % intervals (unknown: these seeds can't tell):"
     )
     remarks = [remark for remark in dict.fromkeys(others["exchange_reason"].dropna()) if "levelled" in remark]
     return "\n\n".join([opening, "\n".join(lines), *remarks])
@@ -305,38 +310,48 @@ def against_controls(compared: Comparison) -> str:
     sentences: dict[bool, list[str]] = {True: [], False: []}  # by whether the seeds decide
     for _, row in pairs.iterrows():
         low, high = row["control_difference_low"], row["control_difference_high"]
-        found = "no interval from one seed" if pd.isna(low) else f"95 % interval {points(low)} to {points(high)}"
-        difference = f"{points(row['control_difference_mean'])} points ({found})"
-        told = f"- `{row['strategy']}` against `{row['control']}`: {difference}: {row['control_verdict']}"
+        between = "one seed" if pd.isna(low) else f"{points(low)} to {points(high)}"
+        difference = f"{points(row['control_difference_mean'])} | {between}"
+        told = f"| `{row['strategy']}` | `{row['control']}` | {difference} | {row['control_verdict']} |"
         sentences[row["control_verdict"] in (BETTER, WORSE) or len(pairs) <= MANY].append(told)
     without = [name for name in proposals if name not in set(pairs["strategy"])]
     missing = f"\n\nWithout such a control: {code(without)}." if without else ""
-    opening = f"Against each control that {equally} (within {100 * NEAR:g} %):\n\n"
-    return opening + "\n".join(sentences[True]) + folded(sentences[False], "where these seeds decide nothing") + missing
+    opening = f"Against each control that {equally} (within {100 * NEAR:g} %), in points:\n\n"
+    head = "| strategy | control | difference | 95 % interval | verdict |\n|:--|:--|--:|--:|:--|\n"
+    decided = head + "\n".join(sentences[True]) if sentences[True] else "These seeds decide none of them."
+    return opening + decided + folded(head, sentences[False], "where these seeds decide nothing") + missing
 
 
-def folded(lines: list[str], what: str) -> str:
-    """Lines of a list that open on a click; empty without any."""
-    if not lines:
+def folded(head: str, rows: list[str], what: str) -> str:
+    """Rows of a table, in Markdown, as one that opens on a click; empty without any.
+
+    In HTML and without an empty line, since nbconvert closes what is open at the end of each block of HTML.
+    """
+    if not rows:
         return ""
-    return f"\n\n<details><summary>{len(lines)} more, {what}</summary>\n\n" + "\n".join(lines) + "\n\n</details>"
+    lines = [[html.escape(cell.strip()) for cell in row.strip("|").split("|")] for row in (head.split("\n")[0], *rows)]
+    cells = [[re.sub("`(.*?)`", r"<code>\1</code>", cell) for cell in line] for line in lines]
+    names = "".join(f"<th>{name}</th>" for name in cells[0])
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in cells[1:])
+    table = f"<table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
+    return f"\n\n<details><summary>{len(rows)} more, {what}</summary>{table}</details>"
 
 
 def reaching_the_clock(compared: Comparison) -> str:
     """How much of what was saved of the study's cost reaches the clock, per strategy."""
-    cost, lines = compared.study.cost, []
+    cost, rows = compared.study.cost, []
     for _, row in compared.summary.iterrows():
         saved, seconds = row[f"{cost}_saved_mean"], row["train_seconds_saved_mean"]
         if pd.notna(saved) and pd.notna(seconds) and saved > ENOUGH:
             low, high = row["train_seconds_saved_low"], row["train_seconds_saved_high"]
-            interval = f" (95 % interval {percent(low, 1)} to {percent(high, 1)})" if pd.notna(low) else ""
-            share = f", {percent(seconds / saved)} of what was left out" if seconds > 0 else ""
-            name = COSTS[cost].saved
-            told = f"{percent(saved, 1)} {name}, {percent(seconds, 1)} seconds saved{interval}{share}"
-            lines.append(f"- `{row['strategy']}`: {told}")
-    if not lines:
+            interval = f"{percent(low, 1)} to {percent(high, 1)}" if pd.notna(low) else "one seed"
+            share = percent(seconds / saved) if seconds > 0 else "none"
+            told = f"{percent(saved, 1)} | {percent(seconds, 1)} | {interval} | {share}"
+            rows.append(f"| `{row['strategy']}` | {told} |".replace("| -", "| \N{MINUS SIGN}"))
+    if not rows:
         return "No strategy saves more than one per cent, so there is nothing that could reach the clock."
-    return "\n".join(lines)
+    head = f"| strategy | {COSTS[cost].saved} | seconds saved | 95 % interval | reaches the clock |\n|:--|--:|--:|--:|--:|\n"
+    return head + "\n".join(rows)
 
 
 def reaching_the_target(compared: Comparison) -> str:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from frugal.report import load
 from frugal.report.budget_curve import currency
+from frugal.report.cost_figures import half_stroke
 from frugal.report.costs import METRICS
-from frugal.report.figures import half_stroke
 from frugal.report.theme import FAINT, palette
 from frugal.study import Study, Sweep
 

@@ -56,6 +56,9 @@ WORDS = {  # axis labels of columns that are not those of runs.csv
 SHARES = re.compile(r".*accuracy|.*_share|.*_rate|share")  # fractions, shown in per cent
 WIDE = 620  # CSS pixels from which on a phone scrolls a figure rather than shrinking it
 LONG = 30  # letters from which on a cell is broken into lines
+NUMERIC = re.compile(
+    r"[\s<>+\-\N{MINUS SIGN}\N{EN DASH}\N{NARROW NO-BREAK SPACE}]*[\d.]"
+)  # how a cell with a number begins
 VERDICTS = ("better", "equal within the margin", "worse", "undecided", "no difference shown", "baseline")
 
 _folder = Path("figures")
@@ -245,9 +248,14 @@ def _legends(figure: Figure, grid: sns.FacetGrid | None, entries: dict[str, Arti
     if not entries:
         return
     if grid is not None and len(entries) > SERIES and "strategy" in grid.data:
-        figure.subplots_adjust(wspace=0.75)
-        for (row, column, _), rows in grid.facet_data():
-            names = [name for name in entries if name in set(rows["strategy"])]
+        places, wrap = [place for place, _ in grid.facet_data()], grid._col_wrap or len(grid.col_names)
+        named = [[name for name in entries if name in set(rows["strategy"])] for _, rows in grid.facet_data()]
+        followed = [at % wrap != wrap - 1 and named[at : at + 1] == named[at + 1 : at + 2] for at in range(len(named))]
+        inside = any(not same and at % wrap != wrap - 1 for at, same in enumerate(followed[:-1]))
+        figure.subplots_adjust(wspace=0.75 if inside else 0.3)
+        for (row, column, _), names, same in zip(places, named, followed, strict=True):
+            if same:  # the next panel of this row names the same
+                continue
             handles = [entries[name] for name in names]
             at = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "fontsize": 7.5, "handlelength": 1.4}
             grid.facet_axis(row, column).legend(handles, names, **at)
@@ -258,16 +266,31 @@ def _legends(figure: Figure, grid: sns.FacetGrid | None, entries: dict[str, Arti
     figure.legend(entries.values(), entries.keys(), ncols=columns, handlelength=2.2, columnspacing=1.2, **at)
 
 
-def table(frame: pd.DataFrame, digits: int = 2) -> None:
-    """Show a data frame as a table that scrolls sideways on a phone: verdicts coloured, unknown numbers as dashes."""
+def table(frame: pd.DataFrame, digits: int = 2, fold: str = "") -> None:
+    """Show a data frame as a table that scrolls sideways on a phone: verdicts coloured, unknown numbers as dashes.
+
+    fold: what it holds, for one that opens on a click
+    """
     rows = frame.reset_index() if frame.index.names != [None] else frame
     if "where" in rows and rows["where"].nunique() == 1 and "strategy" in rows:
         rows = rows.drop(columns="where")
     cells = rows.astype(object).map(lambda value: _cell(value, digits))
+    for name in filter(lambda name: _wordy(rows[name]), rows):
+        cells[name] = [f'<span class="words">{text}</span>' for text in cells[name]]
     for name in {"strategy", "control", "against"} & set(cells):
         cells[name] = [f"<code>{text}</code>" for text in cells[name]]
-    shown = cells.rename(columns=str).to_html(index=False, escape=False, border=0, justify="unset")
-    display(HTML(f'<div class="scroll{" facts" * ("fact" in cells)}">{shown}</div>'))
+    heads = {name: f'<span class="words">{name}</span>' for name in cells if _wordy(rows[name])}
+    shown = (
+        cells.rename(columns=str).rename(columns=heads).to_html(index=False, escape=False, border=0, justify="unset")
+    )
+    shown = f'<div class="scroll{" facts" * ("fact" in cells)}">{shown}</div>'
+    display(HTML(f"<details><summary>{html.escape(fold)}</summary>{shown}</details>" if fold else shown))
+
+
+def _wordy(column: pd.Series) -> bool:
+    """Whether a column holds words rather than numbers, which are aligned to the right."""
+    told = [value for value in column if isinstance(value, str) and value]
+    return len(told) > 0 and not any(NUMERIC.match(value) for value in told)
 
 
 def _cell(value: object, digits: int) -> str:

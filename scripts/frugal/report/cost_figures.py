@@ -1,0 +1,171 @@
+"""Figures of what a cost buys: accuracy against what was spent, and exchange rates.
+
+Each takes the folder of a study's tables and returns what `report.save` takes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from frugal.report import load
+from frugal.report.axes import accuracy_ticks, cost_scale, name_points, panels_of, stretch_accuracy
+from frugal.report.budget_curve import currency
+from frugal.report.costs import METRICS
+from frugal.report.exchange_rate import SAVES, WASTES
+from frugal.report.theme import BAD, FAINT, GOOD, INK, OPEN, markers, palette
+
+
+def pareto_front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+    """Pareto front: indices (m,) of the undominated of n points, (n,) each, by rising cost."""
+    order = np.lexsort((-accuracy, cost))
+    highest = np.maximum.accumulate(np.concatenate([[-np.inf], accuracy[order][:-1]]))
+    return order[accuracy[order] > highest]
+
+
+def exchange_curve(tables: str | Path) -> Figure:
+    """Test accuracy against what was spent, with the baseline's curve over its budgets: a strategy below it wastes, whatever it
+    leaves out. The cost is the study's own where a training pays in it, else FLOPs.
+    """
+    return tradeoff(tables, currency(load.read_study_of(tables)))
+
+
+def line_of(tables: str | Path, cost: str | None = None) -> str:
+    """What the line in `tradeoff` is, for its caption; cost: by default that of `exchange_curve`."""
+    study, budgets = load.read_study_of(tables), load.budgets(tables)
+    curves = _budget_curves(budgets, cost or currency(study), {study.baseline})
+    return "The line: the baseline, trained anew for less." if curves else "Green: the Pareto front."
+
+
+def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
+    """Test accuracy against what was spent, means over seeds. Strokes: each one's part of the interval of its difference to the
+    baseline, so that what all strategies of a seed share is not in it.
+
+    cost: a column of runs.csv, by default the study's own. A line through its budgets is what the baseline reaches when it is
+    trained for less; without budgets a green band is the Pareto front. The accuracy axis is stretched towards 100 %, since from
+    98 to 99 % half of the errors go. Strategies of other panels stand as grey dots.
+    """
+    study = load.read_study_of(tables)
+    cost, budgets = cost or study.cost, load.budgets(tables)
+    every = load.summary(tables)
+    every["half"] = half_stroke(every)
+    summary = load.panels(every.dropna(subset=[f"{cost}_mean"]).reset_index(drop=True))
+    names = list(dict.fromkeys(summary["panel"]))
+    figure, panels = panels_of(len(names), 3.3 if len(names) == 1 else 2.9, columns=2)
+    colours, marks = palette(every), markers(every)
+    for axes, panel in zip(panels, names, strict=True):
+        mine = summary[summary["panel"] == panel]
+        there = every[every["where"] == mine["where"].iloc[0]].dropna(subset=[f"{cost}_mean"])
+        x, y = there[f"{cost}_mean"].to_numpy(), there["test_accuracy_mean"].to_numpy()
+        stretch_accuracy(axes, y.max())
+        curves = _budget_curves(budgets[budgets["where"] == mine["where"].iloc[0]], cost, set(mine["strategy"]))
+        for strategy, curve in curves.items():
+            at, reached = curve[f"{cost}_mean"], curve["test_accuracy_mean"]
+            line = {
+                "color": colours[strategy],
+                "linewidth": 1.6,
+                "alpha": 0.8,
+                "zorder": 2,
+                "marker": "|",
+                "markersize": 9,
+            }
+            axes.plot(at, reached, **line)
+            ends = [curve[f"test_accuracy_{end}"] for end in ("low", "high")]
+            axes.fill_between(at, *ends, color=colours[strategy], alpha=0.15, linewidth=0)
+            x, y = np.append(x, at), np.append(y, reached)
+        if study.baseline not in curves:
+            best = pareto_front(x, y)
+            band = {"color": GOOD, "linewidth": 5, "alpha": 0.25, "solid_joinstyle": "round", "zorder": 1}
+            axes.step(x[best], y[best], where="post", **band)
+        axes.scatter(x, y, s=14, color=FAINT, alpha=0.4, linewidths=0)
+        for row in mine.itertuples():
+            at, colour = getattr(row, f"{cost}_mean"), colours[row.strategy]
+            if pd.notna(row.half):
+                ends = [max(row.test_accuracy_mean - row.half, 0), min(row.test_accuracy_mean + row.half, 1)]
+                axes.plot([at, at], ends, color=colour, alpha=0.55, linewidth=1.2)
+            size = 110 if row.kind == "baseline" else 38
+            axes.scatter(at, row.test_accuracy_mean, s=size, color=colour, marker=marks[row.strategy], zorder=3, lw=0)
+        accuracy_ticks(axes, y.min(), max(y.max(), (there["test_accuracy_mean"] + there["half"]).clip(upper=1).max()))
+        cost_scale(axes, x, METRICS[cost].formatter, most=3 if len(names) > 1 else 6)
+        axes.set_title(panel if len(names) > 1 else "")
+        axes.set_xlabel(METRICS[cost].axis)
+    for axes in panels[::2]:
+        axes.set_ylabel("test accuracy")
+    figure.tight_layout()
+    for axes, panel in zip(panels, names, strict=True):
+        mine = summary[summary["panel"] == panel]
+        named = list(mine["strategy"])
+        name_points(axes, mine[f"{cost}_mean"], mine["test_accuracy_mean"], named, [colours[one] for one in named])
+    return figure
+
+
+def half_stroke(summary: pd.DataFrame) -> pd.Series:
+    """Half of the stroke through each strategy's accuracy: its part of the interval of its difference to the baseline."""
+    return (summary["test_accuracy_difference_high"] - summary["test_accuracy_difference_low"]) / 2 / np.sqrt(2)
+
+
+def _budget_curves(budgets: pd.DataFrame, cost: str, strategies: set[str]) -> dict[str, pd.DataFrame]:
+    """The rows of each strategy that was trained for several budgets, from cheap to dear, where this cost was measured."""
+    if f"{cost}_mean" not in budgets:
+        return {}
+    known = budgets[budgets["strategy"].isin(strategies)].dropna(subset=[f"{cost}_mean"]).sort_values(f"{cost}_mean")
+    return {str(name): rows for name, rows in known.groupby("strategy", observed=True) if len(rows) > 1}
+
+
+def exchange_forest(tables: str | Path, costs: Sequence[str] = ("train_seconds", "bytes_read")) -> Figure:
+    """Exchange rate of every strategy with its simultaneous 95 % interval, the highest first: right of 1 it saves, left of 1 it
+    wastes. A column for the cost of `exchange_curve` and each of `costs` that was measured, a row of panels per data set and net.
+
+    An arrowhead in place of a point: a bound, since the strategy is more or less accurate than all of the baseline's curve.
+    Controls are named in grey.
+    """
+    study, summary = load.read_study_of(tables), load.summary(tables)
+    paid = currency(study)
+    known = summary[summary[f"{paid}_exchange_rate"].notna() & (summary["kind"] != "baseline")]
+    shown = [paid, *(cost for cost in costs if cost != paid and known[f"{cost}_exchange_rate"].notna().any())]
+    places = {str(where): rows for where, rows in known.groupby("where", observed=True)}
+    heights = [len(rows) + 2 for rows in places.values()] or [1]
+    size = (7.4, 0.17 * sum(heights) + 0.5)
+    figure, grid = plt.subplots(
+        max(1, len(places)), len(shown), figsize=size, squeeze=False, sharey="row", height_ratios=heights
+    )
+    for line, (where, rows) in zip(grid, places.items(), strict=False):
+        rows = rows.sort_values(f"{paid}_exchange_rate", ascending=False, ignore_index=True)
+        for axes, cost in zip(line, shown, strict=True):
+            _forest(axes, rows, cost)
+            axes.set_xlabel(f"exchange rate in {METRICS[cost].noun}")
+        line[0].set_yticks(range(len(rows)), rows["strategy"])
+        for label, kind in zip(line[0].get_yticklabels(), rows["kind"], strict=True):
+            label.set_color(FAINT if kind == "control" else INK)
+        line[0].set_ylim(len(rows) - 0.4, -0.6)
+        line[0].set_title(where if len(places) > 1 else "")
+    figure.tight_layout()
+    return figure
+
+
+def _forest(axes: Axes, rows: pd.DataFrame, cost: str) -> None:
+    """The rates of one cost, on a logarithmic axis that ends where the rates do; intervals may go beyond it."""
+    rate, low, high = (rows[f"{cost}_exchange_{part}"].to_numpy(float) for part in ("rate", "low", "high"))
+    ends = np.nanmin(rate, initial=0.8) / 1.3, np.nanmax(rate, initial=1.25) * 1.3
+    ends = max(ends[0], 0.1), min(ends[1], 10.0)
+    axes.set_xscale("log")
+    axes.set_xlim(*ends)
+    axes.axvline(1, color=FAINT, linewidth=1)
+    for row, verdict in enumerate(rows[f"{cost}_exchange_verdict"]):
+        if np.isnan(rate[row]):
+            continue
+        colour, bound = {SAVES: GOOD, WASTES: BAD}.get(verdict, OPEN), rows[f"{cost}_exchange_bound"].iloc[row]
+        if not np.isnan(low[row]):
+            axes.plot(np.clip([low[row], high[row]], *ends), [row, row], color=colour, linewidth=1.6, alpha=0.7)
+        marker = {"<": 4, ">": 5}.get(bound if isinstance(bound, str) else "", "o")  # matplotlib's carets, or a point
+        axes.plot(np.clip(rate[row], *ends), row, color=colour, marker=marker, markersize=5 if marker == "o" else 7)
+    candidates = (0.1, 0.2, 0.5, 1, 2, 5, 10) if ends[1] > 3 * ends[0] else (0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2)
+    ticks = [tick for tick in candidates if ends[0] <= tick <= ends[1]]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.grid(False, axis="y")
