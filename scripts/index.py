@@ -16,6 +16,7 @@ def main() -> None:
     arguments.add_argument("--out", required=True, type=Path, help="the page, e.g. results/demo/index.html")
     arguments.add_argument("--notebook", default=Path("notebooks/overview.ipynb"), type=Path, help="what makes it")
     arguments.add_argument("--reported", default="config/reported", help="folder of the authors' figures")
+    arguments.add_argument("--cases", default="config/known_outcomes.yaml", help="claims that are put to the test")
     arguments.add_argument("--reports", nargs="*", default=[], help="the studies that have a report of their own")
     given = arguments.parse_args()
     reports, scales = given.out.parent / "reports", set()
@@ -28,6 +29,7 @@ def main() -> None:
         "page": str(given.out),
         "figures": str(reports / "overview"),
         "reported": given.reported,
+        "cases": given.cases,
         "studies": given.studies,
         "reports": given.reports,
     }

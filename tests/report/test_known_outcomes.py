@@ -13,7 +13,7 @@ from frugal.report import known_outcomes as k
 
 ROOT = Path(__file__).parents[2]
 SHOWN = ROOT / "results/shown/cross"
-OF_ACCURACY = {"study": "cross", "strategy": "infobatch", "against": "full", "kind": "known", "source": "a test"}
+OF_ACCURACY = {"study": "cross", "strategy": "infobatch", "against": "narrow", "kind": "known", "source": "a test"}
 OF_RATE = {"study": "cross", "strategy": "infobatch", "currency": "flops_executed", "kind": "known", "source": "a test"}
 
 
@@ -25,13 +25,13 @@ def tables(tmp_path):
 
 
 def shifted(tables, points):
-    """infobatch so many points more accurate than full in each seed, give or take a hundredth."""
+    """infobatch so many points more accurate than narrow in each seed, give or take a hundredth."""
     file = tables / "cross/runs.csv"
     runs = pd.read_csv(file)
-    full = runs[runs["strategy"] == "full"].set_index("seed")["test_accuracy"]
+    narrow = runs[runs["strategy"] == "narrow"].set_index("seed")["test_accuracy"]
     mine = runs["strategy"] == "infobatch"
     seeds = runs.loc[mine, "seed"]
-    runs.loc[mine, "test_accuracy"] = seeds.map(full) + points / 100 + 1e-4 * (seeds % 2 - 0.5)
+    runs.loc[mine, "test_accuracy"] = seeds.map(narrow) + points / 100 + 1e-4 * (seeds % 2 - 0.5)
     runs.to_csv(file, index=False)
 
 
@@ -54,6 +54,13 @@ def test_a_difference_is_read_from_the_side_of_what_is_expected(tables, points, 
     assert {expected: outcome(tables, **OF_ACCURACY, expected=expected) for expected in told} == told
 
 
+def test_a_difference_to_the_baseline_has_the_interval_of_the_reports(tables):
+    row = pd.read_csv(tables / "cross/summary.csv").set_index("strategy").loc["infobatch"]
+    (found,) = k.outcomes([k.Case(case="a case", **OF_ACCURACY | {"against": "full"}, expected="no worse")], tables)
+    told = f"{100 * row['test_accuracy_difference_low']:.2f} to {100 * row['test_accuracy_difference_high']:+.2f}"
+    assert told.replace("-", "\N{MINUS SIGN}") in found.measured
+
+
 @pytest.mark.parametrize(
     ("interval", "at_least", "at_most"),
     [
@@ -70,6 +77,33 @@ def test_a_rate_is_held_against_its_bound(tables, interval, at_least, at_most):
     summary.to_csv(file, index=False)
     assert outcome(tables, **OF_RATE, at_least=1) == at_least
     assert outcome(tables, **OF_RATE, at_most=1) == at_most
+
+
+@pytest.mark.parametrize(
+    ("interval", "at_least", "at_most"),
+    [((0.2, 0.4), k.FOUND, k.NOT_FOUND), ((-0.1, 0.05), k.NOT_FOUND, k.FOUND), ((0.0, 0.2), k.UNDECIDED, k.UNDECIDED)],
+)
+def test_a_saving_is_held_against_its_bound(tables, interval, at_least, at_most):
+    file = tables / "cross/summary.csv"
+    summary = pd.read_csv(file)
+    columns = [f"cpu_seconds_saved_{part}" for part in ("mean", "low", "high")]
+    summary.loc[summary["strategy"] == "infobatch", columns] = [sum(interval) / 2, *interval]
+    summary.to_csv(file, index=False)
+    of_saving = {**OF_ACCURACY, "against": None, "saved": "cpu_seconds"}
+    assert outcome(tables, **of_saving, at_least=0.1) == at_least
+    assert outcome(tables, **of_saving, at_most=0.1) == at_most
+
+
+def test_a_page_says_what_became_of_each_claim_and_of_no_other_case(tables):
+    shown = k.claim_verdicts(tables.parent, ROOT / k.FILE)
+    claims = [case for case in k.read_cases(ROOT / k.FILE) if case.kind == "claimed"]
+    assert list(shown["claim"]) == [case.case for case in claims]
+    assert set(shown["verdict"]) <= set(k.VERDICTS.values())
+    nothing = shown[shown["claim"].str.contains("of the energy")].iloc[0]
+    assert nothing["verdict"] == "not decided"
+    assert "no meter" in nothing["measured"]
+    shutil.rmtree(tables / "cross")
+    assert list(k.claim_verdicts(tables.parent, ROOT / k.FILE)) == ["fact"]
 
 
 def test_what_has_no_runs_or_no_rate_is_said_to_have_none(tables):
@@ -94,6 +128,8 @@ def test_the_cases_name_strategies_of_their_studies_and_each_gets_a_row(tables):
     [
         ({"currency": "flops_executed"}, "give either"),
         ({"expected": "equal"}, "expected"),
+        ({"because": "of a test"}, "give either"),
+        ({"against": None, "expected": None, "saved": "money", "at_least": 0}, "unknown cost 'money'"),
         ({"against": None, "expected": None, "currency": "money", "at_least": 1}, "unknown currency 'money'"),
     ],
 )

@@ -64,6 +64,7 @@ rule overview:
         reported=[
             file for study in REPORTED for file in glob(f"config/reported/{study}.csv")
         ],
+        cases="config/known_outcomes.yaml",
         tables=expand(rules.tabulate.output, study=PLAN.studies),
     output:
         page=temp(f"{RESULTS}/.index.html"),  # shown once the reports that it links are there
@@ -92,6 +93,7 @@ rule overview:
         "notebook of all studies"
     shell:
         "python scripts/index.py --notebook {input.notebook:q} --studies {params.studies:q} --results {params.results:q}"
+        " --cases {input.cases:q}"
         " --reports {params.reports:q} --out {output.page:q} 2> {log:q}"
 
 

@@ -28,6 +28,7 @@ _HOME = {
     "crossover": ["crossover_map", "what_it_holds", "where_it_pays"],
     "theme": ["KINDS", "lines", "palette", "save", "say", "set_theme", "table"],
     "overview": ["Overview"],
+    "known_outcomes": ["claim_verdicts"],
 }
 VEGA_LITE = "application/vnd.vegalite.v6+json"  # an output that is a chart to explore, as Jupyter names its kind
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

@@ -1,13 +1,13 @@
 """Known outcomes: what a right harness finds, and what papers claim, held against the tables of a study.
 
-Each case is decided by one 95 % interval: that of a difference in test accuracy to another strategy, over the seeds that both
-have and with the pooled spread, or that of an exchange rate. It is found where all of the interval agrees, not found where
-none of it does, and undecided where the interval has both.
+Each case is decided by one 95 % interval: that of a difference in test accuracy to another strategy, that of a share of a cost
+that was saved, or that of an exchange rate. It is found where all of the interval agrees, not found where none of it does, and
+undecided where the interval has both. Differences to the study's baseline and exchange rates have the intervals of the reports,
+which hold for all strategies of the study together; of two other strategies it is the interval of that pair.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isinf
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +15,10 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from frugal.report.budget_curve import CURRENCIES
+from frugal.report.costs import COSTS
 from frugal.report.load import read_study_of, read_table
 from frugal.report.pooled import by_seed, pool_of
+from frugal.report.sentences import exchange, percent, points
 from frugal.report.statistics import difference
 from frugal.spec import Strict, parse
 from frugal.study import Study
@@ -24,6 +26,7 @@ from frugal.yamlfile import read_yaml
 
 FILE = Path("config/known_outcomes.yaml")
 FOUND, NOT_FOUND, UNDECIDED, NOT_RUN = "found", "not found", "undecided", "not run"
+VERDICTS = {FOUND: "confirmed", NOT_FOUND: "refuted", UNDECIDED: "not decided", NOT_RUN: "not run"}  # of a claim
 
 
 class Case(Strict):
@@ -35,28 +38,43 @@ class Case(Strict):
     against: str | None = None
     expected: Literal["better", "worse", "no better", "no worse"] | None = None
     currency: str | None = None
-    at_least: float | None = Field(None, gt=0)
-    at_most: float | None = Field(None, gt=0)
+    saved: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    because: str | None = None
     kind: Literal["known", "claimed"]
+    reported: str = ""
+    decided_by: str = ""
     source: str = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _is_one_of_two(self) -> "Case":
+    def _says_one_thing(self) -> "Case":
         accuracy = self.against is not None, self.expected is not None
-        rate = self.currency is not None, (self.at_least is None) != (self.at_most is None)
-        if not ((all(accuracy) and not any(rate)) or (all(rate) and not any(accuracy))):
-            raise ValueError("give either `against` and `expected`, or `currency` and one of `at_least` and `at_most`")
+        cost = (self.currency or self.saved) is not None, (self.at_least is None) != (self.at_most is None)
+        ways = (accuracy, cost, (self.because is not None,))
+        if sum(any(way) for way in ways) != 1 or not any(all(way) for way in ways) or (self.currency and self.saved):
+            raise ValueError(
+                "give either `against` and `expected`, or `currency` or `saved` with one of `at_least` and `at_most`, "
+                "or `because`"
+            )
         if self.currency is not None and self.currency not in CURRENCIES:
             raise ValueError(f"unknown currency {self.currency!r}; choose one of {', '.join(CURRENCIES)}")
+        if self.saved is not None and self.saved not in COSTS:
+            raise ValueError(f"unknown cost {self.saved!r}; choose one of {', '.join(COSTS)}")
         return self
 
     @property
     def told(self) -> str:
         """What is expected, in words."""
+        if self.because is not None:
+            return "nothing that can be measured here"
         if self.against is not None:
-            return f"{self.expected} than {self.against}"
+            within = ", within the study's margin" if self.expected.startswith("no ") else ""
+            return f"{self.expected} than {self.against}{within}"
         end, bound = ("at least", self.at_least) if self.at_most is None else ("at most", self.at_most)
-        return f"rate {end} {bound:g} in {self.currency}"
+        if self.saved is not None:
+            return f"{end} {percent(bound)} of {COSTS[self.saved].noun} saved"
+        return f"exchange rate {end} {bound:g} in {COSTS[self.currency].noun}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +101,36 @@ def outcomes(cases: Sequence[Case], tables: Path) -> list[Outcome]:
     return [outcome for case in cases for outcome in _everywhere(case, tables / case.study)]
 
 
+def claim_verdicts(results: str | Path, cases: str | Path = FILE) -> pd.DataFrame:
+    """What becomes of the claims of papers: a row per claim and ground where it was tried, of the studies that `results` holds.
+
+    results: folder of a scale. A claim that was tried nowhere has one row. What would decide it, or be a fairer trial, stands
+    beside each that isn't confirmed.
+    """
+    tables = Path(results) / "tables"
+    claims = [case for case in read_cases(Path(cases)) if case.kind == "claimed" and (tables / case.study).is_dir()]
+    found = outcomes(claims, tables)
+    tried = {one.case.case for one in found if one.outcome != NOT_RUN}
+    rows = [
+        {
+            "claim": one.case.case,
+            "verdict": VERDICTS[one.outcome],
+            "measured": one.measured,
+            "put to the test": one.case.told,
+            "on": one.ground or "–",
+            "reported": one.case.reported,
+            "a fairer trial": one.case.decided_by if one.outcome != FOUND else "",
+            "source": one.case.source,
+        }
+        for one in found
+        if one.outcome != NOT_RUN or one.case.case not in tried
+    ]
+    return pd.DataFrame(rows or [{"fact": "None of these studies puts a claim to the test."}])
+
+
 def _everywhere(case: Case, folder: Path) -> list[Outcome]:
+    if case.because is not None:
+        return [Outcome(case, "", case.because, UNDECIDED)]
     if not folder.is_dir():
         return [Outcome(case, "", f"no tables in {folder}", NOT_RUN)]
     study, tables = read_study_of(folder), (read_table(folder, name) for name in ("runs", "summary"))
@@ -95,20 +142,44 @@ def _outcome(case: Case, study: Study, ground: str, runs: pd.DataFrame, summary:
     missing = {name for name in (case.strategy, case.against) if name is not None} - set(runs["strategy"])
     if missing:
         return Outcome(case, ground, f"no run of {', '.join(sorted(missing))}", NOT_RUN)
+    row = summary.set_index("strategy").loc[case.strategy]
+    if case.saved is not None:
+        return _by_saving(case, ground, row)
     if case.against is None:
-        return _by_rate(case, ground, summary.set_index("strategy").loc[case.strategy])
-    return _by_accuracy(case, ground, study, by_seed(runs))
+        return _by_rate(case, ground, row)
+    return _by_accuracy(case, ground, study, by_seed(runs), row)
 
 
-def _by_accuracy(case: Case, ground: str, study: Study, values: pd.DataFrame) -> Outcome:
-    row = difference(values, pool_of(values, study.baseline), case.strategy, case.against)
-    mean, low, high = (row[f"control_difference_{part}"] for part in ("mean", "low", "high"))
+def _by_accuracy(case: Case, ground: str, study: Study, values: pd.DataFrame, row: pd.Series) -> Outcome:
+    which = "test_accuracy_difference"
+    if case.against != study.baseline:
+        row, which = (
+            difference(values, pool_of(values, study.baseline), case.strategy, case.against),
+            "control_difference",
+        )
+    mean, low, high = (row[f"{which}_{part}"] for part in ("mean", "low", "high"))
     seeds = int(values.loc[[case.strategy, case.against]].notna().all().sum())
     sign = -1 if case.expected in ("worse", "no worse") else 1
     least, most = sorted((sign * low, sign * high))  # "worse" is "better" with the axis turned round
     strict = case.expected in ("better", "worse")
     outcome = decided(least > 0, most < 0) if strict else decided(most <= study.margin, least > 0)
-    return Outcome(case, ground, f"{100 * mean:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})", outcome, seeds)
+    return Outcome(case, ground, f"{points(mean)} points ({points(low)} to {points(high)})", outcome, seeds)
+
+
+def _by_saving(case: Case, ground: str, row: pd.Series) -> Outcome:
+    seeds = int(row["seeds_compared"])
+    mean, low, high = (row[f"{case.saved}_saved_{part}"] for part in ("mean", "low", "high"))
+    if pd.isna([mean, low]).any():
+        return Outcome(case, ground, f"no {COSTS[case.saved].noun} measured", UNDECIDED, seeds)
+    bound = case.at_least if case.at_most is None else case.at_most
+    beyond, short = (low >= bound, high < bound) if case.at_most is None else (high <= bound, low > bound)
+    return Outcome(
+        case,
+        ground,
+        f"{percent(mean)} ({percent(low)} to {percent(high)})".replace("-", "\N{MINUS SIGN}"),
+        decided(beyond, short),
+        seeds,
+    )
 
 
 def _by_rate(case: Case, ground: str, row: pd.Series) -> Outcome:
@@ -120,9 +191,7 @@ def _by_rate(case: Case, ground: str, row: pd.Series) -> Outcome:
         outcome = decided(low >= case.at_least, high < case.at_least)
     else:
         outcome = decided(high <= case.at_most, low > case.at_most)
-    bound = row[f"{case.currency}_exchange_bound"]
-    told = f"{bound if isinstance(bound, str) else ''}{rate:.2f} ({low:.2f} to {'any' if isinf(high) else format(high, '.2f')})"
-    return Outcome(case, ground, told, outcome, seeds)
+    return Outcome(case, ground, exchange(row, case.currency), outcome, seeds)
 
 
 def decided(agrees: bool, contradicts: bool) -> str:

@@ -60,6 +60,7 @@ NUMERIC = re.compile(
     r"[\s<>+\-\N{MINUS SIGN}\N{EN DASH}\N{NARROW NO-BREAK SPACE}]*[\d.]"
 )  # how a cell with a number begins
 VERDICTS = ("better", "equal within the margin", "worse", "undecided", "no difference shown", "baseline")
+VERDICTS += ("confirmed", "refuted", "not decided", "not run")  # of claims
 
 _folder = Path("figures")
 
@@ -290,7 +291,7 @@ def table(frame: pd.DataFrame, digits: int = 2, fold: str = "") -> None:
 def _wordy(column: pd.Series) -> bool:
     """Whether a column holds words rather than numbers, which are aligned to the right."""
     told = [value for value in column if isinstance(value, str) and value]
-    return len(told) > 0 and not any(NUMERIC.match(value) for value in told)
+    return sum(NUMERIC.match(value) is None for value in told) > len(told) / 2
 
 
 def _cell(value: object, digits: int) -> str:
