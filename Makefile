@@ -24,7 +24,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo
-	@echo "  variables: SCALE=demo|mnist|vit|longer|cpu|strong|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
+	@echo "  variables: SCALE=demo|mnist|cpu|strong|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
 	@echo "             CONFIG='results=/elsewhere studies=[ast] override=\"{seeds: 5}\"' for run, demo, status and watch"
 
 setup: $(INSTALLED)  ## install the pinned packages into .venv (6.8 GB)
@@ -46,7 +46,7 @@ demo: setup  ## every study in small, on data that comes with the packages; ends
 	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=demo $(CONFIG)
 	$(if $(strip $(CONFIG)),,@echo "open results/demo/index.html")
 
-run: setup  ## every study at SCALE=mnist, vit, longer, cpu, strong, standard or published
+run: setup  ## every study at SCALE=mnist, cpu, strong, standard or published
 	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE) $(CONFIG)
 
 status: installed  ## how far the runs of SCALE are: done, running (epoch, seconds left), failed (why, log), waiting

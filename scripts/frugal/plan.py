@@ -31,6 +31,7 @@ from frugal.spec import (
     DatasetSpec,
     Model,
     ModelSpec,
+    Pair,
     RunSpec,
     Scale,
     StrategyConfig,
@@ -218,6 +219,8 @@ class Plan:
         self._sections[name] = (study, scale)
         for pair in scale.pairs:
             self._check_kind(pair.dataset, pair.model, where)
+        for pair in scale.tasks:
+            _check_own_strategies(pair, study, strategies, f"{where}.tasks, {pair.dataset}/{pair.model}")
         seeds = seeds_in(scale.seeds, where)
         tasks = [
             pair.model_dump() | {"seeds": None if pair.seeds is None else seeds_in(pair.seeds, where)}
@@ -266,8 +269,11 @@ class Plan:
     def _unfit(self, study: Study, dataset: str, model: str) -> list[Skipped]:
         """Strategies to leave out on a data set and model. Raises Unfit for one that the config doesn't allow to leave out."""
         out: dict[str, str] = {}
+        asked = study.asked(dataset, model)
         for strategy in _leaders_first(study):
             config = self._sections[study.name][0].strategies[strategy]
+            if strategy not in asked:
+                continue
             if config.follows in out:
                 out[strategy] = f"it follows {config.follows}, which is left out"
                 continue
@@ -543,6 +549,21 @@ def _leaders_first(study: Study) -> list[str]:
         name: {study.follows[name]} & set(study.trained) if name in study.follows else set() for name in study.trained
     }
     return list(TopologicalSorter(needs).static_order())
+
+
+def _check_own_strategies(pair: Pair, study: StudyConfig, strategies: list[str], where: str) -> None:
+    """Raise FrugalError for strategies of a pair that the scale hasn't, without the baseline, or without the one they follow."""
+    if pair.strategies is None:
+        return
+    check_listed(pair.strategies, "strategies", "strategy", where)
+    for name in pair.strategies:
+        if name not in strategies:
+            raise FrugalError(f"{where}: unknown strategy {name!r}; {did_you_mean(name, strategies)}")
+        follows = study.strategies[name].follows
+        if follows and follows not in pair.strategies:
+            raise FrugalError(f"{where}: {name} follows {follows}, which its strategies lack; add it")
+    if study.baseline not in pair.strategies:
+        raise FrugalError(f"{where}: strategies lacks the baseline {study.baseline!r} that the others are compared to")
 
 
 def _with_budgets(

@@ -151,13 +151,16 @@ class StrategyConfig(BaseModel):
 
 
 class Pair(Strict):
-    """A data set with the model that is trained on it, and what its recipe has of its own."""
+    """A data set with the model that is trained on it, what its recipe has of its own, and which strategies it is for."""
 
     dataset: str
     model: str
     recipe: dict[str, Any] = Field({}, description="keys of the scale's recipe that it replaces")
     target_accuracy: float | None = Field(None, gt=0, le=1, description="replaces the scale's")
     seeds: int | list[int] | None = Field(None, description="replaces the scale's")
+    strategies: list[str] | None = Field(
+        None, description="those of the scale's that are trained on it, the baseline among them; null for all"
+    )
 
 
 class Scale(Strict):
@@ -217,7 +220,7 @@ class StudyConfig(Strict):
         {}, description="strategies that share a panel of a figure, by its title; by default proposals and controls"
     )
     strategies: dict[str, StrategyConfig] = Field(min_length=1)
-    scales: dict[Literal["demo", "mnist", "vit", "longer", "cpu", "strong", "standard", "published"], Scale]
+    scales: dict[Literal["demo", "mnist", "cpu", "strong", "standard", "published"], Scale]
 
 
 class DatasetSpec(Dataset):

@@ -23,7 +23,7 @@ class Cell(NamedTuple):
 
 
 class StudyPair(BaseModel):
-    """A data set with its model, and what it has of its own: keys of the recipe, a target accuracy, seeds."""
+    """A data set with its model, and what it has of its own: keys of the recipe, a target accuracy, seeds, strategies."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -32,6 +32,7 @@ class StudyPair(BaseModel):
     recipe: dict[str, Any] = {}
     target_accuracy: float | None = None
     seeds: list[int] | None = None
+    strategies: list[str] | None = None
 
 
 class Skipped(BaseModel):
@@ -142,9 +143,15 @@ class Study(BaseModel):
         return [*self.strategies, *self.scoring, *self.shortened]
 
     def strategies_of(self, dataset: str, model: str) -> list[str]:
-        """What is trained on a data set and model: all but the strategies that don't fit."""
+        """What is trained on a data set and model: all that are asked for there but those that don't fit."""
         out = {one.strategy for one in self.skipped if (one.dataset, one.model) == (dataset, model)}
-        return [name for name in self.trained if name not in out and self.shortened.get(name) not in out]
+        return [name for name in self.asked(dataset, model) if name not in out and self.shortened.get(name) not in out]
+
+    def asked(self, dataset: str, model: str) -> list[str]:
+        """What is to be trained on a data set and model, whether it fits or not."""
+        own = self.pair(dataset, model).strategies
+        short = self.shortened
+        return [name for name in self.trained if own is None or name in own or short.get(name) in own]
 
     def only(self, dataset: str, model: str) -> "Study":
         """The study as it looks on one data set and model, with its seeds and strategies."""

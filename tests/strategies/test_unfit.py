@@ -234,6 +234,35 @@ def test_the_plan_refuses_in_one_line_or_goes_on_without(tmp_path):
     }
 
 
+def test_a_pair_may_be_for_some_strategies_only(tmp_path):
+    strategies = {
+        "full": {"use": "full"},
+        "smaller": SMALLER,
+        "control": {"use": "random_subset", "follows": "smaller"},
+    }
+
+    def plan(of, own):
+        tasks = [{"dataset": "digits", "model": "cnn-tiny"}, {"dataset": "digits", "model": "cnn-fc-small"}]
+        tasks[1]["strategies"] = own
+        return kinds.plan_of(tmp_path / of, {"tasks": tasks}, strategies).studies["mixed"]
+
+    study = plan("some", ["full"])  # smaller doesn't fit cnn-fc-small, and isn't asked for there
+    assert study.skipped == []
+    assert {cell[1:] for cell, _ in study.runs()} == {
+        *(("cnn-tiny", name) for name in strategies),
+        ("cnn-fc-small", "full"),
+    }
+    for own, said in [
+        (["smaller"], "lacks the baseline 'full'"),
+        (["full", "smallr"], "unknown strategy 'smallr'; did you mean smaller"),
+        (["full", "control"], "control follows smaller, which its strategies lack; add it"),
+        (["full", "full"], "lists the strategy full 2 times"),
+    ]:
+        with pytest.raises(FrugalError, match=said) as refused:
+            plan("-".join(own), own)
+        assert "tasks, digits/cnn-fc-small: " in str(refused.value)
+
+
 def test_a_baseline_that_does_not_fit_is_never_left_out(tmp_path):
     with pytest.raises(Unfit, match="it is the baseline, without which nothing can be compared"):
         kinds.plan_of(

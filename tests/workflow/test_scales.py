@@ -49,3 +49,17 @@ def test_curricula_fit_the_smallest_images_too():
     for strategy in growing[1:]:
         given = plan.run("cross", "digits", "cnn-tiny", strategy, 0).strategy.parameters
         assert given["stages"] == [[4, 0.4], [6, 0.7], [8, 1]]
+
+
+def test_every_strategy_of_cross_is_trained_somewhere_on_mnist_and_on_each_net_only_what_is_asked_for():
+    study = planned("mnist", studies=["cross"]).studies["cross"]
+    there = {pair: study.strategies_of(*pair) for pair in study.pairs}
+    assert set().union(*there.values()) == set(study.trained)
+    assert set(there["mnist", "cnn-tiny"]) & set(study.strategies) == {
+        *("full", "ies", "short-as-ies", "infobatch", "full-short")
+    }
+    assert "full@0.25" in there["mnist", "vit-tiny-16"]
+    assert not [one for one in study.skipped if one.model != "cnn-small"], (
+        "what isn't asked for is no strategy left out"
+    )
+    assert len(list(study.runs())) == 8 * sum(map(len, there.values()))
