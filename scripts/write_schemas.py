@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from frugal.atomic import write_text
-from frugal.plan import Config
+from frugal.config import Config
 from frugal.spec import Dataset, Model, StudyConfig
 
 SECTIONS = {"config": Config, "datasets": dict[str, Dataset], "models": dict[str, Model], "study": StudyConfig}

@@ -7,7 +7,8 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from frugal.errors import FrugalError
-from frugal.spec import DatasetSpec, StudyConfig
+from frugal.registry import did_you_mean
+from frugal.spec import DatasetSpec, Pair, StudyConfig
 
 MOST = 2**63 - 1  # torch takes no larger seed
 MOST_SEEDS = 10_000  # of a cell: a slip of the keyboard would plan for hours without a word
@@ -114,3 +115,39 @@ def check_channels(channels: int, dataset: str, where: str) -> None:
             f"{where}: recipe.augment.policy changes grey images and those in colour, of 1 or 3 channels, and those of {dataset} "
             f"have {channels}; leave it out"
         )
+
+
+def check_own_strategies(pair: Pair, study: StudyConfig, strategies: list[str], where: str) -> None:
+    """Raise FrugalError for strategies of a pair that the scale hasn't, without the baseline, or without the one they follow."""
+    if pair.strategies is None:
+        return
+    check_listed(pair.strategies, "strategies", "strategy", where)
+    for name in pair.strategies:
+        if name not in strategies:
+            raise FrugalError(f"{where}: unknown strategy {name!r}; {did_you_mean(name, strategies)}")
+        follows = study.strategies[name].follows
+        if follows and follows not in pair.strategies:
+            raise FrugalError(f"{where}: {name} follows {follows}, which its strategies lack; add it")
+    if study.baseline not in pair.strategies:
+        raise FrugalError(f"{where}: strategies lacks the baseline {study.baseline!r} that the others are compared to")
+
+
+def check_groups(study: StudyConfig, where: str) -> None:
+    """Raise FrugalError where a group of the figures names what isn't a strategy, the baseline, or a strategy twice."""
+    seen: dict[str, str] = {study.baseline: "the baseline, which is in every panel"}
+    for title, strategies in study.groups.items():
+        for strategy in strategies:
+            if strategy not in study.strategies:
+                known = did_you_mean(strategy, list(study.strategies))
+                raise FrugalError(f"{where}: groups.{title}: unknown strategy {strategy!r}; {known}")
+            if strategy in seen:
+                raise FrugalError(f"{where}: groups.{title}: {strategy!r} is already in {seen[strategy]}; name it once")
+            seen[strategy] = f"the group {title!r}"
+
+
+def check_writable(folder: Path, key: str) -> None:
+    """Raise FrugalError where nothing can be written under a folder that may not be there yet."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    reason = "is a file" if not there.is_dir() else "can't be written" if not os.access(there, os.W_OK) else None
+    if reason:
+        raise FrugalError(f"{key} can't go to {folder}: {there} {reason}; choose another with --config {key}=<folder>")

@@ -2,28 +2,28 @@
 
 import hashlib
 import json
-import os
 from dataclasses import replace
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import ConfigDict, Field, field_validator
+from typing import Any
 
 from frugal import libraries, registry
+from frugal.config import Config
 from frugal.config_checks import (
     check_batch,
     check_channels,
     check_followed,
+    check_groups,
     check_listed,
+    check_own_strategies,
     check_weights,
-    meant,
+    check_writable,
     prepared_samples,
     seeds_in,
 )
 from frugal.errors import FrugalError
-from frugal.recipe import Recipe, Strict
+from frugal.recipe import Recipe
 from frugal.registry import did_you_mean
 from frugal.spec import (
     AT,
@@ -31,7 +31,6 @@ from frugal.spec import (
     DatasetSpec,
     Model,
     ModelSpec,
-    Pair,
     RunSpec,
     Scale,
     StrategyConfig,
@@ -44,68 +43,6 @@ from frugal.study import Skipped, Study, epochs_of, merged, shortened
 from frugal.sweeps import POINT, check_changed, swept
 from frugal.unfit import Ground, Unfit, uses_scores, why_unfit
 from frugal.yamlfile import read_yaml
-
-
-class Config(Strict):
-    """config/config.yaml: what to run. Threads, cores and devices belong to the command line or a profile."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    scale: str = Field(
-        "demo", description="demo (two CPU cores, minutes) | standard (real data) | published (the sources' settings)"
-    )
-    studies: list[str] | str = Field("all", description="file names under config/studies, or all that have this scale")
-    results: str = Field("results", description="where everything is written")
-    caches: str | None = Field(None, description="folder for prepared data sets; null: results/<scale>/data")
-    scratch: str | None = Field(
-        None, description="folder on a disk of each node, for copies of caches that its runs share, e.g. $TMPDIR"
-    )
-    data: str | None = Field(
-        None, description="folder with downloaded data sets; the variable FRUGAL_DATA does the same"
-    )
-    device: str = Field(
-        "auto", pattern="^(auto|cpu|cuda)$", description="auto takes a GPU where there is one and says so in the record"
-    )
-    devices: int = Field(1, ge=1, description="GPUs, or CPU processes, that share each run's batches; not their size")
-    residency: Literal["auto", "device", "streamed", "files"] = Field(
-        "auto",
-        description="where training data lies; auto: on the device if it takes less than half of its free memory; "
-        "files: training images are decoded from their files in every epoch",
-    )
-    workers: int = Field(8, ge=1, description="processes of each device that decode images, with residency: files")
-    jobs_per_gpu: int = Field(
-        1, ge=1, description="runs that may use one GPU at a time; small models leave most of it idle"
-    )
-    checkpoint_seconds: float = Field(60, ge=0, description="at most this much work is lost to a kill")
-    keep: list[Literal["model", "predictions"]] = Field(
-        [],
-        description="files that a run leaves beside its record: model.safetensors, the net, and predictions.parquet, what "
-        "it says of each test sample; of runs that are trained from then on",
-    )
-    unfit: Literal["error", "skip"] = Field(
-        "error",
-        description="strategies that can't be trained on a data set and model of their study; skip: leave them out there, as "
-        "`skip: true` does for one of them",
-    )
-    override: dict[str, Any] = Field(
-        {},
-        description="replaces keys of the studies' scale section, e.g. {seeds: 5, recipe: {epochs: 2}}, and parameters of "
-        "strategies; of several values a sweep, e.g. {strategies: {infobatch: {prune_ratio: [0.3, 0.5]}}}",
-    )
-
-    @field_validator("results", "caches", "scratch", "data", mode="before")
-    @classmethod
-    def _paths(cls, path: Any) -> Any:
-        return meant(path) if isinstance(path, str) else path
-
-    @field_validator("override", mode="before")
-    @classmethod
-    def _mapping(cls, override: Any) -> Any:
-        if not isinstance(override, dict):
-            raise ValueError(
-                "it must be a mapping in YAML, quoted for the shell: override='{seeds: 5, recipe: {epochs: 2}}'"
-            )
-        return _with_nulls(override)
 
 
 class Plan:
@@ -124,9 +61,9 @@ class Plan:
             raise FrugalError(
                 f"{folder / 'config.yaml'}: unknown scale {self.scale!r}; {did_you_mean(self.scale, scales)}"
             )
-        _check_writable(Path(self.config.results), "results")
+        check_writable(Path(self.config.results), "results")
         if self.config.caches:
-            _check_writable(Path(self.config.caches), "caches")
+            check_writable(Path(self.config.caches), "caches")
         self.datasets = self._named("datasets.yaml", Dataset, DatasetSpec, "source", "source", "options")
         self.models = self._named("models.yaml", Model, ModelSpec, "model", "use", "parameters")
         self.files = {path.stem: path for path in sorted((folder / "studies").glob("*.yaml"))}
@@ -214,13 +151,13 @@ class Plan:
             )
         content, strategies, sweeps = swept(content, strategies, self.changes, where)
         study = parse(StudyConfig, content, f"{file} with the override") if self.changes else study
-        _check_groups(study, str(file))
+        check_groups(study, str(file))
         study, budgets = _with_budgets(study, scale, strategies, where)
         self._sections[name] = (study, scale)
         for pair in scale.pairs:
             self._check_kind(pair.dataset, pair.model, where)
         for pair in scale.tasks:
-            _check_own_strategies(pair, study, strategies, f"{where}.tasks, {pair.dataset}/{pair.model}")
+            check_own_strategies(pair, study, strategies, f"{where}.tasks, {pair.dataset}/{pair.model}")
         seeds = seeds_in(scale.seeds, where)
         tasks = [
             pair.model_dump() | {"seeds": None if pair.seeds is None else seeds_in(pair.seeds, where)}
@@ -551,21 +488,6 @@ def _leaders_first(study: Study) -> list[str]:
     return list(TopologicalSorter(needs).static_order())
 
 
-def _check_own_strategies(pair: Pair, study: StudyConfig, strategies: list[str], where: str) -> None:
-    """Raise FrugalError for strategies of a pair that the scale hasn't, without the baseline, or without the one they follow."""
-    if pair.strategies is None:
-        return
-    check_listed(pair.strategies, "strategies", "strategy", where)
-    for name in pair.strategies:
-        if name not in strategies:
-            raise FrugalError(f"{where}: unknown strategy {name!r}; {did_you_mean(name, strategies)}")
-        follows = study.strategies[name].follows
-        if follows and follows not in pair.strategies:
-            raise FrugalError(f"{where}: {name} follows {follows}, which its strategies lack; add it")
-    if study.baseline not in pair.strategies:
-        raise FrugalError(f"{where}: strategies lacks the baseline {study.baseline!r} that the others are compared to")
-
-
 def _with_budgets(
     study: StudyConfig, scale: Scale, strategies: list[str], where: str
 ) -> tuple[StudyConfig, dict[str, dict[str, float]]]:
@@ -598,36 +520,6 @@ def _with_budgets(
     return study.model_copy(update={"strategies": {**study.strategies, **more}}), budgets
 
 
-def _check_groups(study: StudyConfig, where: str) -> None:
-    """Raise FrugalError where a group of the figures names what isn't a strategy, the baseline, or a strategy twice."""
-    seen: dict[str, str] = {study.baseline: "the baseline, which is in every panel"}
-    for title, strategies in study.groups.items():
-        for strategy in strategies:
-            if strategy not in study.strategies:
-                known = did_you_mean(strategy, list(study.strategies))
-                raise FrugalError(f"{where}: groups.{title}: unknown strategy {strategy!r}; {known}")
-            if strategy in seen:
-                raise FrugalError(f"{where}: groups.{title}: {strategy!r} is already in {seen[strategy]}; name it once")
-            seen[strategy] = f"the group {title!r}"
-
-
 def _pair_recipe(scale: Scale, dataset: str, model: str) -> dict[str, Any]:
     """The keys of the recipe that a pair of data set and model replaces."""
     return next((pair.recipe for pair in scale.pairs if (pair.dataset, pair.model) == (dataset, model)), {})
-
-
-def _check_writable(folder: Path, key: str) -> None:
-    """Raise FrugalError where nothing can be written under a folder that may not be there yet."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    reason = "is a file" if not there.is_dir() else "can't be written" if not os.access(there, os.W_OK) else None
-    if reason:
-        raise FrugalError(f"{key} can't go to {folder}: {there} {reason}; choose another with --config {key}=<folder>")
-
-
-def _with_nulls(content: Any) -> Any:
-    """Snakemake hands over every scalar of a command line as text, and so the word null too."""
-    if isinstance(content, dict):
-        return {key: _with_nulls(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [_with_nulls(value) for value in content]
-    return None if content == "null" else content

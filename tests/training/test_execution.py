@@ -15,8 +15,8 @@ from torch import nn
 
 import tiny
 from forks import TRAINING
+from frugal.config import Config
 from frugal.errors import FrugalError
-from frugal.plan import Config
 from frugal.recipe import Recipe
 from frugal.spec import parse
 from frugal.training import forward, setup
