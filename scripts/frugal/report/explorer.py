@@ -16,7 +16,7 @@ import pandas as pd
 import vl_convert
 
 from frugal.atomic import write_bytes
-from frugal.report import VEGA_LITE
+from frugal.report import VEGA_LITE, VEGA_LITE_VERSION
 from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
@@ -73,15 +73,15 @@ class Explorer:
         svg, spec = self._svg, self.chart.to_json()
         for kind, image in (
             ("svg", svg.encode()),
-            ("pdf", vl_convert.vegalite_to_pdf(spec, vl_version="6.4")),
-            ("png", vl_convert.vegalite_to_png(spec, vl_version="6.4", scale=2)),
+            ("pdf", vl_convert.vegalite_to_pdf(spec, vl_version=VEGA_LITE_VERSION)),
+            ("png", vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE_VERSION, scale=2)),
         ):
             write_bytes(Path(folder) / f"{NAME}.{kind}", image)
         return self
 
     @cached_property
     def _svg(self) -> str:
-        drawn = vl_convert.vegalite_to_svg(of_the_page(self.chart.to_json()), vl_version="6.4")
+        drawn = vl_convert.vegalite_to_svg(of_the_page(self.chart.to_json()), vl_version=VEGA_LITE_VERSION)
         label = f'role="img" aria-label="{html.escape(self.caption, quote=True)}"'
         return drawn.replace("<svg ", f'<svg {label} style="width:100%;height:auto;max-width:{WIDTH + 80}px" ', 1)
 
