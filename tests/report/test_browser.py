@@ -122,7 +122,7 @@ def test_a_reader_explores_filters_sorts_opens_a_record_and_comes_back(visit):
         for text in page.locator(".board tr:not(.more):visible td:nth-child(4)").all_inner_texts()
     ]
     assert accuracies == sorted(accuracies, reverse=True)
-    assert page.locator(".board output").inner_text() == f"{len(accuracies)} of 11 rows"
+    assert page.locator(".board output").inner_text() == f"rows: {len(accuracies)} of 11"
 
     page.locator(".explorer .mark-symbol.role-mark path").first.click()
     opened = page.locator(".board tr.more:visible")

@@ -95,7 +95,8 @@ def test_the_front_page_has_a_row_per_strategy_with_all_that_is_behind_it(render
 
 def test_what_was_left_out_is_named_on_the_front_page_and_the_rest_rendered(rendered):
     page = (rendered / "index.html").read_text()
-    assert "<td>3 of 4</td>" in page
+    assert "<td>3 of 6</td>" in page
+    assert "digits, cnn-tiny: fixed-4" in page, "a strategy that has no row"
     assert "fixed-16/seed-1/metrics.json is broken: not valid JSON" in page
     assert "runs/cross/notes.txt is no run of this study" in page
 

@@ -26,6 +26,7 @@ from frugal.report.theme import BAD, FAINT, GOOD, HAIR, INK, OPEN, of_the_page
 
 MOST_SEEDS = 1000  # single runs in one chart; beyond, only means are drawn
 LABELLED = 4  # strategies of a ground that are named in the chart: those that save most, or without one the best
+LONGEST = 150  # a name in the chart, in CSS pixels; beyond, it is cut
 BASELINE, UNRATED, ALL = "the plain net", "no exchange rate", "all"
 KINDS = {  # of a point: its colour, and a shape for those to whom colours say nothing
     SAVES: (GOOD, "triangle-up"),
@@ -247,7 +248,7 @@ def _chart(
     text = alt.Text("label:N")
     names = (
         every.transform_filter(f"datum.label !== '' && ({in_sight})")
-        .mark_text(align="left", dx=8, dy=-7, fontSize=11, color=INK)
+        .mark_text(align="left", dx=8, dy=-7, fontSize=11, color=INK, limit=LONGEST)
         .encode(x, y, text)
     )
     lower = (
@@ -262,6 +263,7 @@ def _chart(
         "anchor": "start",
         "fontSize": 12,
         "fontWeight": "normal",
+        "limit": {"expr": "width"},  # a long name must not leave the picture no room
     }
     return (
         alt.layer(drawn, stops, dots, stroke, marks, lower, names)

@@ -106,7 +106,11 @@ class Leaderboard:
         )
 
     def _remarks(self) -> str:
-        unknown = [COSTS[cost].noun for cost in CURRENCIES if cost not in self.costs]
+        unknown = [
+            COSTS[cost].noun
+            for cost in CURRENCIES
+            if all(one.summary[f"{cost}_mean"].isna().all() for one in self.compared)
+        ]
         said = [f"Not measured in any run: {listed(unknown)}."] if unknown else []
         doubted = [f"{_where(one)}: {text}" for one in self.compared if (text := seconds_in_doubt(one))]
         said += [html.escape(text).replace("**", "") for text in doubted[:SOME]]
@@ -220,10 +224,13 @@ def _exchanged(row: pd.Series, paid: str, baseline: bool) -> list[str]:
     """The exchange rate in what the study is about, and whether that saves."""
     rate, verdict = row[f"{paid}_exchange_rate"], row[f"{paid}_exchange_verdict"]
     known = not baseline and pd.notna(rate)
-    noun = f" <small>in {COSTS[paid].noun}</small>" * known
+    noun = f" <small>in {COSTS[paid].noun}</small>"
     order = {SAVES: 2, UNDECIDED: 1, WASTES: 0}[verdict] if known else float("nan")
     pill = _pill(verdict, row["exchange_reason"]) if known else ""
-    return [_cell(_rate(row, paid, baseline) + noun, rate), _cell(pill, order)]
+    return [
+        _cell(f"<span>{_rate(row, paid, baseline)}{noun}</span>" if known else _rate(row, paid, baseline), rate),
+        _cell(pill, order),
+    ]
 
 
 def _rate(row: pd.Series, cost: str, baseline: bool) -> str:

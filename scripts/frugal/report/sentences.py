@@ -200,6 +200,8 @@ def exchanged(compared: Comparison) -> str:
     """Who saves, who wastes and of whom it can't be told, by exchange rate in what the study is about."""
     summary, paid = compared.summary, currency(compared.study)
     others = summary[summary["strategy"] != compared.study.baseline]
+    if others.empty:
+        return "No exchange rates: there are runs of the plain net alone."
     if others[f"{paid}_exchange_rate"].isna().all():
         reasons = sorted(set(others["exchange_reason"].dropna()))
         return f"No exchange rates: {'; '.join(reasons)}."
@@ -231,6 +233,8 @@ def verdicts(compared: Comparison) -> str:
         if strategies:
             said.append(f"{name}: {code(strategies)}")
     margin = f"{100 * compared.study.margin:g} points"
+    if not said:
+        return f"There is nothing to hold against `{compared.study.baseline}`: no other strategy has runs."
     fidelity = "At their own fidelity, against" if compared.fidelity_differs else "Against"
     opening = f"{fidelity} `{compared.study.baseline}` and with a margin of {margin}:"
     parts = [opening, "\n".join(f"- {line}" for line in said), own_intervals(compared), in_sight(compared)]

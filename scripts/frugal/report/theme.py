@@ -260,6 +260,9 @@ def _legends(figure: Figure, grid: sns.FacetGrid | None, entries: dict[str, Arti
 
 def table(frame: pd.DataFrame, digits: int = 2) -> None:
     """Show a data frame as a table that scrolls sideways on a phone: verdicts coloured, unknown numbers as dashes."""
+    if frame.empty:
+        display(Markdown("None."))
+        return
     rows = frame.reset_index() if frame.index.names != [None] else frame
     if "where" in rows and rows["where"].nunique() == 1 and "strategy" in rows:
         rows = rows.drop(columns="where")

@@ -111,7 +111,7 @@
     }
     all.hidden = hidden === 0;
     all.textContent = `show ${hidden} more`;
-    board.querySelector("output").value = count === rows.length ? `${count} rows` : `${count} of ${rows.length} rows`;
+    board.querySelector("output").value = count === rows.length ? `rows: ${count}` : `rows: ${count} of ${rows.length}`;
   };
   const hiding = board.appendChild(element("style"));
   const columns = () => { // one rule rather than a change of each cell

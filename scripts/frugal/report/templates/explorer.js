@@ -12,13 +12,14 @@ for (const place of document.querySelectorAll(".explorer")) {
     const table = element("table");
     for (const fact of facts) table.insertRow().append(...fact.map((text) => element("td", text)));
     tip.replaceChildren(table);
-    if (address) tip.append(Object.assign(element("a", "its row"), { href: address }));
+    if (address) tip.append(Object.assign(element("a", "to its row"), { href: address }));
     tip.hidden = false;
     tip.style.left = `${Math.max(4, Math.min(event.clientX + 10, innerWidth - tip.offsetWidth - 4))}px`;
     tip.style.top = `${event.clientY + tip.offsetHeight + 14 < innerHeight ? event.clientY + 10 : Math.max(4, event.clientY - tip.offsetHeight - 10)}px`;
   };
   const hide = () => { tip.hidden = true; };
-  const tooltip = (_, event, item, told) => (told ? show(event, told) : hide());
+  let tapped = false; // then it stays until the next tap: a finger leaves the point before it reaches the link
+  const tooltip = (_, event, item, told) => { if (!tapped) told ? show(event, told) : hide(); };
 
   const spec = JSON.parse(place.querySelector("script").textContent);
   const view = new View(parse(spec), { renderer: "svg", container: chart, bind: controls, tooltip, logLevel: ERRORS });
@@ -47,8 +48,9 @@ for (const place of document.querySelectorAll(".explorer")) {
     if (touched && tip.contains(event.target)) return setTimeout(hide);
     const point = touched ? chart.contains(event.target) && near(event) : event.target.closest?.(".role-mark path");
     const item = point && chart.contains(point) && point.__data__;
-    if (!item?.datum?.row) return hide();
-    if (touched) show(event, item.tooltip, item.datum.row); // the numbers first; a link leads on
-    else location.hash = item.datum.row;
+    tapped = touched && Boolean(item);
+    if (tapped) show(event, item.tooltip, item.datum.row); // the numbers first; a link leads on
+    else hide();
+    if (!touched && item?.datum?.row) location.hash = item.datum.row;
   });
 }
