@@ -120,7 +120,9 @@ class Leaderboard:
                 f"Of each ground the {self.most} strategies with the highest exchange rates are shown; "
                 f"{self.left_out} more are in {', '.join(dict.fromkeys(tables))}."
             )
-        return "".join(f'<p class="remark">{one}</p>' for one in said)
+        closed = "Without scripts no row opens: what is behind them is in the tables that are linked below."
+        told = "".join(f'<p class="remark">{one}</p>' for one in said)
+        return f'{told}<noscript><p class="remark">{closed}</p></noscript>'
 
     def _rows_of(self, one: Comparison) -> str:
         found, paid = [], currency(one.study)

@@ -14,7 +14,7 @@ from frugal.report.answers import answer
 from frugal.report.audit import FOREIGN
 from frugal.report.leaderboard import Leaderboard
 from frugal.report.links import Links
-from frugal.report.load import Comparison
+from frugal.report.load import Comparison, without_baseline
 from frugal.report.reported import claims, read_reported
 from frugal.report.sentences import few_seeds, listed
 
@@ -75,7 +75,9 @@ class Overview:
         for name, study in self.studies.items():
             title = self.links.to_study(name, study.title)
             told = answer(self.compared[name])
-            if lacking := listed([f"{dataset}, {model}" for dataset, model in self._without_baseline(name)]):
+            if lacking := listed(
+                [f"{dataset}, {model}" for dataset, model in without_baseline(study, self.compared[name])]
+            ):
                 told += f" Without a run of the plain net, so not compared: {html.escape(lacking)}."
             items.append(f'<li title="{html.escape(study.question, quote=True)}"><strong>{title}</strong> {told}</li>')
         first, others = (f'<ul class="answers">{"".join(part)}</ul>' for part in (items[:ANSWERS], items[ANSWERS:]))
@@ -146,15 +148,11 @@ class Overview:
                 )
             )
 
-    def _without_baseline(self, study: str) -> list[tuple[str, str]]:
-        there = {(one.dataset, one.model) for one in self.compared[study]}
-        return [pair for pair in self.studies[study].pairs if pair not in there]
-
     def _without_runs(self, study: str) -> list[str]:
         """What has no row, for want of a record that could be used: grounds, and strategies of the others."""
-        given = self.studies[study]
-        found = [f"{dataset}, {model}: no plain net" for dataset, model in self._without_baseline(study)]
-        for one in self.compared[study]:
+        given, compared = self.studies[study], self.compared[study]
+        found = [f"{dataset}, {model}: no plain net" for dataset, model in without_baseline(given, compared)]
+        for one in compared:
             wanted = given.only(one.dataset, one.model).strategies
             if lacking := [name for name in wanted if name not in set(one.study.strategies)]:
                 found.append(f"{one.dataset}, {one.model}: {listed(lacking)}")

@@ -10,7 +10,7 @@ from IPython.display import Markdown
 from frugal.report.budget_curve import currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, WASTES
-from frugal.report.load import Comparison, comparisons
+from frugal.report.load import Comparison, comparisons, read_study_of, without_baseline
 from frugal.report.power import detectable, seeds_for
 from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
 from frugal.study import Study
@@ -49,12 +49,19 @@ def listed(parts: list[str]) -> str:
 
 
 def tell(tables: str | Path, *sentences: Callable[[Comparison], str], mark: str = "") -> Markdown:
-    """Sentences about each data set and model of a study, in turn. mark: put before each, e.g. "> " for a quotation."""
+    """Sentences about each data set and model of a study, in turn. mark: put before each, e.g. "> " for a quotation.
+
+    Where the headline is among them, data sets and models without a run of the baseline are named at the end.
+    """
     every, parts = comparisons(tables), []
     for one in every:
         if len(every) > 1:
             parts.append(f"### {one.dataset}, {one.model}{' (generated data)' * one.generated}")
         parts += [mark + text for sentence in sentences if (text := sentence(one))]
+    lacking = without_baseline(read_study_of(tables), every) if headline in sentences else []
+    if lacking:
+        named = listed([f"`{dataset}` with `{model}`" for dataset, model in lacking])
+        parts.append(f"Not compared, since the baseline has no run there that could be used: {named}.")
     return Markdown("\n\n".join(parts))
 
 
