@@ -107,7 +107,7 @@ def test_a_reader_explores_filters_sorts_opens_a_record_and_comes_back(visit):
     page.get_by_label("cost", exact=True).select_option("bytes")
     chart.get_by_text("accuracy against bytes, compression: digits, cnn-tiny").wait_for()
     page.locator(".explorer .mark-symbol.role-mark path").first.hover()
-    tooltip = page.locator("#vg-tooltip-element.visible")
+    tooltip = page.locator(".tip:visible")
     tooltip.wait_for()
     assert "exchange rate" in tooltip.inner_text()
 
@@ -122,7 +122,7 @@ def test_a_reader_explores_filters_sorts_opens_a_record_and_comes_back(visit):
         for text in page.locator(".board tr:not(.more):visible td:nth-child(4)").all_inner_texts()
     ]
     assert accuracies == sorted(accuracies, reverse=True)
-    assert page.locator(".board output").inner_text() == f"{len(accuracies)} of 11 rows"
+    assert page.locator(".board output").inner_text() == f"rows: {len(accuracies)} of 11"
 
     page.locator(".explorer .mark-symbol.role-mark path").first.click()
     opened = page.locator(".board tr.more:visible")
@@ -166,10 +166,25 @@ def test_pages_fit_a_phone_and_can_be_read(visit, path, scheme):
     assert contrast >= 4.5, text
 
 
+def test_on_a_phone_a_tap_on_a_point_shows_its_numbers_and_a_link_leads_to_its_row(visit):
+    page = visit(width=390, height=844, has_touch=True, is_mobile=True)
+    page.locator(".explorer .chart svg").wait_for()
+    point = page.locator(".explorer .mark-symbol.role-mark path").first
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] + 8, box["y"])  # beside it: a finger is broad
+    tooltip = page.locator(".tip:visible")
+    assert "exchange rate" in tooltip.inner_text()
+    assert page.locator(".board tr.more").count() == 0
+    tooltip.get_by_role("link").tap()
+    page.locator(".board tr.more:visible").wait_for()
+    assert tooltip.count() == 0
+
+
 def test_without_scripts_the_drawing_and_every_row_are_there(visit):
     page = visit(java_script_enabled=False)
     assert page.locator(".explorer > svg").is_visible()
-    assert page.locator(".board tr.more:visible").count() == 11
+    assert len(shown(page)) == 11
     assert not page.locator(".board .controls").is_visible()
 
 

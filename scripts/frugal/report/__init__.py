@@ -31,6 +31,7 @@ _HOME = {
     "known_outcomes": ["claim_verdicts"],
 }
 VEGA_LITE = "application/vnd.vegalite.v6+json"  # an output that is a chart to explore, as Jupyter names its kind
+VEGA_LITE_VERSION = "6.4"
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 MODULES = tuple(f"frugal.report.{module}" for module in _HOME)  # all that the rendering of a notebook depends on
 __all__ = sorted(_MODULE)  # noqa: PLE0605

@@ -82,7 +82,8 @@ def differences(
                 rows.append(dict(zip(CELL, cell, strict=True)) | {"figure": figure} | found)
     table = pd.DataFrame(rows)
     table["p"] = table["p"].astype(float).groupby(table["figure"]).transform(holm)
-    table[RATIO] = table[RATIO].astype(float)
+    ends = ["low", "high", *RATIO]
+    table[ends] = table[ends].astype(float)  # where no cell has an interval, they are None
     accurate = table["figure"] == ACCURACY
     change = table["difference"].abs().where(accurate, (table["ratio"] - 1).abs())
     small = change < np.where(accurate, relevant, relevant_cost)

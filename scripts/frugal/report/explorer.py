@@ -16,7 +16,7 @@ import pandas as pd
 import vl_convert
 
 from frugal.atomic import write_bytes
-from frugal.report import VEGA_LITE
+from frugal.report import VEGA_LITE, VEGA_LITE_VERSION
 from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
@@ -26,6 +26,7 @@ from frugal.report.theme import BAD, FAINT, GOOD, HAIR, INK, OPEN, of_the_page
 
 MOST_SEEDS = 1000  # single runs in one chart; beyond, only means are drawn
 LABELLED = 4  # strategies of a ground that are named in the chart: those that save most, or without one the best
+LONGEST = 150  # a name in the chart, in CSS pixels; beyond, it is cut
 BASELINE, UNRATED, ALL = "the plain net", "no exchange rate", "all"
 KINDS = {  # of a point: its colour, and a shape for those to whom colours say nothing
     SAVES: (GOOD, "triangle-up"),
@@ -73,15 +74,15 @@ class Explorer:
         svg, spec = self._svg, self.chart.to_json()
         for kind, image in (
             ("svg", svg.encode()),
-            ("pdf", vl_convert.vegalite_to_pdf(spec, vl_version="6.4")),
-            ("png", vl_convert.vegalite_to_png(spec, vl_version="6.4", scale=2)),
+            ("pdf", vl_convert.vegalite_to_pdf(spec, vl_version=VEGA_LITE_VERSION)),
+            ("png", vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE_VERSION, scale=2)),
         ):
             write_bytes(Path(folder) / f"{NAME}.{kind}", image)
         return self
 
     @cached_property
     def _svg(self) -> str:
-        drawn = vl_convert.vegalite_to_svg(of_the_page(self.chart.to_json()), vl_version="6.4")
+        drawn = vl_convert.vegalite_to_svg(of_the_page(self.chart.to_json()), vl_version=VEGA_LITE_VERSION)
         label = f'role="img" aria-label="{html.escape(self.caption, quote=True)}"'
         return drawn.replace("<svg ", f'<svg {label} style="width:100%;height:auto;max-width:{WIDTH + 80}px" ', 1)
 
@@ -247,7 +248,7 @@ def _chart(
     text = alt.Text("label:N")
     names = (
         every.transform_filter(f"datum.label !== '' && ({in_sight})")
-        .mark_text(align="left", dx=8, dy=-7, fontSize=11, color=INK)
+        .mark_text(align="left", dx=8, dy=-7, fontSize=11, color=INK, limit=LONGEST)
         .encode(x, y, text)
     )
     lower = (
@@ -262,6 +263,7 @@ def _chart(
         "anchor": "start",
         "fontSize": 12,
         "fontWeight": "normal",
+        "limit": {"expr": "width"},  # a long name must not leave the picture no room
     }
     return (
         alt.layer(drawn, stops, dots, stroke, marks, lower, names)

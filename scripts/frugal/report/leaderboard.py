@@ -1,9 +1,11 @@
 """The leaderboard: every strategy of every study in one table, each row with what is behind it.
 
-Without a script all rows and all that is behind them are there to be read; templates/board.js sorts, filters and folds.
+The rows are HTML. What is behind them is JSON, of which templates/board.js makes a row's details when it is opened: as HTML it
+would be two thirds of a page of many runs. Without a script the tables, which are linked, hold the same.
 """
 
 import html
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +16,7 @@ from IPython.display import HTML
 from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
-from frugal.report.links import Links
+from frugal.report.links import RECORD, Links
 from frugal.report.load import Comparison
 from frugal.report.reported import brief, whole_percent
 from frugal.report.sentences import exchange, listed, on_whole_images, points, seconds_in_doubt
@@ -23,9 +25,12 @@ from frugal.study import Study, merged
 SCRIPT = Path(__file__).parent / "templates" / "board.js"
 SHOWN = ("flops_executed", "train_seconds")  # costs whose columns are shown from the start, on a wide page
 SOME = 5  # remarks of one kind
+NARROW = "(max-width: 640px)"  # where rows are cards, as in templates/style.css
 MOST = 600  # rows; with more, each ground shows its best ones and links the table of all
 RANK = {"better": 4, "equal within the margin": 3, "baseline": 2, "undecided": 1, "worse": 0}
-WORDS = ' class="words"'
+HEADS = ("strategy", "exchange rate", "verdict", "accuracy, %", "points", "accuracy is", "seeds", "data, net", "study")
+WORDS = {"verdict", "accuracy is", "data, net", "study"}  # columns of text, which begin at the left
+FACTS = ("idea", "exchange rate", "records", "settings", "control", "caveat", "doubts", "repeat")  # behind a row
 
 
 class Leaderboard:
@@ -53,30 +58,35 @@ class Leaderboard:
         groups = "".join(
             f'<th scope="colgroup" colspan="2" data-cost="{cost}">{COSTS[cost].noun}</th>' for cost in self.costs
         )
-        heads = [
-            "strategy",
-            "exchange rate",
-            "verdict",
-            "accuracy, %",
-            "points",
-            "accuracy is",
-            "seeds",
-            "data, net",
-            "study",
-        ]
-        words = {"verdict", "accuracy is", "data, net", "study"}
-        named = "".join(f'<th scope="col"{WORDS if name in words else ""}>{name}</th>' for name in heads)
+        words = ' class="words"'
+        named = "".join(f'<th scope="col"{words * (name in WORDS)}>{name}</th>' for name in HEADS)
         of_costs = "".join(
             f'<th scope="col" data-cost="{cost}">{name}</th>'
             for cost in self.costs
             for name in ("saved", "exchange rate")
         )
-        top = f'<tr class="groups"><td colspan="{len(heads)}"></td>{groups}</tr>'
-        body = "".join(self._rows_of(one, len(heads) + 2 * len(self.costs)) for one in self.compared)
+        top = f'<tr class="groups"><td colspan="{len(HEADS)}"></td>{groups}</tr>'
+        body = "".join(map(self._rows_of, self.compared))
         table = f'<table class="sortable"><thead>{top}<tr>{named}{of_costs}</tr></thead>\n<tbody>{body}</tbody></table>'
+        behind = {"names": FACTS, "files": RECORD, "rows": self._behind_all()}
+        data = json.dumps(behind, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
         script = SCRIPT.read_text(encoding="utf-8")
         scroll = f'<div class="scroll" tabindex="0" role="region" aria-label="leaderboard">{table}</div>'
-        return HTML(f'<div class="board">{self._controls()}{scroll}{self._remarks()}\n<script>{script}</script></div>')
+        return HTML(
+            f'<div class="board">{self._style()}{self._controls()}{scroll}{self._remarks()}\n'
+            f'<script type="application/json">{data}</script><script>{script}</script></div>'
+        )
+
+    def _style(self) -> str:
+        """What holds of all cells of a column, told once: text begins at the left, and a card of a narrow page names them."""
+        nouns = [COSTS[cost].noun for cost in self.costs]
+        names = [*HEADS, *(told for noun in nouns for told in (f"{noun} saved", f"rate in {noun}"))]
+        cell = ".board tbody tr:not(.more) > td:nth-child({})".format
+        words = ", ".join(cell(place) for place, name in enumerate(names, 1) if name in WORDS)
+        cards = " ".join(
+            f'{cell(place)}::before {{ content: "{name}"; }}' for place, name in enumerate(names, 1) if place > 1
+        )
+        return f"<style>{words} {{ text-align: left; }} @media {NARROW} {{ {cards} }}</style>"
 
     def _controls(self) -> str:
         grounds = list(dict.fromkeys(_where(one) for one in self.compared))
@@ -96,7 +106,11 @@ class Leaderboard:
         )
 
     def _remarks(self) -> str:
-        unknown = [COSTS[cost].noun for cost in CURRENCIES if cost not in self.costs]
+        unknown = [
+            COSTS[cost].noun
+            for cost in CURRENCIES
+            if all(one.summary[f"{cost}_mean"].isna().all() for one in self.compared)
+        ]
         said = [f"Not measured in any run: {listed(unknown)}."] if unknown else []
         doubted = [f"{_where(one)}: {text}" for one in self.compared if (text := seconds_in_doubt(one))]
         said += [html.escape(text).replace("**", "") for text in doubted[:SOME]]
@@ -106,11 +120,12 @@ class Leaderboard:
                 f"Of each ground the {self.most} strategies with the highest exchange rates are shown; "
                 f"{self.left_out} more are in {', '.join(dict.fromkeys(tables))}."
             )
-        return "".join(f'<p class="remark">{one}</p>' for one in said)
+        closed = "Without scripts no row opens: what is behind them is in the tables that are linked below."
+        told = "".join(f'<p class="remark">{one}</p>' for one in said)
+        return f'{told}<noscript><p class="remark">{closed}</p></noscript>'
 
-    def _rows_of(self, one: Comparison, width: int) -> str:
+    def _rows_of(self, one: Comparison) -> str:
         found, paid = [], currency(one.study)
-        family = one.study.panel_of
         place = (one.study.name, one.dataset, one.model)
         for _, row in self.shown[place].iterrows():
             name = row["strategy"]
@@ -118,77 +133,68 @@ class Leaderboard:
             tag = " <small>control</small>" * (name in one.study.controls)
             difference = row["test_accuracy_difference_mean"]
             cells = [
-                _cell("strategy", f"<code>{html.escape(name)}</code>{tag}", name),
+                f"<td><code>{html.escape(name)}</code>{tag}</td>",
                 *_exchanged(row, paid, baseline),
-                _cell("accuracy, %", _with_interval(row), row["test_accuracy_mean"]),
-                _cell("points", "" if baseline else points(difference) if pd.notna(difference) else "–", difference),
-                _cell("accuracy is", _pill(row["verdict"], row["verdict_reason"]), RANK[row["verdict"]], WORDS),
-                _cell("seeds", str(row["seeds"]), row["seeds"]),
-                _cell("data, net", html.escape(_where(one)), _where(one), WORDS),
-                _cell("study", self.links.to_study(one.study.name), one.study.name, WORDS),
+                _cell(_with_interval(row), row["test_accuracy_mean"]),
+                _cell("" if baseline else points(difference) if pd.notna(difference) else "–", difference),
+                _cell(_pill(row["verdict"], row["verdict_reason"]), RANK[row["verdict"]]),
+                f"<td>{row['seeds']}</td>",
+                f"<td>{html.escape(_where(one))}</td>",
+                f"<td>{self.links.to_study(one.study.name)}</td>",
             ]
             for cost in self.costs:
-                noun, own = COSTS[cost].noun, f' data-cost="{cost}"'
-                cells.append(
-                    _cell(f"{noun} saved", whole_percent(row[f"{cost}_saved_mean"]), row[f"{cost}_saved_mean"], own)
-                )
-                cells.append(_cell(f"rate in {noun}", _rate(row, cost, baseline), row[f"{cost}_exchange_rate"], own))
-            verdict = row[f"{paid}_exchange_verdict"] if pd.notna(row[f"{paid}_exchange_rate"]) else ""
-            about = {
-                "id": "/".join((*place, name)),
-                "data-ground": _where(one),
-                "data-family": family.get(name, ""),
-                "data-verdict": verdict,
-            }
-            told = " ".join(f'{key}="{html.escape(value, quote=True)}"' for key, value in about.items())
-            more = (
-                f'id="{html.escape(about["id"], quote=True)}/more"><td colspan="{width}">{self._behind(one, row)}</td>'
-            )
-            found.append(f'<tr {told}>{"".join(cells)}</tr>\n<tr class="more" {more}</tr>\n')
+                saved, rate = row[f"{cost}_saved_mean"], row[f"{cost}_exchange_rate"]
+                cells += [_cell(whole_percent(saved), saved), _cell(_rate(row, cost, baseline), rate)]
+            address = html.escape("/".join((*place, name)), quote=True)
+            found.append(f'<tr id="{address}">{"".join(cells)}</tr>\n')
         return "".join(found)
 
-    def _behind(self, one: Comparison, row: pd.Series) -> str:
-        """What a row opens to: the idea, the records of its seeds, settings, control, doubts, and how to repeat it."""
-        study, name = one.study, row["strategy"]
-        runs = one.runs[one.runs["strategy"] == name]
-        seeds = [
-            f"seed {run['seed']}: {100 * run['test_accuracy']:.2f} % "
-            f"({self.links.to_record(study, one.dataset, one.model, name, run['seed'])})"
-            for _, run in runs.iterrows()
+    def _behind_all(self) -> list[list]:
+        """Of each row, in their order: its family, and what it opens to."""
+        return [
+            [one.study.panel_of.get(row["strategy"], ""), self._behind(one, row)]
+            for one in self.compared
+            for _, row in self.shown[one.study.name, one.dataset, one.model].iterrows()
         ]
+
+    def _behind(self, one: Comparison, row: pd.Series) -> list:
+        """What a row opens to, in the order of FACTS, each as HTML but the records; "" where there is nothing to say."""
+        study, name = one.study, row["strategy"]
+        seeds = list(one.runs.loc[one.runs["strategy"] == name, "seed"])
         settings = brief(study.parameters.get(name, {}))
         own = merged(study.pair(one.dataset, one.model).recipe, study.recipes.get(name, {}))
         if own:
             settings = "; ".join(filter(None, [settings, f"of the recipe {brief(own)}"]))
-        seeds += [self._of_others(one, other) for other in self._beside(study, name)]
-        facts = {
-            "idea": html.escape(study.labels.get(name, "")),
-            "exchange rate": html.escape(_reason(row)),
-            "records": "<br>".join(seeds),
-            "settings": html.escape(settings),
-            "control": _control(row),
-            "caveat": on_whole_images(row).replace("**", ""),
-            "doubts": _doubts(one, name, row),
-            "repeat": f"<code>{html.escape(self.links.command(study, one.dataset, one.model, name, list(runs['seed'])))}</code>",
-        }
-        told = "".join(f'<dt>{key}</dt><dd data-of="{key}">{value}</dd>' for key, value in facts.items() if value)
-        return f"<dl>{told}</dl>"
+        command = self.links.command(study, one.dataset, one.model, name, seeds)
+        return [
+            html.escape(study.labels.get(name, "")),
+            html.escape(_reason(row)),
+            [self._records(one, each) for each in (name, *_beside(study, name))],
+            html.escape(settings),
+            _control(row),
+            on_whole_images(row).replace("**", ""),
+            _doubts(one, name, row),
+            f"<code>{html.escape(command)}</code>",
+        ]
 
-    def _beside(self, study: Study, name: str) -> list[str]:
-        """Runs that have no row of their own: the strategy's with other budgets, and the scoring runs that it uses."""
-        used, before = [], study.follows.get(name)
-        while before in study.scoring:
-            used.append(before)
-            before = study.follows.get(before)
-        return [run for run in study.budgets.get(name, {}) if run != name] + used
-
-    def _of_others(self, one: Comparison, name: str) -> str:
+    def _records(self, one: Comparison, name: str) -> list:
+        """Name, address of the records, and of each run its seed, accuracy in per cent, and files where some are missing."""
         runs = one.everything[one.everything["strategy"] == name]
-        records = ", ".join(
-            f"{seed}: {self.links.to_record(one.study, one.dataset, one.model, name, seed)}" for seed in runs["seed"]
-        )
-        mean = f"{100 * runs['test_accuracy'].mean():.2f} %, " if len(runs) and name not in one.study.scoring else ""
-        return f"<code>{html.escape(name)}</code>: {mean}seeds {records or 'none'}"
+        found = []
+        for seed, accuracy in zip(runs["seed"], runs["test_accuracy"], strict=True):
+            files = self.links.record(one.study, one.dataset, one.model, name, seed)
+            told = "" if name in one.study.scoring else f"{100 * accuracy:.2f}"
+            found.append([seed, told] if len(files) == len(RECORD) else [seed, told, files])
+        return [name, self.links.to_records(one.study, one.dataset, one.model, name), found]
+
+
+def _beside(study: Study, name: str) -> list[str]:
+    """Runs that have no row of their own: the strategy's with other budgets, and the scoring runs that it uses."""
+    used, before = [], study.follows.get(name)
+    while before in study.scoring:
+        used.append(before)
+        before = study.follows.get(before)
+    return [run for run in study.budgets.get(name, {}) if run != name] + used
 
 
 def _measured(one: Comparison, cost: str) -> bool:
@@ -211,27 +217,21 @@ def _options(values: Sequence[str]) -> str:
     return '<option value="">all</option>' + "".join(f"<option>{html.escape(value)}</option>" for value in values)
 
 
-def _cell(head: str, shown: str, value: object, more: str = "") -> str:
-    """A cell with its heading, for a narrow page, and what it is sorted by; unknown values go last."""
-    by = html.escape(value, quote=True) if isinstance(value, str) else "" if pd.isna(value) else f"{value:.6g}"
-    return f'<td data-head="{html.escape(head, quote=True)}" data-by="{by}"{more}>{shown}</td>'
+def _cell(shown: str, value: float) -> str:
+    """A cell with what it is sorted by; unknown values go last."""
+    return f'<td data-by="{"" if pd.isna(value) else f"{value:.6g}"}">{shown}</td>'
 
 
 def _exchanged(row: pd.Series, paid: str, baseline: bool) -> list[str]:
     """The exchange rate in what the study is about, and whether that saves."""
     rate, verdict = row[f"{paid}_exchange_rate"], row[f"{paid}_exchange_verdict"]
-    noun = f" <small>in {COSTS[paid].noun}</small>"
     known = not baseline and pd.notna(rate)
+    noun = f" <small>in {COSTS[paid].noun}</small>"
+    order = {SAVES: 2, UNDECIDED: 1, WASTES: 0}[verdict] if known else float("nan")
     pill = _pill(verdict, row["exchange_reason"]) if known else ""
-    shown = _rate(row, paid, baseline) + noun * known
     return [
-        _cell("exchange rate", shown, rate),
-        _cell(
-            "verdict",
-            pill,
-            {SAVES: 2, UNDECIDED: 1, WASTES: 0}.get(verdict, float("nan")) if known else float("nan"),
-            WORDS,
-        ),
+        _cell(f"<span>{_rate(row, paid, baseline)}{noun}</span>" if known else _rate(row, paid, baseline), rate),
+        _cell(pill, order),
     ]
 
 

@@ -23,18 +23,13 @@ class Links:
     def __init__(self, results: Path, page: Path, reported: Sequence[str]) -> None:
         self.results, self.page, self.reported = results, page, set(reported)
 
-    def to_there(self, path: Path, text: str) -> str:
-        """A link to a file that is there. Raises FrugalError where it isn't."""
-        if not path.exists():
-            raise FrugalError(
-                f"{path} is missing, and the overview would link to it; make it with: snakemake --cores all"
-            )
-        return self.to(path, text)
+    def address(self, path: Path) -> str:
+        """Of a file or folder, from the page."""
+        return quote(Path(relpath(path, self.page.parent)).as_posix())
 
     def to(self, path: Path, text: str) -> str:
         """A link to a file that need not be there yet."""
-        address = quote(Path(relpath(path, self.page.parent)).as_posix())
-        return f'<a href="{html.escape(address)}">{html.escape(text)}</a>'
+        return f'<a href="{html.escape(self.address(path))}">{html.escape(text)}</a>'
 
     def to_study(self, study: str, text: str = "") -> str:
         """A study's name, which leads to its report where it has one."""
@@ -45,15 +40,18 @@ class Links:
 
     def to_table(self, study: str, file: str) -> str:
         """One of a study's tables, or what says what they are."""
-        return self.to_there(self.results / "tables" / study / file, file)
+        path = self.results / "tables" / study / file
+        return self.to(_there(path), file)
 
-    def to_record(self, study: Study, dataset: str, model: str, strategy: str, seed: int) -> str:
-        """The files of a run's record."""
+    def to_records(self, study: Study, dataset: str, model: str, strategy: str) -> str:
+        """The address of the folder that holds the records of a strategy's runs."""
+        return self.address((self.results / study.folder(Cell(dataset, model, strategy), 0)).parent)
+
+    def record(self, study: Study, dataset: str, model: str, strategy: str, seed: int) -> list[str]:
+        """Which files a run's record has, as RECORD names them. Raises FrugalError where there is no record."""
         folder = self.results / study.folder(Cell(dataset, model, strategy), seed)
-        if not (folder / METRICS).exists():
-            return self.to_there(folder / METRICS, "metrics")
-        there = {name: folder / file for name, file in RECORD.items() if (folder / file).exists()}
-        return " ".join(self.to(path, name) for name, path in there.items())
+        _there(folder / METRICS)
+        return [name for name, file in RECORD.items() if (folder / file).exists()]
 
     def command(self, study: Study, dataset: str, model: str, strategy: str, seeds: Sequence[int]) -> str:
         """What trains a strategy anew, all its seeds, and nothing else."""
@@ -64,3 +62,9 @@ class Links:
         return (
             f".venv/bin/snakemake --cores all --force {shlex.quote(str(folder))}/{of_seeds}/{METRICS} --config {chosen}"
         )
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise FrugalError(f"{path} is missing, and the overview would link to it; make it with: snakemake --cores all")
+    return path

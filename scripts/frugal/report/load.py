@@ -236,6 +236,12 @@ def comparisons(folder: str | Path, study: Study | None = None) -> list["Compari
     return found
 
 
+def without_baseline(study: Study, compared: Sequence["Comparison"]) -> list[tuple[str, str]]:
+    """Data sets and models of a whole study that `comparisons` left out, for want of a run of the baseline."""
+    there = {(one.dataset, one.model) for one in compared}
+    return [pair for pair in study.pairs if pair not in there]
+
+
 def _rows_of(table: pd.DataFrame, dataset: str, model: str) -> pd.DataFrame:
     return table[(table["dataset"] == dataset) & (table["model"] == model)].reset_index(drop=True)
 

@@ -14,14 +14,15 @@ from frugal.report.answers import answer
 from frugal.report.audit import FOREIGN
 from frugal.report.leaderboard import Leaderboard
 from frugal.report.links import Links
-from frugal.report.load import Comparison
+from frugal.report.load import Comparison, without_baseline
 from frugal.report.reported import claims, read_reported
-from frugal.report.sentences import few_seeds
+from frugal.report.sentences import few_seeds, listed
 
 if TYPE_CHECKING:
     from frugal.report.explorer import Explorer
 
 TABLES = ("summary.csv", "summary.tex", "runs.csv", "history.csv", "audit.csv", "datapackage.json")
+ANSWERS = 6  # that are shown unfolded, so that the chart is not far below
 MOST = 100  # findings of one kind that are shown
 CAPTION = (
     "Test accuracy against what was spent. The line is the plain net, trained anew for less. Colours: whether the exchange rate "
@@ -61,7 +62,8 @@ class Overview:
         """What these results are: scale, studies, runs; and a warning where seeds are few."""
         count = sum(len(one.everything) for one in self._all)
         planned = sum(len(list(study.runs())) for study in self.studies.values())
-        of = f"{count:,} runs" if count == planned else f"{count:,} of {planned:,} planned runs"
+        runs = "run" if planned == 1 else "runs"
+        of = f"{count:,} {runs}" if count == planned else f"{count:,} of {planned:,} planned {runs}"
         studies = f"{len(self.studies)} {'study' if len(self.studies) == 1 else 'studies'}"
         scales = ", ".join(sorted({study.scale for study in self.studies.values()}))
         few = sorted({text for study in self.studies.values() if (text := few_seeds(study))})[:1]  # the fewest
@@ -73,8 +75,15 @@ class Overview:
         for name, study in self.studies.items():
             title = self.links.to_study(name, study.title)
             told = answer(self.compared[name])
+            if lacking := listed(
+                [f"{dataset}, {model}" for dataset, model in without_baseline(study, self.compared[name])]
+            ):
+                told += f" Without a run of the plain net, so not compared: {html.escape(lacking)}."
             items.append(f'<li title="{html.escape(study.question, quote=True)}"><strong>{title}</strong> {told}</li>')
-        return HTML(f'<ul class="answers">{"".join(items)}</ul>')
+        first, others = (f'<ul class="answers">{"".join(part)}</ul>' for part in (items[:ANSWERS], items[ANSWERS:]))
+        if len(items) == ANSWERS + 1 or not items[ANSWERS:]:
+            return HTML(f'<ul class="answers">{"".join(items)}</ul>')
+        return HTML(f"{first}<details><summary>{len(items) - ANSWERS} more studies</summary>{others}</details>")
 
     def explorer(self) -> "Explorer":
         """Accuracy over cost, to explore."""
@@ -111,6 +120,7 @@ class Overview:
                 {
                     "study": name,
                     "runs": f"{len(runs)} of {len(list(study.runs()))}",
+                    "without any run": "; ".join(self._without_runs(name)) or "none",
                     "doubts": str(doubts or "none"),
                     "interrupted and resumed": str(int((runs["resumes"] > 0).sum()) or "none"),
                     "trained on": ", ".join(runs["gpu"].astype(object).fillna(runs["cpu"]).unique()),
@@ -137,6 +147,16 @@ class Overview:
                     f'<details><summary>{html.escape(told)}</summary><div class="scroll findings">{table}</div>{more}</details>'
                 )
             )
+
+    def _without_runs(self, study: str) -> list[str]:
+        """What has no row, for want of a record that could be used: grounds, and strategies of the others."""
+        given, compared = self.studies[study], self.compared[study]
+        found = [f"{dataset}, {model}: no plain net" for dataset, model in without_baseline(given, compared)]
+        for one in compared:
+            wanted = given.only(one.dataset, one.model).strategies
+            if lacking := [name for name in wanted if name not in set(one.study.strategies)]:
+                found.append(f"{one.dataset}, {one.model}: {listed(lacking)}")
+        return found
 
     def _runs(self, study: str) -> pd.DataFrame:
         return pd.concat([one.everything for one in self.compared[study]])

@@ -17,7 +17,7 @@ from traitlets.config import Config
 from frugal.atomic import write_text
 from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS
-from frugal.report import VEGA_LITE
+from frugal.report import VEGA_LITE, VEGA_LITE_VERSION
 from frugal.report.contents import with_anchors, with_ideas
 
 # `jsonschema` imports a parser of web addresses, which takes 1.7 s to build itself, three quarters of all that is imported here.
@@ -178,13 +178,28 @@ def _take_figures(book: nbformat.NotebookNode) -> list[str]:
 
 
 def _to_explore(drawing: str, chart: Mapping[str, Any]) -> str:
-    """A chart as its drawing, with the specification that templates/explorer.js makes a live one of."""
-    spec = json.dumps(chart, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    """A chart as its drawing, with the specification that templates/explorer.js makes a live one of, as wide as its place.
+
+    Compiled here to Vega, so that a page needs no script of Vega-Lite.
+    """
+    import vl_convert  # takes a while, and few pages have a chart to explore
+
+    wide = {**chart, "width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
+    compiled = vl_convert.vegalite_to_vega(wide, vl_version=VEGA_LITE_VERSION)
+    for mark in compiled["marks"]:
+        mark["encode"]["update"].pop("href", None)  # explorer.js leads there, on a phone after it has shown the numbers
+    spec = json.dumps(compiled, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return f'{EXPLORER}{drawing}<script type="application/json">{spec}</script></div>'
 
 
 def _script() -> str:
-    """Vega-Lite and what it needs, then our few lines."""
-    import vl_convert  # 0.9 MB of script, which only a page with a chart to explore needs
+    """Vega, then our few lines."""
+    import vl_convert
 
-    return vl_convert.javascript_bundle((TEMPLATES / "explorer.js").read_text(encoding="utf-8"))
+    vega = (
+        f"/npm/vega@{vl_convert.get_vega_version()}/+esm"  # its address among the scripts that vl_convert brings along
+    )
+    code = f'import {{ Error as ERRORS, View, parse }} from "{vega}";\n' + (TEMPLATES / "explorer.js").read_text(
+        encoding="utf-8"
+    )
+    return vl_convert.javascript_bundle(code, vl_version=VEGA_LITE_VERSION)

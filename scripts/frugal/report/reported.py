@@ -82,6 +82,7 @@ def setting(tables: str | Path) -> pd.DataFrame:
         f"{one.cpu}, {one.cores} cores, {one.threads} thread{'s' * (one.threads > 1)} per run, on {one.device}"
         for one in runs[["cpu", "cores", "threads", "device"]].drop_duplicates().itertuples(index=False)
     ]
+    strategies = runs["strategy"].nunique()
     largest = runs.groupby("model", sort=False)["parameters"].max()
     metered = runs["energy_joules"].notna().sum()
     energy = f"measured on {metered} of {len(runs)} runs" if metered else "not measured"
@@ -90,7 +91,8 @@ def setting(tables: str | Path) -> pd.DataFrame:
         "data and model": "; ".join(runs["where"].cat.categories),
         "parameters": ", ".join(f"{model} {count:,}" for model, count in largest.items()),
         "recipe": _recipes(runs) or "not in the records",
-        "runs": f"{len(runs)}: {runs['strategy'].nunique()} strategies, seeds {_values(runs.sort_values('seed'), 'seed')}",
+        "runs": f"{len(runs)}: {strategies} {'strategy' if strategies == 1 else 'strategies'}, "
+        f"seeds {_values(runs.sort_values('seed'), 'seed')}",
         "machine": "; ".join(machines),
         "GPU": _values(runs, "gpu"),
         "made": f"{runs['started'].min()[:16].replace('T', ' ')} to {runs['ended'].max()[:16].replace('T', ' ')} UTC",

@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from frugal.report.budget_curve import currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, WASTES
-from frugal.report.load import Comparison, comparisons
+from frugal.report.load import Comparison, comparisons, read_study_of, without_baseline
 from frugal.report.power import detectable, seeds_for
 from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
 from frugal.study import Study
@@ -51,12 +51,19 @@ def listed(parts: list[str]) -> str:
 
 
 def tell(tables: str | Path, *sentences: Callable[[Comparison], str], mark: str = "") -> Markdown:
-    """Sentences about each data set and model of a study, in turn. mark: put before each, e.g. "> " for a quotation."""
+    """Sentences about each data set and model of a study, in turn. mark: put before each, e.g. "> " for a quotation.
+
+    Where the headline is among them, data sets and models without a run of the baseline are named at the end.
+    """
     every, parts = comparisons(tables), []
     for one in every:
         if len(every) > 1:
             parts.append(f"### {one.dataset}, {one.model}{' (generated data)' * one.generated}")
         parts += [mark + text for sentence in sentences if (text := sentence(one))]
+    lacking = without_baseline(read_study_of(tables), every) if headline in sentences else []
+    if lacking:
+        named = listed([f"`{dataset}` with `{model}`" for dataset, model in lacking])
+        parts.append(f"Not compared, since the baseline has no run there that could be used: {named}.")
     return Markdown("\n\n".join(parts))
 
 
@@ -203,6 +210,8 @@ def exchanged(compared: Comparison) -> str:
     """Who saves, who wastes and of whom it can't be told, by exchange rate in what the study is about."""
     summary, paid = compared.summary, currency(compared.study)
     others = summary[summary["strategy"] != compared.study.baseline]
+    if others.empty:
+        return "No exchange rates: there are runs of the plain net alone."
     if others[f"{paid}_exchange_rate"].isna().all():
         reasons = sorted(set(others["exchange_reason"].dropna()))
         return f"No exchange rates: {'; '.join(reasons)}."
@@ -236,6 +245,8 @@ def verdicts(compared: Comparison) -> str:
         if strategies:
             said.append(f"{name}: {code(strategies)}")
     margin = f"{100 * compared.study.margin:g} points"
+    if not said:
+        return f"There is nothing to hold against `{compared.study.baseline}`: no other strategy has runs."
     fidelity = "At their own fidelity, against" if compared.fidelity_differs else "Against"
     opening = f"{fidelity} `{compared.study.baseline}` and with a margin of {margin}:"
     parts = [opening, "\n".join(f"- {line}" for line in said), own_intervals(compared), in_sight(compared)]

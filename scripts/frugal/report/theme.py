@@ -272,6 +272,9 @@ def table(frame: pd.DataFrame, digits: int = 2, fold: str = "") -> None:
 
     fold: what it holds, for one that opens on a click
     """
+    if frame.empty:
+        display(Markdown("None."))
+        return
     rows = frame.reset_index() if frame.index.names != [None] else frame
     if "where" in rows and rows["where"].nunique() == 1 and "strategy" in rows:
         rows = rows.drop(columns="where")
