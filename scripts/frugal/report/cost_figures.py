@@ -117,7 +117,7 @@ def _budget_curves(budgets: pd.DataFrame, cost: str, strategies: set[str]) -> di
     return {str(name): rows for name, rows in known.groupby("strategy", observed=True) if len(rows) > 1}
 
 
-def exchange_forest(tables: str | Path, costs: Sequence[str] = ("train_seconds", "bytes_read")) -> Figure:
+def exchange_forest(tables: str | Path, costs: Sequence[str] = ("cpu_seconds", "bytes_read")) -> Figure:
     """Exchange rate of every strategy with its simultaneous 95 % interval, the highest first: right of 1 it saves, left of 1 it
     wastes. A column for the cost of `exchange_curve` and each of `costs` that was measured, a row of panels per data set and net.
 
