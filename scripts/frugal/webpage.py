@@ -1,4 +1,4 @@
-"""Frame of a web page that needs neither network nor scripts, in the style of all our pages: light, dark, narrow, on paper."""
+"""What all our web pages share: their frame, which needs neither network nor scripts, and a verdict as a coloured word."""
 
 import html
 from pathlib import Path
@@ -30,6 +30,15 @@ def document(title: str, body: str, refresh: int | None = None) -> str:
 </body>
 </html>
 """
+
+
+def coloured_verdict(told: str, why: object = None, short: bool = False) -> str:
+    """A verdict as a word in its colour, as HTML; the whole, with its reason where `why` is text, shows on hovering.
+
+    short: its first word alone, e.g. "equal" of "equal within the margin"
+    """
+    whole, word = html.escape(f"{told}: {why}" if isinstance(why, str) else told, quote=True), told.split()[0]
+    return f'<span class="verdict {word}" title="{whole}">{html.escape(word if short else told)}</span>'
 
 
 def check_place(page: Path) -> None:

@@ -11,6 +11,7 @@ from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.load import Comparison
 from frugal.report.sentences import ENOUGH, best_proposal, conclusion, exchange, on_whole_images, percent, points
+from frugal.webpage import coloured_verdict
 
 
 def answer(compared: Sequence[Comparison]) -> str:
@@ -45,8 +46,7 @@ def _sentence(one: Comparison) -> str:
     saved = cost.saving.format(percent(share)) if share > ENOUGH else f"saves no {cost.noun}"
     rate = best[f"{paid}_exchange_rate"]
     told = f"exchange rate {html.escape(exchange(best, paid))}" if pd.notna(rate) else "no exchange rate"
-    verdict = conclusion(best, study)
-    pill = f'<span class="verdict {verdict}">{verdict}</span>'
+    pill = coloured_verdict(conclusion(best, study))
     caveats = [
         on_whole_images(best).replace("**", ""),
         "" if isinstance(best["control"], str) else "no control costs as much",

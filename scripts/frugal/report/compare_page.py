@@ -11,7 +11,7 @@ import pandas as pd
 from frugal.report.compare import ACCURACY, BETTER, NOISE, SAME, SMALL, WORSE, told
 from frugal.report.compare_settings import Apart
 from frugal.report.costs import COSTS, METRICS
-from frugal.webpage import document
+from frugal.webpage import coloured_verdict, document
 
 MOST = 1000  # rows of a table; the terminal shows all
 CELLS = 2  # that are named where something differs
@@ -137,12 +137,11 @@ def _row(row: tuple) -> list[str]:
         ends = [f"{end:.3f}" for end in (row.ratio_low, row.ratio_high)] if row.ratio_low == row.ratio_low else []
     p = f"{row.p:.2g}" if row.p == row.p else ""
     amounts = (told(row.figure, amount) for amount in (row.before, row.after))
-    verdict = html.escape(row.verdict)
     numbers = [text.replace("-", "\N{MINUS SIGN}") for text in (change, " to ".join(ends))]
     return [
         f"<code>{html.escape(row.strategy)}</code>",
         html.escape(name),
-        f'<span class="verdict {verdict.split()[0]}">{verdict}</span>',
+        coloured_verdict(row.verdict),
         *(html.escape(text) for text in (*numbers, *amounts, p, row.study, f"{row.dataset}, {row.model}")),
     ]
 

@@ -21,6 +21,7 @@ from frugal.report.load import Comparison
 from frugal.report.reported import brief, whole_percent
 from frugal.report.sentences import exchange, listed, on_whole_images, points, seconds_in_doubt
 from frugal.study import Study, merged
+from frugal.webpage import coloured_verdict
 
 SCRIPT = Path(__file__).parent / "templates" / "board.js"
 SHOWN = ("flops_executed", "train_seconds")  # costs whose columns are shown from the start, on a wide page
@@ -137,7 +138,7 @@ class Leaderboard:
                 *_exchanged(row, paid, baseline),
                 _cell(_with_interval(row), row["test_accuracy_mean"]),
                 _cell("" if baseline else points(difference) if pd.notna(difference) else "–", difference),
-                _cell(_pill(row["verdict"], row["verdict_reason"]), RANK[row["verdict"]]),
+                _cell(coloured_verdict(row["verdict"], row["verdict_reason"], short=True), RANK[row["verdict"]]),
                 f"<td>{row['seeds']}</td>",
                 f"<td>{html.escape(_where(one))}</td>",
                 f"<td>{self.links.to_study(one.study.name)}</td>",
@@ -228,7 +229,7 @@ def _exchanged(row: pd.Series, paid: str, baseline: bool) -> list[str]:
     known = not baseline and pd.notna(rate)
     noun = f" <small>in {COSTS[paid].noun}</small>"
     order = {SAVES: 2, UNDECIDED: 1, WASTES: 0}[verdict] if known else float("nan")
-    pill = _pill(verdict, row["exchange_reason"]) if known else ""
+    pill = coloured_verdict(verdict, row["exchange_reason"], short=True) if known else ""
     return [
         _cell(f"<span>{_rate(row, paid, baseline)}{noun}</span>" if known else _rate(row, paid, baseline), rate),
         _cell(pill, order),
@@ -237,13 +238,6 @@ def _exchanged(row: pd.Series, paid: str, baseline: bool) -> list[str]:
 
 def _rate(row: pd.Series, cost: str, baseline: bool) -> str:
     return "" if baseline else html.escape(exchange(row, cost))
-
-
-def _pill(verdict: str, reason: object) -> str:
-    """A verdict as a coloured word; its reason, where there is one, shows on hovering."""
-    told = html.escape(f"{verdict}: {reason}" if isinstance(reason, str) else verdict, quote=True)
-    word = verdict.split()[0]
-    return f'<span class="verdict {word}" title="{told}">{word}</span>'
 
 
 def _with_interval(row: pd.Series) -> str:

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from frugal.atomic import write_bytes
 from frugal.report.costs import METRICS
 from frugal.report.load import SERIES
+from frugal.webpage import coloured_verdict
 
 INK, FAINT, HAIR, PAPER, GOOD = "#1f2328", "#646b73", "#e2e5e9", "#ffffff", "#12855a"
 BAD, OPEN = "#b3261e", "#8a6100"
@@ -299,10 +300,9 @@ def _wordy(column: pd.Series) -> bool:
 
 def _cell(value: object, digits: int) -> str:
     if isinstance(value, str):
-        shown, word = html.escape(value), value.split()[:1]
         if value in VERDICTS:
-            short = "equal" if value.startswith("equal") else value
-            return f'<span class="verdict {word[0]}" title="{shown}">{short}</span>'
+            return coloured_verdict(value, short=value.startswith("equal"))
+        shown = html.escape(value)
         return f'<div class="long">{shown}</div>' if len(value) > LONG else shown
     if pd.isna(value):
         return "–"
