@@ -164,7 +164,7 @@ def _forest(axes: Axes, rows: pd.DataFrame, cost: str) -> None:
             axes.plot(np.clip([low[row], high[row]], *ends), [row, row], color=colour, linewidth=1.6, alpha=0.7)
         marker = {"<": 4, ">": 5}.get(bound if isinstance(bound, str) else "", "o")  # matplotlib's carets, or a point
         axes.plot(np.clip(rate[row], *ends), row, color=colour, marker=marker, markersize=5 if marker == "o" else 7)
-    candidates = (0.1, 0.2, 0.5, 1, 2, 5, 10) if ends[1] > 3 * ends[0] else (0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2)
+    candidates = (0.1, 0.2, 0.5, 1, 2, 5, 10) if ends[1] > 3 * ends[0] else (0.5, 0.7, 1, 1.4, 2)
     ticks = [tick for tick in candidates if ends[0] <= tick <= ends[1]]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(ticker.NullLocator())
