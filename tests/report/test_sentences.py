@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from frugal.errors import FrugalError
-from frugal.report import load, reported
+from frugal.report import caveats, load, reported
 from frugal.report import sentences as findings
 from frugal.report.load import comparisons
 from frugal.report.statistics import against_control
@@ -109,18 +109,18 @@ def test_every_control_of_equal_cost_is_compared(selection):
 
 @pytest.mark.parametrize(("seeds", "warned"), [(1, False), (2, True), (4, True), (5, False)])
 def test_fewer_than_five_seeds_are_warned_of(seeds, warned):
-    said = findings.few_seeds(study_of(factory.study(seeds=list(range(seeds)))))
+    said = caveats.few_seeds(study_of(factory.study(seeds=list(range(seeds)))))
     assert bool(said) == warned
 
 
 def test_the_page_says_which_difference_its_seeds_can_see(compared, make_tables):
-    said = findings.in_sight(compared)
+    said = caveats.in_sight(compared)
     assert said.startswith("With 3 seeds this study tells differences of 0.")
     assert "enough for the margin of 0.5 points" in said
     study, _, folder = make_tables(margin=0.001)
-    assert re.search(r"the margin of 0.1 points asks for \d+ seeds", findings.in_sight(comparisons(folder, study)[0]))
+    assert re.search(r"the margin of 0.1 points asks for \d+ seeds", caveats.in_sight(comparisons(folder, study)[0]))
     study, _, folder = make_tables(seeds=[1])
-    assert findings.in_sight(comparisons(folder, study)[0]) == "", "the headline says that one seed tells nothing"
+    assert caveats.in_sight(comparisons(folder, study)[0]) == "", "the headline says that one seed tells nothing"
 
 
 def test_missing_table_is_named(study, tmp_path):

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from frugal.report.caveats import seconds_in_doubt
 from frugal.report.costs import COSTS, spent_by_epoch
 from frugal.report.load import comparisons
-from frugal.report.sentences import exchanged, headline, seconds_in_doubt
+from frugal.report.sentences import exchanged, headline
 from frugal.spec import Cost
 from report import factory
 

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from frugal.report import cost_figures, figures, reported, sentences
+from frugal.report import caveats, cost_figures, figures, reported, sentences
 from frugal.report.load import comparisons
 
 mpl.use("agg")
 SENTENCES = (
     *(sentences.headline, sentences.verdicts, sentences.exchanged, sentences.against_controls),
-    *(sentences.reaching_the_clock, sentences.reaching_the_target, sentences.doubts),
+    *(sentences.reaching_the_clock, sentences.reaching_the_target, caveats.doubts),
 )
 FLOPS = ("flops_executed", "flops_forward", "flops_backward", "flops_forward_per_sample")
 

@@ -14,7 +14,6 @@ _HOME = {
     "reported": ["exchange_rates", "read_reported", "savings", "setting", "strategies"],
     "sentences": [
         "against_controls",
-        "doubts",
         "exchanged",
         "headline",
         "reaching_the_clock",
@@ -22,6 +21,7 @@ _HOME = {
         "tell",
         "verdicts",
     ],
+    "caveats": ["doubts"],
     "sweep_curves": ["sweeps"],
     "figures": ["clock", "curves", "differences", "stretched"],
     "cost_figures": ["exchange_curve", "exchange_forest", "line_of", "tradeoff"],

@@ -10,7 +10,8 @@ from frugal.report.budget_curve import currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.load import Comparison
-from frugal.report.sentences import ENOUGH, best_proposal, conclusion, exchange, on_whole_images, percent, points
+from frugal.report.sentences import ENOUGH, best_proposal, conclusion, on_whole_images
+from frugal.report.words import exchange, percent, points
 from frugal.webpage import coloured_verdict
 
 

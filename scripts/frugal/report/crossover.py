@@ -7,8 +7,8 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from frugal.report.sentences import code, listed, percent
 from frugal.report.theme import INK
+from frugal.report.words import code, listed, percent
 
 TIME, MEMORY = "time_over_dense", "memory_over_dense"
 CELL = ["outputs", "inputs", "batch", "pattern", "sparsity"]

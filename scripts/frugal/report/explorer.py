@@ -21,8 +21,8 @@ from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.load import Comparison
-from frugal.report.sentences import exchange, percent, points
 from frugal.report.theme import BAD, FAINT, GOOD, HAIR, INK, OPEN, of_the_page
+from frugal.report.words import exchange, percent, points
 
 MOST_SEEDS = 1000  # single runs in one chart; beyond, only means are drawn
 LABELLED = 4  # strategies of a ground that are named in the chart: those that save most, or without one the best

@@ -14,12 +14,14 @@ import pandas as pd
 from IPython.display import HTML
 
 from frugal.report.budget_curve import CURRENCIES, currency
+from frugal.report.caveats import seconds_in_doubt
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.links import RECORD, Links
 from frugal.report.load import Comparison
 from frugal.report.reported import brief, whole_percent
-from frugal.report.sentences import exchange, listed, on_whole_images, points, seconds_in_doubt
+from frugal.report.sentences import on_whole_images
+from frugal.report.words import exchange, listed, points
 from frugal.study import Study, merged
 from frugal.webpage import coloured_verdict
 

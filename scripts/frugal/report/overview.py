@@ -12,11 +12,12 @@ from frugal.errors import FrugalError
 from frugal.report import load
 from frugal.report.answers import answer
 from frugal.report.audit import FOREIGN
+from frugal.report.caveats import few_seeds
 from frugal.report.leaderboard import Leaderboard
 from frugal.report.links import Links
 from frugal.report.load import Comparison, without_baseline
 from frugal.report.reported import claims, read_reported
-from frugal.report.sentences import few_seeds, listed
+from frugal.report.words import listed
 
 if TYPE_CHECKING:
     from frugal.report.explorer import Explorer

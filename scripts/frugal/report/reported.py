@@ -12,7 +12,7 @@ from frugal.report.audit import FAILED
 from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.costs import COSTS, worth_a_column
 from frugal.report.load import Comparison, spread
-from frugal.report.sentences import exchange, percent, points
+from frugal.report.words import exchange, percent, points
 
 ACCURACY = {  # metric of config/reported -> what it is of
     "test_accuracy": "test",

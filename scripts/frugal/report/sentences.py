@@ -5,49 +5,20 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
 from frugal.report.budget_curve import currency
+from frugal.report.caveats import in_sight, own_intervals, seconds_in_doubt
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, WASTES
 from frugal.report.load import Comparison, comparisons, read_study_of, without_baseline
-from frugal.report.power import detectable, seeds_for
 from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
+from frugal.report.words import code, exchange, listed, percent, points
 from frugal.study import Study
 
 ENOUGH = 0.01  # a saving below one per cent is not worth a headline
 MANY = 12  # sentences of one kind; of more, those that say nothing new are folded
-EACH = 3  # findings of one kind that a report tells
-NARROW = "\N{NARROW NO-BREAK SPACE}"  # between a sign and its number
-QUEUED = (
-    0.1  # share of the training's seconds in a queue for a core, above which they are told to be of a crowded machine
-)
-FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """A fraction in per cent, never rounded up to all or down to nothing."""
-    while digits < 4 and (round(100 * share, digits) >= 100 > 100 * share or round(100 * share, digits) == 0 < share):
-        digits += 1
-    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
-
-
-def points(difference: float) -> str:
-    """A difference of two accuracies in percentage points, with its sign."""
-    told = f"{100 * difference:+.2f}"
-    return "0.00" if float(told) == 0 else told.replace("-", "\N{MINUS SIGN}")
-
-
-def code(names: list[str]) -> str:
-    """Names of strategies as a list in a sentence."""
-    return listed([f"`{name}`" for name in names]) or "none"
-
-
-def listed(parts: list[str]) -> str:
-    """Parts of a sentence: a, b and c."""
-    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
 def tell(tables: str | Path, *sentences: Callable[[Comparison], str], mark: str = "") -> Markdown:
@@ -170,22 +141,6 @@ def _by_curve(row: pd.Series, compared: Comparison) -> str:
     return f"exchange rate {exchange(row, paid)} in {COSTS[paid].noun}"
 
 
-def exchange(row: pd.Series, paid: str) -> str:
-    """An exchange rate with its bound and interval, e.g. "0.97 (0.90 to 1.05)"; row: of summary.csv."""
-    value, low, high = (row[f"{paid}_{part}"] for part in ("exchange_rate", "exchange_low", "exchange_high"))
-    bound = row[f"{paid}_exchange_bound"]
-    told = f"{bound if isinstance(bound, str) else ''}{NARROW * isinstance(bound, str)}{value:.2f}"
-    if pd.isna(value):
-        return "–"
-    if pd.isna(low):
-        return f"{told} (no interval)"
-    if low == 0 and np.isinf(high):
-        return f"{told} (unknown)"
-    if low == 0 or np.isinf(high):  # the curve ends before the interval does
-        return f"{told} ({high:.2f} or less)" if low == 0 else f"{told} ({low:.2f} or more)"
-    return f"{told} ({low:.2f} to {high:.2f})"
-
-
 def conclusion(row: pd.Series, study: Study) -> str:
     """What is left of a strategy's saving, in a word: by the curve, and it can't save where its control is more accurate."""
     verdict = row[f"{currency(study)}_exchange_verdict"]
@@ -252,61 +207,6 @@ def verdicts(compared: Comparison) -> str:
     parts = [opening, "\n".join(f"- {line}" for line in said), own_intervals(compared), in_sight(compared)]
     parts.append(seconds_in_doubt(compared))
     return "\n\n".join(filter(None, parts))
-
-
-def in_sight(compared: Comparison) -> str:
-    """Which difference these seeds can see, how many seeds the margin asks for, and whose spread that is computed with."""
-    study, row = compared.study, compared.summary.iloc[0]
-    seeds, spread, freedom = len(study.seeds), row["pool_spread"], row["pool_freedom"]
-    others = len(compared.summary) - 1
-    least = detectable(spread, freedom, seeds, others)
-    if np.isnan(least):
-        return few_seeds(study)
-    wanted = seeds_for(study.margin, spread, others)
-    asks = f"{wanted} seeds" if wanted else "more than a thousand seeds"
-    margin = f"{100 * study.margin:g} points"
-    enough = (
-        f"enough for the margin of {margin}" if least <= study.margin else f"the margin of {margin} asks for {asks}"
-    )
-    remark = row["pool_remark"] if isinstance(row["pool_remark"], str) else ""
-    told = f"With {seeds} seeds this study tells differences of {100 * least:.2g} points apart (four times in five): {enough}."
-    return " ".join(filter(None, [told, remark[:1].upper() + remark[1:] + "." * bool(remark)]))
-
-
-def own_intervals(compared: Comparison) -> str:
-    """Strategies whose seeds scatter otherwise than the others', so that they have intervals of their own; empty without one."""
-    remarks = compared.summary.dropna(subset="interval_remark")
-    told = [f"`{row['strategy']}`: {row['interval_remark']}" for _, row in remarks.iterrows() if row["interval_remark"]]
-    return "Not pooled with the others: " + "; ".join(told) + "." if told else ""
-
-
-def few_seeds(study: Study) -> str:
-    """A warning where so few seeds were run that the intervals themselves are uncertain; else empty."""
-    seeds = len(study.seeds)
-    if not 2 <= seeds < FEW:  # of one seed the headline says that it allows no conclusion
-        return ""
-    return (
-        f"**{seeds} seeds are few.** How far seeds scatter is then known from what all strategies share alone, and a verdict may "
-        f"change with more seeds. Run at least {FEW}."
-    )
-
-
-def seconds_in_doubt(compared: Comparison) -> str:
-    """One line where runs shared their cores with other work, so that their seconds say more of the machine; else empty."""
-    runs = compared.everything
-    if "machine_load" not in runs:  # tables of before it was written
-        return ""
-    queued = (runs["train_queued_seconds"] / runs["train_seconds"]).fillna(0.0)
-    crowded = (runs["machine_load"] > runs["cores"] + 0.5) | (queued > QUEUED)
-    if not crowded.any():
-        return ""
-    load = f"load {runs['machine_load'].max():.1f} on {runs['cores'].max()} cores, " * bool(
-        runs["machine_load"].notna().any()
-    )
-    return (
-        f"**Seconds are not to be trusted**: {crowded.sum()} of {len(runs)} runs shared their cores with other work ({load}"
-        f"up to {percent(queued.max())} of the time in a queue for one). CPU seconds tell what was computed."
-    )
 
 
 def against_controls(compared: Comparison) -> str:
@@ -385,18 +285,3 @@ def reaching_the_target(compared: Comparison) -> str:
     return f"{len(always)} of {len(summary)} strategies reach {target} with every seed; first {', '.join(said)}." + (
         f" Never: {code(never)}." if never else ""
     )
-
-
-def doubts(compared: Comparison) -> str:
-    """The findings of the audit."""
-    if compared.audit.empty:
-        return (
-            "The audit found nothing: no two runs share a training-loss curve, and all were made on the same machine, "
-            "with the same data, code and packages."
-        )
-    lines = []
-    for kind, rows in compared.audit.groupby("finding", sort=False):
-        told = (f"- **{kind}** — {row.runs}: {row.detail}" for row in rows.head(EACH).itertuples())
-        lines += [line.replace("__", r"\_\_") for line in told]  # names of files, not bold
-        lines += [f"- **{kind}** — {len(rows) - EACH} more in `audit.csv`"] if len(rows) > EACH else []
-    return "**The audit found reasons for doubt:**\n\n" + "\n".join(lines)

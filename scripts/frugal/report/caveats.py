@@ -1,0 +1,84 @@
+"""What results can't tell, in sentences: few seeds, crowded machines, intervals of their own, findings of the audit. Markdown."""
+
+import numpy as np
+
+from frugal.report.load import Comparison
+from frugal.report.power import detectable, seeds_for
+from frugal.report.words import percent
+from frugal.study import Study
+
+EACH = 3  # findings of one kind that a report tells
+QUEUED = (
+    0.1  # share of the training's seconds in a queue for a core, above which they are told to be of a crowded machine
+)
+FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
+
+
+def in_sight(compared: Comparison) -> str:
+    """Which difference these seeds can see, how many seeds the margin asks for, and whose spread that is computed with."""
+    study, row = compared.study, compared.summary.iloc[0]
+    seeds, spread, freedom = len(study.seeds), row["pool_spread"], row["pool_freedom"]
+    others = len(compared.summary) - 1
+    least = detectable(spread, freedom, seeds, others)
+    if np.isnan(least):
+        return few_seeds(study)
+    wanted = seeds_for(study.margin, spread, others)
+    asks = f"{wanted} seeds" if wanted else "more than a thousand seeds"
+    margin = f"{100 * study.margin:g} points"
+    enough = (
+        f"enough for the margin of {margin}" if least <= study.margin else f"the margin of {margin} asks for {asks}"
+    )
+    remark = row["pool_remark"] if isinstance(row["pool_remark"], str) else ""
+    told = f"With {seeds} seeds this study tells differences of {100 * least:.2g} points apart (four times in five): {enough}."
+    return " ".join(filter(None, [told, remark[:1].upper() + remark[1:] + "." * bool(remark)]))
+
+
+def own_intervals(compared: Comparison) -> str:
+    """Strategies whose seeds scatter otherwise than the others', so that they have intervals of their own; empty without one."""
+    remarks = compared.summary.dropna(subset="interval_remark")
+    told = [f"`{row['strategy']}`: {row['interval_remark']}" for _, row in remarks.iterrows() if row["interval_remark"]]
+    return "Not pooled with the others: " + "; ".join(told) + "." if told else ""
+
+
+def few_seeds(study: Study) -> str:
+    """A warning where so few seeds were run that the intervals themselves are uncertain; else empty."""
+    seeds = len(study.seeds)
+    if not 2 <= seeds < FEW:  # of one seed the headline says that it allows no conclusion
+        return ""
+    return (
+        f"**{seeds} seeds are few.** How far seeds scatter is then known from what all strategies share alone, and a verdict may "
+        f"change with more seeds. Run at least {FEW}."
+    )
+
+
+def seconds_in_doubt(compared: Comparison) -> str:
+    """One line where runs shared their cores with other work, so that their seconds say more of the machine; else empty."""
+    runs = compared.everything
+    if "machine_load" not in runs:  # tables of before it was written
+        return ""
+    queued = (runs["train_queued_seconds"] / runs["train_seconds"]).fillna(0.0)
+    crowded = (runs["machine_load"] > runs["cores"] + 0.5) | (queued > QUEUED)
+    if not crowded.any():
+        return ""
+    load = f"load {runs['machine_load'].max():.1f} on {runs['cores'].max()} cores, " * bool(
+        runs["machine_load"].notna().any()
+    )
+    return (
+        f"**Seconds are not to be trusted**: {crowded.sum()} of {len(runs)} runs shared their cores with other work ({load}"
+        f"up to {percent(queued.max())} of the time in a queue for one). CPU seconds tell what was computed."
+    )
+
+
+def doubts(compared: Comparison) -> str:
+    """The findings of the audit."""
+    if compared.audit.empty:
+        return (
+            "The audit found nothing: no two runs share a training-loss curve, and all were made on the same machine, "
+            "with the same data, code and packages."
+        )
+    lines = []
+    for kind, rows in compared.audit.groupby("finding", sort=False):
+        told = (f"- **{kind}** — {row.runs}: {row.detail}" for row in rows.head(EACH).itertuples())
+        lines += [line.replace("__", r"\_\_") for line in told]  # names of files, not bold
+        lines += [f"- **{kind}** — {len(rows) - EACH} more in `audit.csv`"] if len(rows) > EACH else []
+    return "**The audit found reasons for doubt:**\n\n" + "\n".join(lines)
