@@ -96,9 +96,13 @@ def read_cases(path: Path = FILE) -> list[Case]:
 def outcomes(cases: Sequence[Case], tables: Path) -> list[Outcome]:
     """Each case on each data set and model of its study. tables: the folder that holds one of tables per study.
 
-    A case whose study or strategies have no runs there is listed as not run. Raises FrugalError for tables that are broken.
+    A case whose strategies were run nowhere is listed once, as not run. Raises FrugalError for tables that are broken.
     """
-    return [outcome for case in cases for outcome in _everywhere(case, tables / case.study)]
+    found = []
+    for case in cases:
+        everywhere = _everywhere(case, tables / case.study)
+        found += [one for one in everywhere if one.outcome != NOT_RUN] or everywhere[:1]
+    return found
 
 
 def claim_verdicts(results: str | Path, cases: str | Path = FILE) -> pd.DataFrame:
@@ -110,7 +114,6 @@ def claim_verdicts(results: str | Path, cases: str | Path = FILE) -> pd.DataFram
     tables = Path(results) / "tables"
     claims = [case for case in read_cases(Path(cases)) if case.kind == "claimed" and (tables / case.study).is_dir()]
     found = outcomes(claims, tables)
-    tried = {one.case.case for one in found if one.outcome != NOT_RUN}
     rows = [
         {
             "claim": one.case.case,
@@ -123,7 +126,6 @@ def claim_verdicts(results: str | Path, cases: str | Path = FILE) -> pd.DataFram
             "source": one.case.source,
         }
         for one in found
-        if one.outcome != NOT_RUN or one.case.case not in tried
     ]
     return pd.DataFrame(rows or [{"fact": "None of these studies puts a claim to the test."}])
 
