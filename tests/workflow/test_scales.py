@@ -56,7 +56,7 @@ def test_every_strategy_of_cross_is_trained_somewhere_on_mnist_and_on_each_net_o
     there = {pair: study.strategies_of(*pair) for pair in study.pairs}
     assert set().union(*there.values()) == set(study.trained)
     assert set(there["mnist", "cnn-tiny"]) & set(study.strategies) == {
-        *("full", "ies", "short-as-ies", "infobatch", "full-short")
+        *("full", "ies", "short-as-ies", "infobatch", "full-short", "bfloat16")
     }
     assert "full@0.25" in there["mnist", "vit-tiny-16"]
     assert not [one for one in study.skipped if one.model != "cnn-small"], (
