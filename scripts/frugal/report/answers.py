@@ -1,4 +1,4 @@
-"""A study's answer in one sentence, for a page that has room for one."""
+"""A study's answer in a sentence for each ground, for a page that has room for few."""
 
 import html
 from collections import Counter
@@ -14,17 +14,18 @@ from frugal.report.sentences import ENOUGH, best_proposal, conclusion, on_whole_
 from frugal.report.words import exchange, percent, points
 from frugal.webpage import coloured_verdict
 
+MOST = 3  # grounds that have a sentence of their own; of more, the others are counted
+
 
 def answer(compared: Sequence[Comparison]) -> str:
-    """What the best proposal saves on the first ground, with its exchange rate, and the verdicts on its other grounds. HTML."""
-    first, *others = compared
-    told = _sentence(first)
+    """What the best proposal saves on each ground, with its exchange rate; of many grounds the verdicts on the others. HTML."""
+    told, others = compared[:MOST], compared[MOST:]
+    sentences = "<br>".join(map(_sentence, told))
     if not others:
-        return told
+        return sentences
     count = Counter(_verdict(one) for one in others)
     rest = ", ".join(f"{count[verdict]} {verdict}" for verdict in (SAVES, UNDECIDED, WASTES, NOTHING) if count[verdict])
-    plural = "ground" if len(others) == 1 else "grounds"
-    return f"{told} On {len(others)} other {plural}, the best of each: {rest}."
+    return f"{sentences}<br>The best on {len(others)} more: {rest}."
 
 
 NOTHING = "nothing to judge"
@@ -50,7 +51,7 @@ def _sentence(one: Comparison) -> str:
     pill = coloured_verdict(conclusion(best, study))
     caveats = [
         on_whole_images(best).replace("**", ""),
-        "" if isinstance(best["control"], str) else "no control costs as much",
+        "" if isinstance(best["control"], str) else "no control of equal cost was run",
     ]
     but = "".join(f"; {caveat}" for caveat in caveats if caveat)
     within = f" (margin {100 * study.margin:g})"

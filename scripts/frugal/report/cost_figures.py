@@ -63,6 +63,7 @@ def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
         there = every[every["where"] == mine["where"].iloc[0]].dropna(subset=[f"{cost}_mean"])
         x, y = there[f"{cost}_mean"].to_numpy(), there["test_accuracy_mean"].to_numpy()
         stretch_accuracy(axes, y.max())
+        lowest = mine["test_accuracy_mean"].min()  # of this panel: a failure of another one must not squeeze it
         curves = _budget_curves(budgets[budgets["where"] == mine["where"].iloc[0]], cost, set(mine["strategy"]))
         for strategy, curve in curves.items():
             at, reached = curve[f"{cost}_mean"], curve["test_accuracy_mean"]
@@ -78,6 +79,7 @@ def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
             ends = [curve[f"test_accuracy_{end}"] for end in ("low", "high")]
             axes.fill_between(at, *ends, color=colours[strategy], alpha=0.15, linewidth=0)
             x, y = np.append(x, at), np.append(y, reached)
+            lowest = min(lowest, reached.min())
         if study.baseline not in curves:
             best = pareto_front(x, y)
             band = {"color": GOOD, "linewidth": 5, "alpha": 0.25, "solid_joinstyle": "round", "zorder": 1}
@@ -90,7 +92,10 @@ def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
                 axes.plot([at, at], ends, color=colour, alpha=0.55, linewidth=1.2)
             size = 110 if row.kind == "baseline" else 38
             axes.scatter(at, row.test_accuracy_mean, s=size, color=colour, marker=marks[row.strategy], zorder=3, lw=0)
-        accuracy_ticks(axes, y.min(), max(y.max(), (there["test_accuracy_mean"] + there["half"]).clip(upper=1).max()))
+        ends = mine["test_accuracy_mean"] + mine["half"].fillna(0).clip(upper=0.3 * (1 - mine["test_accuracy_mean"]))
+        accuracy_ticks(
+            axes, lowest, max([ends.max(), *(curve["test_accuracy_mean"].max() for curve in curves.values())])
+        )
         cost_scale(axes, x, METRICS[cost].formatter, most=3 if len(names) > 1 else 6)
         axes.set_title(panel if len(names) > 1 else "")
         axes.set_xlabel(METRICS[cost].axis)

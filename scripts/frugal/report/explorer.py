@@ -201,7 +201,7 @@ def _chart(
 
     x = (
         alt.X("x:Q")
-        .scale(type="log", nice=False, padding=14)
+        .scale(type="log", nice=False, padding=32)
         .axis(format="~s", tickCount=6, grid=False, labelOverlap="greedy")
         .title(None)
     )

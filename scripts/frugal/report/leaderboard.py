@@ -26,7 +26,7 @@ from frugal.study import Study, merged
 from frugal.webpage import coloured_verdict
 
 SCRIPT = Path(__file__).parent / "templates" / "board.js"
-SHOWN = ("flops_executed", "train_seconds")  # costs whose columns are shown from the start, on a wide page
+SHOWN = ("flops_executed", "cpu_seconds")  # costs whose columns are shown from the start, on a wide page
 SOME = 5  # remarks of one kind
 NARROW = "(max-width: 640px)"  # where rows are cards, as in templates/style.css
 MOST = 600  # rows; with more, each ground shows its best ones and links the table of all

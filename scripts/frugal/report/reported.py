@@ -92,7 +92,7 @@ def setting(tables: str | Path) -> pd.DataFrame:
         "parameters": ", ".join(f"{model} {count:,}" for model, count in largest.items()),
         "recipe": _recipes(runs) or "not in the records",
         "runs": f"{len(runs)}: {strategies} {'strategy' if strategies == 1 else 'strategies'}, "
-        f"seeds {_values(runs.sort_values('seed'), 'seed')}",
+        f"seeds {_values(runs.sort_values('seed'), 'seed')}{', without those of smaller budgets' * bool(study.shortened)}",
         "machine": "; ".join(machines),
         "GPU": _values(runs, "gpu"),
         "made": f"{runs['started'].min()[:16].replace('T', ' ')} to {runs['ended'].max()[:16].replace('T', ' ')} UTC",

@@ -76,15 +76,17 @@ def _proposals(compared: Comparison) -> pd.DataFrame:
 
 
 def best_proposal(compared: Comparison) -> pd.Series | None:
-    """The proposal that the study's answer is about: one that saves by its exchange rate; else the one that spends least without
-    a loss; else the most accurate of the undecided ones that spend less; None where there is none of these.
+    """The proposal that the study's answer is about, None where there is none: of those that save by their exchange rate the one
+    with the highest, without a loss if there is one; else the one that spends least without a loss; else the most accurate of the
+    undecided ones that spend less.
     """
     study, proposals = compared.study, _proposals(compared)
     cost, rate = f"{study.cost}_saved_mean", f"{currency(study)}_exchange_rate"
     saving = proposals[proposals[f"{currency(study)}_exchange_verdict"] == SAVES]
     lossless = proposals[proposals["verdict"].isin([BETTER, EQUAL]) & (proposals[cost] > ENOUGH)]
     undecided = proposals[(proposals["verdict"] == UNDECIDED) & (proposals[cost] > ENOUGH)]
-    for rows, by in ((saving, rate), (lossless, cost), (undecided, "test_accuracy_difference_mean")):
+    kept = saving[saving["verdict"].isin([BETTER, EQUAL])]
+    for rows, by in ((kept, rate), (saving, rate), (lossless, cost), (undecided, "test_accuracy_difference_mean")):
         if len(rows):
             return rows.sort_values(by, ascending=False).iloc[0]
     return None
@@ -103,6 +105,8 @@ def _saved(row: pd.Series, compared: Comparison) -> str:
         WORSE: f"and loses more than {margin}",
         UNDECIDED: "and may be less accurate than the baseline, or not",
     }[row["verdict"]]
+    if row["verdict"] == UNDECIDED and row["test_accuracy_difference_high"] < 0:
+        held = f"and is less accurate than the baseline, by more than {margin} or by less"
     return f"`{row['strategy']}` {saved} {held} ({_against(row, compared)})"
 
 
@@ -118,18 +122,17 @@ def _by_control(row: pd.Series, compared: Comparison) -> str:
     """What a proposal's control of equal cost says; a saving that it has too is not the idea's."""
     equally, control = COSTS[compared.study.cost].equally, row["control"]
     if pd.isna(control):
-        return f"**no control** {equally}, so nothing here tells the idea from doing less"
+        return f"**no control** {equally}: only the curve of the plain net tells the idea from doing less"
     low, high = row["control_difference_low"], row["control_difference_high"]
     found = {
-        BETTER: "is less accurate",
-        WORSE: "is more accurate",
-        NO_DIFFERENCE: "is as accurate, as far as these seeds can tell",
-        UNDECIDED: "can't be told from it",
+        BETTER: "it beats",
+        WORSE: "it loses to",
+        NO_DIFFERENCE: "it is as accurate, as far as these seeds can tell, as",
+        UNDECIDED: "it can't be told from",
     }[row["control_verdict"]]
     between = f", {points(low)} to {points(high)}" if pd.notna(low) else ", no interval"
-    return (
-        f"its control `{control}`, which {equally}, {found} ({points(row['control_difference_mean'])} points{between})"
-    )
+    difference = f"({points(row['control_difference_mean'])} points{between})"
+    return f"{found} its control `{control}`, which {equally} {difference}"
 
 
 def _by_curve(row: pd.Series, compared: Comparison) -> str:
