@@ -44,6 +44,7 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
 }
 NOT_IMPORTED = {  # declared for another reason
+    "accelerate": "the Trainer of transformers imports it",
     "jupyter": "a notebook is opened in it by hand, and its kernel, ipykernel, runs it",
     "pytest-xdist": "the option -n of the tests",
     "ruff": "make lint",

@@ -173,7 +173,8 @@ def metered(tmp_path):
 
 
 def compare(*arguments):
-    return REPORTS.run([ROOT / "scripts/compare_record.py", *arguments])
+    ground = ["--dataset", "mnist", "--model", "cnn-small"]
+    return REPORTS.run([ROOT / "scripts/compare_record.py", *arguments, *ground])
 
 
 def test_the_plain_net_for_half_as_long_has_an_exchange_rate_of_one(metered):

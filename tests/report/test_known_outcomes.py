@@ -1,5 +1,6 @@
 """Known outcomes: what is expected is called found, its opposite not found, and what an interval leaves open undecided."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -19,8 +20,15 @@ OF_RATE = {"study": "cross", "strategy": "infobatch", "currency": "flops_execute
 
 @pytest.fixture
 def tables(tmp_path):
-    """The shown tables of cross, to be changed."""
+    """The shown tables of cross on one of its grounds, to be changed."""
     shutil.copytree(SHOWN / "tables", tmp_path / "tables")
+    folder = tmp_path / "tables/cross"
+    study = json.loads((folder / "study.json").read_text())
+    tasks = [pair for pair in study["tasks"] if pair["model"] == "cnn-small"]
+    (folder / "study.json").write_text(json.dumps(study | {"tasks": tasks, "models": ["cnn-small"]}))
+    for file in (folder / "summary.csv", folder / "runs.csv"):
+        table = pd.read_csv(file)
+        table[table["model"] == "cnn-small"].to_csv(file, index=False)
     return tmp_path / "tables"
 
 
