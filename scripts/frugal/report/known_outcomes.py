@@ -59,6 +59,8 @@ class Case(Strict):
             )
         if self.currency is not None and self.currency not in CURRENCIES:
             raise ValueError(f"unknown currency {self.currency!r}; choose one of {', '.join(CURRENCIES)}")
+        if self.currency is not None and (self.at_least if self.at_most is None else self.at_most) <= 0:
+            raise ValueError("an exchange rate is greater than 0; so must its bound be")
         if self.saved is not None and self.saved not in COSTS:
             raise ValueError(f"unknown cost {self.saved!r}; choose one of {', '.join(COSTS)}")
         return self
@@ -173,15 +175,8 @@ def _by_saving(case: Case, ground: str, row: pd.Series) -> Outcome:
     mean, low, high = (row[f"{case.saved}_saved_{part}"] for part in ("mean", "low", "high"))
     if pd.isna([mean, low]).any():
         return Outcome(case, ground, f"no {COSTS[case.saved].noun} measured", UNDECIDED, seeds)
-    bound = case.at_least if case.at_most is None else case.at_most
-    beyond, short = (low >= bound, high < bound) if case.at_most is None else (high <= bound, low > bound)
-    return Outcome(
-        case,
-        ground,
-        f"{percent(mean)} ({percent(low)} to {percent(high)})".replace("-", "\N{MINUS SIGN}"),
-        decided(beyond, short),
-        seeds,
-    )
+    told = f"{percent(mean)} ({percent(low)} to {percent(high)})".replace("-", "\N{MINUS SIGN}")
+    return Outcome(case, ground, told, _held(case, low, high), seeds)
 
 
 def _by_rate(case: Case, ground: str, row: pd.Series) -> Outcome:
@@ -189,11 +184,14 @@ def _by_rate(case: Case, ground: str, row: pd.Series) -> Outcome:
     rate, low, high = (row[f"{case.currency}_exchange_{part}"] for part in ("rate", "low", "high"))
     if pd.isna([rate, low]).any():
         return Outcome(case, ground, f"no rate: {row['exchange_reason']}", UNDECIDED, seeds)
+    return Outcome(case, ground, exchange(row, case.currency), _held(case, low, high), seeds)
+
+
+def _held(case: Case, low: float, high: float) -> str:
+    """An interval held against the case's bound."""
     if case.at_most is None:
-        outcome = decided(low >= case.at_least, high < case.at_least)
-    else:
-        outcome = decided(high <= case.at_most, low > case.at_most)
-    return Outcome(case, ground, exchange(row, case.currency), outcome, seeds)
+        return decided(low >= case.at_least, high < case.at_least)
+    return decided(high <= case.at_most, low > case.at_most)
 
 
 def decided(agrees: bool, contradicts: bool) -> str:

@@ -60,8 +60,15 @@ LONG = 30  # letters from which on a cell is broken into lines
 NUMERIC = re.compile(
     r"[\s<>+\-\N{MINUS SIGN}\N{EN DASH}\N{NARROW NO-BREAK SPACE}]*[\d.]"
 )  # how a cell with a number begins
-VERDICTS = ("better", "equal within the margin", "worse", "undecided", "no difference shown", "baseline")
-VERDICTS += ("confirmed", "refuted", "not decided", "not run")  # of claims
+VERDICTS = (
+    "better",
+    "equal within the margin",
+    "worse",
+    "undecided",
+    "no difference shown",
+    "baseline",
+)  # of strategies
+CLAIMS = ("confirmed", "refuted", "not decided", "not run")
 
 _folder = Path("figures")
 
@@ -280,11 +287,12 @@ def table(frame: pd.DataFrame, digits: int = 2, fold: str = "") -> None:
     if "where" in rows and rows["where"].nunique() == 1 and "strategy" in rows:
         rows = rows.drop(columns="where")
     cells = rows.astype(object).map(lambda value: _cell(value, digits))
-    for name in filter(lambda name: _wordy(rows[name]), rows):
+    wordy = [name for name in rows if _wordy(rows[name])]
+    for name in wordy:
         cells[name] = [f'<span class="words">{text}</span>' for text in cells[name]]
     for name in {"strategy", "control", "against"} & set(cells):
         cells[name] = [f"<code>{text}</code>" for text in cells[name]]
-    heads = {name: f'<span class="words">{name}</span>' for name in cells if _wordy(rows[name])}
+    heads = {name: f'<span class="words">{name}</span>' for name in wordy}
     shown = (
         cells.rename(columns=str).rename(columns=heads).to_html(index=False, escape=False, border=0, justify="unset")
     )
@@ -300,7 +308,7 @@ def _wordy(column: pd.Series) -> bool:
 
 def _cell(value: object, digits: int) -> str:
     if isinstance(value, str):
-        if value in VERDICTS:
+        if value in VERDICTS + CLAIMS:
             return coloured_verdict(value, short=value.startswith("equal"))
         shown = html.escape(value)
         return f'<div class="long">{shown}</div>' if len(value) > LONG else shown
