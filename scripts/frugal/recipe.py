@@ -108,10 +108,13 @@ class Recipe(Strict):
         description="equal parts of a batch that are forwarded and back-propagated one after the other, their gradients summed "
         "to one step: less memory of activations for the same batch_size",
     )
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw", "muon"] = Field(
+        "sgd",
+        description="muon: for weights of convolutions and linear layers but the last, AdamW for all else at the same rate",
+    )
     learning_rate: float = Field(gt=0, description="the peak of the schedule")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    nesterov: bool = Field(True, description="whether the momentum of sgd is Nesterov's")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and muon")
+    nesterov: bool = Field(True, description="whether the momentum of sgd or muon is Nesterov's")
     weight_decay: float = Field(0.0, ge=0)
     decay_norm_and_bias: bool = Field(
         True, description="false: no weight decay of biases and of all parameters of normalisation layers"
@@ -153,6 +156,12 @@ class Recipe(Strict):
         "that the mean over the training samples is 1; balanced: every class weighs as much as any other",
     )
     augment: Augment = Augment()
+    evaluate_every: int = Field(
+        1,
+        ge=1,
+        description="epochs between two evaluations on the validation set (and the test set, with test_curve); the last epoch "
+        "is evaluated in any case",
+    )
     test_curve: bool = Field(
         False,
         description="evaluate the test set after every epoch too, for curves as the sources draw them; nothing is chosen by it",
@@ -183,8 +192,10 @@ class Recipe(Strict):
             raise ValueError(
                 f"accumulate is {self.accumulate}, which cuts batches of {self.batch_size} into no equal parts; choose a divisor"
             )
-        if not self.nesterov and self.optimizer != "sgd":
-            raise ValueError(f"nesterov is a kind of sgd's momentum, and optimizer is {self.optimizer}; leave it out")
+        if not self.nesterov and self.optimizer not in ("sgd", "muon"):
+            raise ValueError(
+                f"nesterov is a kind of sgd's and muon's momentum, and optimizer is {self.optimizer}; leave it out"
+            )
         for key, schedules in OF_SCHEDULES.items():
             if getattr(self, key) != type(self).model_fields[key].default and self.schedule not in schedules:
                 raise ValueError(
@@ -192,6 +203,8 @@ class Recipe(Strict):
                 )
         if self.schedule == "step":
             _check_milestones(self.milestones, self.warmup)
+        if self.evaluate_every > 1 and self.early_stopping is not None:
+            raise ValueError("early_stopping looks at the validation loss of each epoch; leave evaluate_every out")
         if self.average is not None and self.early_stopping is not None:
             raise ValueError(
                 "average is brought into the weights at an end that is known beforehand, which early_stopping leaves open; "

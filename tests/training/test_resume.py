@@ -75,6 +75,9 @@ RUNS = {
             "accumulate": 2,
         },
     ),
+    "muon": tiny.spec(
+        "full", recipe={"optimizer": "muon", "learning_rate": 0.01, "momentum": 0.95, "evaluate_every": 2}
+    ),
 }
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -130,7 +130,10 @@ def test_without_the_new_keys_sgd_is_what_it_was():
         ({"schedule": "step", "milestones": [0.6, 0.5]}, "shares of the training that rise"),
         ({"schedule": "step", "milestones": [0.2, 0.5]}, "begin at 0.2 and the rate rises up to 0.25.*lower warmup"),
         ({"schedule": "step", "milestones": [30, 60]}, "milestones.0 is 30; .*less than 1"),
-        ({"nesterov": False, "optimizer": "adam"}, "nesterov is a kind of sgd's momentum, and optimizer is adam"),
+        (
+            {"nesterov": False, "optimizer": "adam"},
+            "nesterov is a kind of sgd's and muon's momentum, and optimizer is adam",
+        ),
         ({"average": {}, "early_stopping": 3}, "set one of them"),
         ({"average": {"decay": 1}}, "average.decay is 1; .*less than 1"),
         ({"average": {"evry": 5}}, "did you mean every"),

@@ -59,3 +59,24 @@ def test_reflection_is_torchs():
     images = torch.rand(1, 1, 4, 5)
     wide = functional.pad(images, [1] * 4, mode="reflect")
     assert torch.equal(wide[:, :, :4, :5], images[:, :, [1, 0, 1, 2]][..., [1, 0, 1, 2, 3]])
+
+
+def test_evaluating_less_often_changes_nothing_but_the_history(digits):
+    runs = []
+    for keys in ({}, {"evaluate_every": 2}):
+        runs.append(tiny.trainer(digits, tiny.spec(recipe={"epochs": 4.5, **keys})))
+        runs[-1].run()
+    each, second = (run.history.rows for run in runs)
+    assert [row["val_accuracy"] is not None for row in second] == [False, True, False, True, True]
+    known = [row for row in second if row["val_accuracy"] is not None]
+    assert [(row["val_loss"], row["val_f1"]) for row in known] == [
+        (each[i]["val_loss"], each[i]["val_f1"]) for i in (1, 3, 4)
+    ]
+    assert all(torch.equal(*pair) for pair in zip(*(run.model.parameters() for run in runs), strict=True))
+    figures = Metrics.model_validate(metrics(runs[1], "f"))
+    assert figures.best_val_accuracy == max(row["val_accuracy"] for row in known)
+
+
+def test_early_stopping_needs_every_validation():
+    with pytest.raises(ValueError, match="leave evaluate_every out"):
+        tiny.spec(recipe={"evaluate_every": 2, "early_stopping": 3})

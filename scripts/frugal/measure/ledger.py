@@ -21,6 +21,7 @@ class Ledger:
     flops_backward: int | None = 0
     flops_scoring: int | None = 0
     flops_decoding: int = 0
+    flops_optimizer: int = 0
     samples_forwarded: int = 0
     samples_backpropagated: int = 0
     bytes_read: int = 0
@@ -42,8 +43,9 @@ class Ledger:
 
     @property
     def flops_executed(self) -> int | None:
-        """All FLOPs of training: forward, backward, scoring and decoding, and those charged; None where one of them is."""
-        parts = self.flops_forward, self.flops_backward, self.flops_scoring, self.flops_decoding, self.charged_flops
+        """All FLOPs of training: passes, decoding, products of the optimizer, and those charged; None where one of them is."""
+        passes = self.flops_forward, self.flops_backward, self.flops_scoring
+        parts = *passes, self.flops_decoding, self.flops_optimizer, self.charged_flops
         return None if None in parts else sum(parts)
 
     def whole(self, name: str) -> int:

@@ -48,7 +48,7 @@ def _carry(optimizer: Optimizer, old: nn.Parameter, new: nn.Parameter, dim: int,
         if value.shape != old.shape:
             raise FrugalError(
                 f"{type(optimizer).__name__} keeps {name} in another shape than its weight, which pruning can't cut; "
-                "use optimizer sgd, adam or adamw"
+                "use optimizer sgd, adam, adamw or muon"
             )
         state[name] = select(value, dim, keep)
     optimizer.state[new] = state

@@ -115,6 +115,7 @@ def charged(runs: pd.DataFrame) -> str:
         "training": ("flops_forward", "flops_backward"),
         "scoring": ("flops_scoring",),
         "decoding": ("flops_decoding",),
+        "the optimizer": ("flops_optimizer",),
         "a scoring run": ("charged_flops",),
     }
     if runs["flops_executed"].isna().any():

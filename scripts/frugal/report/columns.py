@@ -110,6 +110,7 @@ RUNS = {
         flops_backward="part of flops_executed in backward passes",
         flops_scoring="part of flops_executed in passes that only score samples",
         flops_decoding="part of flops_executed in decoding samples",
+        flops_optimizer="part of flops_executed in matrix products of the optimizer, which only muon has",
         charged_flops="part of flops_executed that the run whose scores are used had spent",
     ),
     **_of("string", flops_source="how FLOPs were counted, and which operators were not"),

@@ -68,6 +68,7 @@ class Metrics(BaseModel):
     flops_backward: Amount | None
     flops_scoring: Amount | None
     flops_decoding: Amount | None
+    flops_optimizer: Amount = 0  # records of before there was an optimizer with matrix products lack it
     flops_source: Name | None = None  # likewise
     samples_forwarded: Count
     samples_backpropagated: Count

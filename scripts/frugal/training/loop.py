@@ -226,6 +226,7 @@ class Loop:
             self.stepping = True
             self.optimizer.step()
             self.stepping = False
+            self.ledger.flops_optimizer += getattr(self.optimizer, "flops", 0)
         if self.scaler is not None:
             self.scaler.update()
 

@@ -14,18 +14,28 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from frugal.errors import FrugalError
 from frugal.recipe import Rates, Recipe
+from frugal.training.muon import MATRIX, Muon, matrices_of
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 MULTIPLIER = "multiplier"  # of the learning rate, a key of a parameter group of the optimizer; 1 where it is missing
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD, Adam or AdamW over all parameters; one fused update per step instead of one per tensor.
+    """SGD, Adam or AdamW over all parameters, one fused update per step instead of one per tensor; or Muon.
 
-    In groups only where the recipe tells kinds of parameters apart, by their rates or their weight decay.
+    In groups only where the recipe tells kinds of parameters apart, by their rates or their weight decay, or the optimizer does.
 
-    Raises FrugalError where the recipe has a rate for a kind of parameter that the model lacks.
+    Raises FrugalError where the recipe has a rate for a kind of parameter that the model lacks, or an optimizer that has none
+    to step.
     """
+    if recipe.optimizer == "muon":
+        return Muon(
+            divided(parameter_groups(model, recipe), matrices_of(model)),
+            recipe.learning_rate,
+            recipe.momentum,
+            recipe.nesterov,
+            recipe.weight_decay,
+        )
     common = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
     alike = recipe.rates == Rates() and (recipe.decay_norm_and_bias or recipe.weight_decay == 0)
     parameters = model.parameters() if alike else parameter_groups(model, recipe)
@@ -63,6 +73,16 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
             own = {"lr": recipe.learning_rate * multiplier, "weight_decay": decay / multiplier}
             groups.append({"params": parameters, **own, MULTIPLIER: multiplier})
     return groups
+
+
+def divided(groups: list[dict[str, Any]], matrices: set[int]) -> list[dict[str, Any]]:
+    """Each group in two, told apart by the key that `Muon` looks at. matrices: ids of the parameters it is for."""
+    halves = []
+    for group in groups:
+        for wanted in (True, False):
+            if own := [parameter for parameter in group["params"] if (id(parameter) in matrices) == wanted]:
+                halves.append({**group, "params": own, MATRIX: wanted})
+    return halves
 
 
 def kind_of(module: nn.Module, name: str) -> str:

@@ -79,7 +79,9 @@ class Progress:
     def epoch_done(self, row: dict[str, float | None], total: float) -> None:
         """Show an epoch's figures. row: as in history.csv; total: epochs as they are planned now."""
         self.total = self.bar.total = self.heartbeat.epochs = total
-        text = f"train loss {row['train_loss']:.4f}, validation accuracy {row['val_accuracy']:.4f}"
+        text = f"train loss {row['train_loss']:.4f}"
+        if row["val_accuracy"] is not None:
+            text += f", validation accuracy {row['val_accuracy']:.4f}"
         if not self.shown:
             return
         if self.bar.disable:

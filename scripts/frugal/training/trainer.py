@@ -237,9 +237,13 @@ class Trainer(Loop):
         self.share = None
 
     def _close_epoch(self) -> None:
-        """Evaluate, write the epoch's row and forget its batches. Raises FrugalError where its losses are no numbers."""
+        """Evaluate where that is due, write the epoch's row and forget its batches.
+
+        Raises FrugalError where its losses are no numbers.
+        """
         self._check_finite()
-        evaluated = self._evaluated()
+        due = self.ended or (self.epoch + 1) % self.recipe.evaluate_every == 0
+        evaluated = self._evaluated() if due else {"val_loss": None, "val_accuracy": None}
         self.history.append(self._row(evaluated), self.sums.losses, self.strategy.trace())
         self.epoch, self.passed = self.epoch + 1, self.position
         self.loads.append(os.getloadavg()[0])

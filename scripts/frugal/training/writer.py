@@ -63,7 +63,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         auc, why = roc_auc(test_data.labels, test.logits)
     trainer.unmeasured = [f"test_roc_auc: null, {why}"] if why else []
     removed, masked = trainer.strategy.left_out()
-    values = [row["val_accuracy"] for row in trainer.history.rows]
+    values = [row["val_accuracy"] for row in trainer.history.rows if row["val_accuracy"] is not None]
     pixels = trainer.strategy.test_level() if trainer.strategy.spectral else trainer.train_data.shape[-1]
     return {
         "schema": SCHEMA,
@@ -114,6 +114,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
         "flops_backward": ledger.flops_backward,
         "flops_scoring": ledger.flops_scoring,
         "flops_decoding": ledger.flops_decoding,
+        "flops_optimizer": ledger.flops_optimizer,
         "flops_source": "; ".join(trainer.flops_sources),
         **{
             name: ledger.whole(name)
