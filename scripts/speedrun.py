@@ -2,7 +2,7 @@
 
 No figure is claimed here yet: none has been measured on a machine that computes bfloat16.
 
-It trains the baseline of scale `strong` of studies/infobatch.yaml: the net of airbench94 (models/airbench.py) on the 45,000
+It trains the baseline of scale `strong` of studies/cross.yaml: the net of airbench94 (models/airbench.py) on the 45,000
 training images that validation leaves, by the recipe that stands there. How each column is measured:
 
 seconds      of training alone: reading, augmentation, steps, and the initial values of the first layer. Evaluation, checkpoints,
@@ -13,8 +13,9 @@ accuracy     of the finished net on the 10,000 test images, once per seed; nothi
 with views   the same net on the mean of its logits for six views of each test image: it, moved by a pixel up and left, and down
              and right, each with its mirror image
 
-Every run has a process of its own and leaves a record like any other; one that is there is not trained again, unless code,
-recipe, data or --epochs changed. The mean stands with its 95 % t-interval over seeds.
+Every run has a process of its own and leaves its record where that study looks for it: one that is there is not trained again,
+here or there, unless code, recipe or data changed. With --epochs records lie under build/speedrun, apart from the others.
+The mean stands with its 95 % t-interval over seeds.
 
     make speedrun                                       # five seeds, one thread
     .venv/bin/python scripts/speedrun.py --seeds 10 --threads 2 --data /data
@@ -38,7 +39,7 @@ from frugal.report.statistics import t_interval
 from frugal.training.device import cpu_flags
 from frugal.yamlfile import read_yaml
 
-STUDY, DATASET, MODEL, STRATEGY = "infobatch", "cifar-10", "airbench", "full"
+STUDY, DATASET, MODEL, STRATEGY = "cross", "cifar-10", "airbench", "full"
 TELLING = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # instructions of a CPU that say what to expect of it
 COLUMNS = {
     "seed": "{seed:>4}",
@@ -57,9 +58,10 @@ def main() -> int:
     parser.add_argument("--epochs", type=float, help="in place of those of the recipe; may end within one")
     parser.add_argument("--data", help="folder that holds CIFAR-10 (default: FRUGAL_DATA)")
     parser.add_argument("--threads", type=positive, default=1, help="CPU threads of a run")
-    parser.add_argument("--results", default="build/speedrun", help="folder of these runs")
+    parser.add_argument("--results", help="folder of these runs (default: results, with --epochs build/speedrun)")
     given = parser.parse_args()
-    plan = planned(given.results, given.seeds, given.epochs)
+    results = given.results or ("results" if given.epochs is None else "build/speedrun")
+    plan = planned(results, given.seeds, given.epochs)
     cache = prepared(plan, given.data or os.environ.get("FRUGAL_DATA"), given.threads)
     print(" ".join(COLUMNS), flush=True)
     records = []
@@ -104,7 +106,7 @@ def prepared(plan: Plan, data: str | None, threads: int) -> Path:
 def train(plan: Plan, cache: Path, seed: int, threads: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """metrics.json and manifest.json of the run with that seed. Raises FrugalError, with its last line, where it failed."""
     spec = plan.run(STUDY, DATASET, MODEL, STRATEGY, seed)
-    out = Path(plan.results, "runs")
+    out = Path(plan.results, "runs", STUDY, DATASET, MODEL)
     command = [sys.executable, Path(__file__).with_name("train.py"), "--spec", f"[{spec.model_dump_json()}]"]
     command += ["--seeds", str(seed), "--cache", cache, "--out", out, "--threads", str(threads), "--device", "cpu"]
     done = subprocess.run(command, stderr=subprocess.DEVNULL, check=False)

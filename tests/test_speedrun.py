@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_scale_strong_has_the_recipe_of_the_source_in_our_terms(tmp_path):
     """Per 1,024 samples and for the sum of their losses the source has 11.5 and 0.0153, both divided by `scale`."""
-    spec = speedrun.planned(str(tmp_path), 2, None).run("infobatch", "cifar-10", "airbench", "full", 1)
+    spec = speedrun.planned(str(tmp_path), 2, None).run("cross", "cifar-10", "airbench", "full", 1)
     recipe, scale = spec.recipe, 1024 * (1 + 1 / (1 - 0.85))
     assert (spec.seed, recipe.batch_size, recipe.momentum, recipe.nesterov) == (1, 1024, 0.85, True)
     assert recipe.learning_rate == pytest.approx(11.5 / scale * 1024)
@@ -29,7 +29,7 @@ def test_the_scale_strong_has_the_recipe_of_the_source_in_our_terms(tmp_path):
 
 def test_epochs_replace_those_of_the_recipe(tmp_path):
     plan = speedrun.planned(str(tmp_path), 1, 0.25)
-    assert plan.run("infobatch", "cifar-10", "airbench", "full", 0).recipe.epochs == 0.25
+    assert plan.run("cross", "cifar-10", "airbench", "full", 0).recipe.epochs == 0.25
     with pytest.raises(FrugalError, match="recipe.epochs is 0"):
         speedrun.planned(str(tmp_path), 1, 0)
 
