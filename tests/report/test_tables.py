@@ -414,7 +414,8 @@ def test_a_run_left_out_is_named_and_the_rest_compared(make_tables):
 
     study, tables, folder = make_tables(spoil)
     found = tables.audit.groupby("finding")["runs"].agg(list)
-    assert found["record left out"][:2] == ["full/seed-0", "fixed-4/seed-2"]
+    assert found["record left out"] == ["full/seed-0", "fixed-4/seed-2"]
+    assert found["run not made"] == [f"random-4-16/seed-{seed}" for seed in range(3)]
     assert found["missing seeds"][:2] == ["full/seed-0", "fixed-4/seed-2"]
     assert len(tables.runs) == 15 - 5
     rows = tables.summary.set_index("strategy")

@@ -28,6 +28,8 @@ MISSING = "missing seeds"
 CHOSEN_SEEDS = "seeds beyond the study's"
 FOREIGN = "not of this study"
 NOT_RUN = "not run"
+NOT_MADE = "run not made"
+LACKING = (FAILED, NOT_MADE, MISSING, NOT_RUN)  # what isn't there, beside reasons to doubt what is
 
 
 def audit(
@@ -69,7 +71,8 @@ def _stranger(study: Study, path: str) -> tuple[str, str | None, str | None, str
 
 def _left_out(out: list[LeftOut]) -> Iterable[Finding]:
     for run in out:
-        yield FAILED if run.failed else LEFT_OUT, f"{run.cell.strategy}/seed-{run.seed}", run.why
+        kind = FAILED if run.failed else LEFT_OUT if run.made else NOT_MADE
+        yield kind, f"{run.cell.strategy}/seed-{run.seed}", run.why
 
 
 def _missing(study: Study, compared: list[Record]) -> Iterable[Finding]:

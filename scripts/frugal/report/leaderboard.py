@@ -42,6 +42,8 @@ class Leaderboard:
     def __init__(self, compared: Sequence[Comparison], links: Links) -> None:
         self.compared, self.links = compared, links
         self.costs = [cost for cost in CURRENCIES if any(_measured(one, cost) for one in compared)]
+        paid = {currency(one.study) for one in compared}
+        self.paid = paid.pop() if len(paid) == 1 else None  # the cost of all studies, whose rate stands in front alone
         count = sum(len(one.summary) for one in compared)
         self.most = max(2, MOST // max(1, len(compared))) if count > MOST else count
         self.shown = {(one.study.name, one.dataset, one.model): _best(one, self.most) for one in compared}
@@ -59,14 +61,16 @@ class Leaderboard:
     def html(self) -> HTML:
         """The controls and the table, the highest exchange rate first."""
         groups = "".join(
-            f'<th scope="colgroup" colspan="2" data-cost="{cost}">{COSTS[cost].noun}</th>' for cost in self.costs
+            f'<th scope="colgroup" colspan="{len(self._told_of(cost))}" data-cost="{cost}">{COSTS[cost].noun}</th>'
+            for cost in self.costs
         )
         words = ' class="words"'
-        named = "".join(f'<th scope="col"{words * (name in WORDS)}>{name}</th>' for name in HEADS)
+        heads = [
+            f"{name} in {COSTS[self.paid].noun}" if self.paid and name == "exchange rate" else name for name in HEADS
+        ]
+        named = "".join(f'<th scope="col"{words * (name in WORDS)}>{name}</th>' for name in heads)
         of_costs = "".join(
-            f'<th scope="col" data-cost="{cost}">{name}</th>'
-            for cost in self.costs
-            for name in ("saved", "exchange rate")
+            f'<th scope="col" data-cost="{cost}">{name}</th>' for cost in self.costs for name in self._told_of(cost)
         )
         top = f'<tr class="groups"><td colspan="{len(HEADS)}"></td>{groups}</tr>'
         body = "".join(map(self._rows_of, self.compared))
@@ -80,10 +84,15 @@ class Leaderboard:
             f'<script type="application/json">{data}</script><script>{script}</script></div>'
         )
 
+    def _told_of(self, cost: str) -> tuple[str, ...]:
+        """Columns of a cost."""
+        return ("saved",) if cost == self.paid else ("saved", "exchange rate")
+
     def _style(self) -> str:
         """What holds of all cells of a column, told once: text begins at the left, and a card of a narrow page names them."""
-        nouns = [COSTS[cost].noun for cost in self.costs]
-        names = [*HEADS, *(told for noun in nouns for told in (f"{noun} saved", f"rate in {noun}"))]
+        of_costs = [(COSTS[cost].noun, cost) for cost in self.costs]
+        told = [[f"{noun} saved", f"rate in {noun}"][: len(self._told_of(cost))] for noun, cost in of_costs]
+        names = [*HEADS, *(name for both in told for name in both)]
         cell = ".board tbody tr:not(.more) > td:nth-child({})".format
         words = ", ".join(cell(place) for place, name in enumerate(names, 1) if name in WORDS)
         cards = " ".join(
@@ -137,7 +146,7 @@ class Leaderboard:
             difference = row["test_accuracy_difference_mean"]
             cells = [
                 f"<td><code>{html.escape(name)}</code>{tag}</td>",
-                *_exchanged(row, paid, baseline),
+                *_exchanged(row, paid, baseline, named=self.paid is None),
                 _cell(_with_interval(row), row["test_accuracy_mean"]),
                 _cell("" if baseline else points(difference) if pd.notna(difference) else "–", difference),
                 _cell(coloured_verdict(row["verdict"], row["verdict_reason"], short=True), RANK[row["verdict"]]),
@@ -147,7 +156,8 @@ class Leaderboard:
             ]
             for cost in self.costs:
                 saved, rate = row[f"{cost}_saved_mean"], row[f"{cost}_exchange_rate"]
-                cells += [_cell(whole_percent(saved), saved), _cell(_rate(row, cost, baseline), rate)]
+                both = [_cell(whole_percent(saved), saved), _cell(_rate(row, cost, baseline), rate)]
+                cells += both[: len(self._told_of(cost))]
             address = html.escape("/".join((*place, name)), quote=True)
             found.append(f'<tr id="{address}">{"".join(cells)}</tr>\n')
         return "".join(found)
@@ -225,11 +235,11 @@ def _cell(shown: str, value: float) -> str:
     return f'<td data-by="{"" if pd.isna(value) else f"{value:.6g}"}">{shown}</td>'
 
 
-def _exchanged(row: pd.Series, paid: str, baseline: bool) -> list[str]:
-    """The exchange rate in what the study is about, and whether that saves."""
+def _exchanged(row: pd.Series, paid: str, baseline: bool, named: bool) -> list[str]:
+    """The exchange rate in what the study is about, with its name where it isn't in the heading, and whether that saves."""
     rate, verdict = row[f"{paid}_exchange_rate"], row[f"{paid}_exchange_verdict"]
     known = not baseline and pd.notna(rate)
-    noun = f" <small>in {COSTS[paid].noun}</small>"
+    noun = f" <small>in {COSTS[paid].noun}</small>" if named else ""
     order = {SAVES: 2, UNDECIDED: 1, WASTES: 0}[verdict] if known else float("nan")
     pill = coloured_verdict(verdict, row["exchange_reason"], short=True) if known else ""
     return [

@@ -11,7 +11,7 @@ from IPython.display import HTML, Markdown, display
 from frugal.errors import FrugalError
 from frugal.report import load
 from frugal.report.answers import answer
-from frugal.report.audit import FOREIGN
+from frugal.report.audit import FOREIGN, LACKING
 from frugal.report.caveats import few_seeds
 from frugal.report.leaderboard import Leaderboard
 from frugal.report.links import Links
@@ -110,11 +110,14 @@ class Overview:
         return found if len(found) else pd.DataFrame({"fact": ["None of these studies repeats reported figures."]})
 
     def status(self) -> pd.DataFrame:
-        """A row per study: runs made of those planned, doubts of the audit, runs that were interrupted, machine, time, commit."""
+        """A row per study: runs made of those planned, doubts of the audit, runs that were interrupted, machine, time, commit.
+
+        What isn't there is no doubt; what the study never asked for isn't one either.
+        """
         rows = []
         for name, study in self.studies.items():
             runs, audit = self._runs(name), self.compared[name][0].tables["audit"]
-            doubts = int((audit["finding"] != FOREIGN).sum())
+            doubts = int((~audit["finding"].isin([FOREIGN, *LACKING])).sum())
             dirty = runs["git_dirty"].astype(str).map({"True": " with changes"}).fillna("")
             commits = (runs["git_commit"].astype("string").str[:8] + dirty).fillna("not under git")
             rows.append(
@@ -135,19 +138,17 @@ class Overview:
 
     def doubts(self) -> None:
         """Every doubt of the audit by its kind, folded, and every path that is none of a study's runs."""
+        found = self._findings()
+        _fold(found[~found["finding"].isin(LACKING)], "The audit found nothing to doubt.")
+
+    def lacking(self) -> None:
+        """What was planned and isn't there, by its kind, folded."""
+        found = self._findings()
+        _fold(found[found["finding"].isin(LACKING)], "Every run that was planned is there.")
+
+    def _findings(self) -> pd.DataFrame:
         parts = [compared[0].tables["audit"].assign(study=name) for name, compared in self.compared.items()]
-        found = pd.concat(parts, ignore_index=True)[["study", "dataset", "model", "finding", "runs", "detail"]]
-        if found.empty:
-            display(Markdown("The audit found nothing to doubt."))
-        for kind, rows in found.groupby("finding", sort=False):
-            table = rows.drop(columns="finding").fillna("").head(MOST).to_html(index=False, border=0, justify="unset")
-            more = f'<p class="remark">{len(rows) - MOST} more in audit.csv.</p>' if len(rows) > MOST else ""
-            told = f"{kind}: {len(rows)} {'finding' if len(rows) == 1 else 'findings'}"
-            display(
-                HTML(
-                    f'<details><summary>{html.escape(told)}</summary><div class="scroll findings">{table}</div>{more}</details>'
-                )
-            )
+        return pd.concat(parts, ignore_index=True)[["study", "dataset", "model", "finding", "runs", "detail"]]
 
     def _without_runs(self, study: str) -> list[str]:
         """What has no row, for want of a record that could be used: grounds, and strategies of the others."""
@@ -161,3 +162,14 @@ class Overview:
 
     def _runs(self, study: str) -> pd.DataFrame:
         return pd.concat([one.everything for one in self.compared[study]])
+
+
+def _fold(found: pd.DataFrame, nothing: str) -> None:
+    """Show findings of the audit, a folded table for each kind. nothing: what is said where there are none."""
+    if found.empty:
+        display(Markdown(nothing))
+    for kind, rows in found.groupby("finding", sort=False):
+        table = rows.drop(columns="finding").fillna("").head(MOST).to_html(index=False, border=0, justify="unset")
+        more = f'<p class="remark">{len(rows) - MOST} more in audit.csv.</p>' if len(rows) > MOST else ""
+        told = html.escape(f"{kind}: {len(rows)} {'finding' if len(rows) == 1 else 'findings'}")
+        display(HTML(f'<details><summary>{told}</summary><div class="scroll findings">{table}</div>{more}</details>'))

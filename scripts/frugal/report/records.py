@@ -50,12 +50,16 @@ class Record:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A run of the study whose record can't be used, and why, in one line; failed: whether it, or one it follows, failed."""
+    """A run of the study whose record can't be used, and why, in one line.
+
+    failed: whether it, or one it follows, failed; made: whether there is a record, or a part of one
+    """
 
     cell: Cell
     seed: int
     why: str
     failed: bool = False
+    made: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def read_records(study: Study, results: Path, caches: Path | None = None) -> Fou
         except FrugalError as error:
             there = (results / study.folder(cell, seed) / "metrics.json").exists()
             why = None if there else failed.why_missing(study, cell, seed, results)
-            left_out.append(LeftOut(cell, seed, why or str(error), failed=why is not None))
+            left_out.append(LeftOut(cell, seed, why or str(error), failed=why is not None, made=there))
     if not any(record.cell.strategy == study.baseline for record in records):
         raise FrugalError(next(run.why for run in left_out if run.cell.strategy == study.baseline))
     return Found(records, left_out, foreign(study, results))
