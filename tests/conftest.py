@@ -10,6 +10,8 @@ from hypothesis import settings
 import tiny
 from mirrors import mirror  # noqa: F401  a fixture
 
+LONG = ("test_page", "test_browser", "test_notebooks", "test_resume", "test_conformance")  # files of a minute and more
+
 torch.set_num_threads(1)
 settings.register_profile("without deadlines", deadline=None)  # what a busy machine takes says nothing about the code
 settings.load_profile("without deadlines")
@@ -23,12 +25,12 @@ def digits(tmp_path_factory):
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """One worker runs all tests of a file, which share fixtures, and one all of the workflow, whose finished study takes a while.
+    """One worker runs all tests of a file, which share fixtures, and one most of the workflow, which share a finished study.
 
-    That one comes first, so that no worker is left with it at the end.
+    What takes longest comes first, so that no worker is left with it at the end.
     """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             shared = item.path.parent if item.path.parent.name == "workflow" else item.path
             item.add_marker(pytest.mark.xdist_group(shared.stem))
-    items.sort(key=lambda item: item.path.parent.name != "workflow")
+    items.sort(key=lambda item: (item.path.parent.name != "workflow", item.path.stem not in LONG))

@@ -9,6 +9,10 @@ import pytest
 
 from workflow.conftest import Workflow
 
+pytestmark = pytest.mark.xdist_group(
+    "failed runs"
+)  # beside the other tests of the workflow, whose checkouts it doesn't use
+
 STRATEGY = '''"""Fails in the second epoch."""
 
 from dataclasses import dataclass
