@@ -82,7 +82,7 @@ speedrun: installed  ## train CIFAR-10 as fast as we can, seed after seed: SEEDS
 
 gpu: MINUTES :=
 gpu: installed  ## all that waits for a GPU, to be cut off and started again: MINUTES=9 ARGS='--list'; see benchmarks/README.md
-	$(PLAIN) $(BIN)/python scripts/gpu.py $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+	@$(PLAIN) $(BIN)/python scripts/gpu.py $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 compare: installed  ## differences beyond seed noise, printed and as a page: A=<results/scale> B=<results/scale> RELEVANT=0.002 OUT=; fails on a regression
 	@test -n '$(A)' && test -n '$(B)' || { echo "give two sets of results: make compare A=results/demo B=/elsewhere/demo" >&2; exit 2; }

@@ -96,7 +96,7 @@ def batches_of(
 
 
 def slices(order: Tensor) -> list[Tensor]:
-    """Batches of an epoch, of BATCH samples; the last has what is left, if that is half of one, else the one before takes it."""
+    """Batches of an epoch, of order (n,): BATCH samples each, and in the last what is left, half to one and a half of that."""
     ends = [BATCH * i for i in range(steps_of(len(order), 1))] + [len(order)]
     return [order[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
@@ -108,7 +108,7 @@ def steps_of(samples: int, epochs: float) -> int:
 
 @torch.inference_mode()
 def accuracies(net: nn.Module, images: Tensor, labels: Tensor, bfloat16: bool) -> tuple[float, float]:
-    """Share that is right, seen once, and on the mean of six views."""
+    """Share of images (n, C, H, W) with labels (n,) that is right, seen once, and on the mean of six views."""
 
     def both(part: Tensor) -> Tensor:
         return (net(part).float() + net(part.flip(3)).float()) / 2
@@ -137,7 +137,7 @@ def run(cache: Path, seed: int, epochs: float, bfloat16: bool, device: torch.dev
     torch.manual_seed(seed)
     torch.backends.cudnn.benchmark = True
     generator = torch.Generator(device).manual_seed(seed)
-    net = airbench.build(tuple(data.shape), 10).to(device)
+    net = airbench.build(tuple(data.shape), 10).to(device, memory_format=torch.channels_last)
     everything = torch.arange(len(data), device=device)
     warm_up(copy.deepcopy(net), data.read(everything[:BATCH]), data.labels[:BATCH], bfloat16)
     synchronise(device)
@@ -153,7 +153,7 @@ def run(cache: Path, seed: int, epochs: float, bfloat16: bool, device: torch.dev
 
 
 def warm_up(net: nn.Module, images: Tensor, labels: Tensor, bfloat16: bool) -> None:
-    """A few steps on a copy, outside of the time, as ours has by its choice of the precision."""
+    """A few steps on a batch (b, C, H, W) and (b,), outside of the time, as ours takes to choose its precision."""
     net.initialise(images)
     fit(net, [(images, labels)] * 3, 3, 1, bfloat16)
 

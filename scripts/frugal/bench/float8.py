@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 
 def quantised(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """x as float8, and the scale () float32 that its values are to be multiplied by."""
+    """x (a, b) as float8, and the scale () float32 that its values are to be multiplied by."""
     scale = x.abs().amax().float().clamp(min=1e-12) / torch.finfo(dtype).max
     return (x / scale).to(dtype), scale
 

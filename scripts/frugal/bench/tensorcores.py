@@ -48,8 +48,10 @@ def _over(what: str, make: Callable[[], Work], other: Work, device: torch.device
     name = f"{what}: time over bfloat16"
     try:
         times = ratio(_repeated(make(), device), _repeated(other, device))
-    except (RuntimeError, NotImplementedError, FrugalError) as error:
-        return Row(GROUP, name, None, "x", why=" ".join(str(error).split())[:200])
+    except (
+        Exception
+    ) as error:  # whatever torch or the card stumbles over is the reason, and the other rows are measured
+        return Row(GROUP, name, None, "x", why=_in_a_line(error))
     return Row(GROUP, name, times, "x")
 
 
@@ -99,10 +101,15 @@ def _error(x: Tensor, weight: Tensor, size: int) -> Row:
     name = f"float8 product of {size}, normal values: relative error, over the root of the sum of squares"
     try:
         found = product(quantised(x, torch.float8_e4m3fn), quantised(weight, torch.float8_e4m3fn)).float()
-    except (RuntimeError, NotImplementedError) as error:
-        return Row(GROUP, name, None, "%", why=" ".join(str(error).split())[:200])
+    except Exception as error:
+        return Row(GROUP, name, None, "%", why=_in_a_line(error))
     exact = functional.linear(x.float(), weight.float())
     return Row(GROUP, name, 100 * ((found - exact).norm() / exact.norm()).item(), "%")
+
+
+def _in_a_line(error: Exception) -> str:
+    told = " ".join(str(error).split())[:200]
+    return told if isinstance(error, FrugalError) else f"{type(error).__name__}: {told}"
 
 
 def check_float8(device: torch.device) -> None:

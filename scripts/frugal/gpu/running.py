@@ -26,6 +26,7 @@ SAVING = 45.0  # seconds that a step has to save and end, once it was asked to; 
 WORTH_STARTING = 120.0  # seconds; less of a training is gone with starting it
 NOTED = 10.0  # seconds after which the time of a step under way is written again
 LOOK = 0.1  # seconds between two looks at it
+HEADING = "# make gpu, "  # of each command in a log
 
 
 @dataclass
@@ -116,7 +117,8 @@ class Runner:
         if stopped:
             known.cut = max(known.cut, time.monotonic() - start)
         else:
-            known.failed = {"line": last_line(self.log(step), begin) or why, "log": str(self.log(step))}
+            told = last_line(self.log(step), begin) if status else None  # else what is wrong isn't in the log
+            known.failed = {"line": told or why, "log": str(self.log(step))}
         self._write(step, known)
         return "stopped" if stopped else "failed"
 
@@ -125,7 +127,9 @@ class Runner:
     ) -> tuple[int, bool]:
         """Exit status of a command, and whether it was asked to stop. limit: seconds, which may be over already."""
         with open(self.log(step), "ab") as log:
-            log.write(f"\n# {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, try {known.tries}: {' '.join(words)}\n".encode())
+            log.write(
+                f"\n{HEADING}{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, try {known.tries}: {' '.join(words)}\n".encode()
+            )
             log.flush()
             before, start = known.seconds, time.monotonic()
             process = subprocess.Popen(
@@ -193,6 +197,10 @@ def last_line(log: Path, begin: int) -> str | None:
     """Of a try that failed: the last line that Frugal wrote for people, else the last one that isn't empty."""
     with open(log, "rb") as file:
         file.seek(begin)
-        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        lines = [
+            line.strip()
+            for line in file.read().decode(errors="replace").splitlines()
+            if line.strip() and not line.startswith(HEADING)
+        ]
     told = [line for line in lines if line.startswith("frugal: ")] or lines
     return told[-1].removeprefix("frugal: ")[:300] if told else None

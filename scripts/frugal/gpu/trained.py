@@ -17,10 +17,12 @@ REPORTED = Path("config/reported")
 
 
 def figures_of(study: str, dataset: str, model: str) -> Callable[[Path], dict[str, Any]]:
-    """What makes the figures of all records in a folder of results, with those reported for that data set and model."""
+    """What makes the figures of all records in a folder of results, with those reported for that data set and model.
+
+    It raises FrugalError where there is no record.
+    """
 
     def collect(runs: Path) -> dict[str, Any]:
-        """Raises FrugalError where there is no record."""
         records = sorted(runs.glob(f"*/runs/{study}/{dataset}/{model}/*/seed-*/{METRICS}"))
         if not records:
             raise FrugalError(f"{runs} holds no record of {study} on {dataset}/{model}")
