@@ -12,6 +12,8 @@ MINUTES := 10
 # Of speedrun.
 SEEDS := 5
 THREADS := 1
+# Of gpu: further arguments of scripts/gpu.py.
+ARGS :=
 # Further keys of config/config.yaml, as after `snakemake --config`; it comes last, and so wins.
 CONFIG :=
 # The shell takes no braces or brackets of CONFIG for patterns of its own.
@@ -19,7 +21,7 @@ PLAIN := set -f +B;
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed demo run status watch test test-slurm lint format bench speedrun compare compare-record check-reference known-outcomes error-rates lock schemas clean
+.PHONY: help setup installed demo run status watch test test-slurm lint format bench speedrun gpu compare compare-record check-reference known-outcomes error-rates lock schemas clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -77,6 +79,10 @@ bench: installed  ## measure this machine: ratios printed as a table, written un
 
 speedrun: installed  ## train CIFAR-10 as fast as we can, seed after seed: SEEDS=5 THREADS=1; CIFAR-10 lies in FRUGAL_DATA
 	$(BIN)/python scripts/speedrun.py --seeds $(SEEDS) --threads $(THREADS)
+
+gpu: MINUTES :=
+gpu: installed  ## all that waits for a GPU, to be cut off and started again: MINUTES=9 ARGS='--list'; see benchmarks/README.md
+	@$(PLAIN) $(BIN)/python scripts/gpu.py $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 compare: installed  ## differences beyond seed noise, printed and as a page: A=<results/scale> B=<results/scale> RELEVANT=0.002 OUT=; fails on a regression
 	@test -n '$(A)' && test -n '$(B)' || { echo "give two sets of results: make compare A=results/demo B=/elsewhere/demo" >&2; exit 2; }

@@ -21,15 +21,22 @@ GROUPS = (
     "resnet",
     "loops",
     "meter",
+    "tensorcores",
+    "parallel",
 )
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("groups", nargs="*", default=[], help=f"of {', '.join(GROUPS)}; none means all")
+    parser.add_argument("--out", type=Path, help="JSON file; default benchmarks/<date>-<machine>[-<groups>].json")
+    return parser
 
 
 def main() -> int:
     """Run the groups asked for; the exit status is 1 where a target is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("groups", nargs="*", default=[], help=f"of {', '.join(GROUPS)}; none means all")
-    parser.add_argument("--out", type=Path, help="JSON file; default benchmarks/<date>-<machine>[-<groups>].json")
-    options = parser.parse_args()
+    options = parser().parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     import importlib
 
@@ -38,11 +45,10 @@ def main() -> int:
     from rich.table import Table
 
     from frugal.atomic import write_json
+    from frugal.bench.figure import provenance
     from frugal.errors import FrugalError
     from frugal.measure.memory import keep_freed_memory
     from frugal.registry import did_you_mean
-    from frugal.training.device import describe_hardware
-    from frugal.training.writer import git_state, versions
 
     torch.set_num_threads(1)
     keep_freed_memory()  # as runs do
@@ -58,23 +64,16 @@ def main() -> int:
         target = "" if row.target is None else f"{row.sense} {row.target:,g}"
         mark = {True: "[green]met", False: "[red]missed", None: ""}[row.met]
         span = "" if row.interval is None else " [{:,.4g}, {:,.4g}]".format(*row.interval)
-        table.add_row(row.group, row.what, f"{row.value:,.4g}{span}", row.unit, f"{target} {mark}")
+        shown = f"none: {row.why}" if row.value is None else f"{row.value:,.4g}{span}"
+        table.add_row(row.group, row.what, shown, row.unit, f"{target} {mark}")
     console.print(table)
-    hardware = describe_hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     now = datetime.now(UTC)
+    command = " ".join(["python scripts/bench.py", *options.groups]) if options.groups else "make bench"
+    about = provenance(command, now, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    hardware = about["hardware"]
     machine = "".join(c if c.isalnum() else "-" for c in (hardware["gpu"] or hardware["cpu"])).strip("-").lower()
     out = options.out or Path("benchmarks") / ("-".join([f"{now:%Y-%m-%d}", machine, *options.groups]) + ".json")
-    write_json(
-        out,
-        {
-            "measured": now.isoformat(timespec="seconds"),
-            "command": " ".join(["python scripts/bench.py", *options.groups]) if options.groups else "make bench",
-            "hardware": hardware,
-            "versions": versions(),
-            "git": git_state(),
-            "rows": [{**vars(row), "met": row.met} for row in rows],
-        },
-    )
+    write_json(out, about | {"rows": [{**vars(row), "met": row.met} for row in rows]})
     print(f"written to {out}", file=sys.stderr)
     return int(any(row.met is False for row in rows))
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 from nothing, seed after seed: how long the CPU of this machine takes, and how accurate the net becomes.
+"""CIFAR-10 from nothing, seed after seed: how long this machine takes, CPU or GPU, and how accurate the net becomes.
 
 No figure is claimed here yet: none has been measured on a machine that computes bfloat16.
 
@@ -17,13 +17,19 @@ Every run has a process of its own and leaves its record where that study looks 
 here or there, unless code, recipe or data changed. With --epochs records lie under build/speedrun, apart from the others.
 The mean stands with its 95 % t-interval over seeds.
 
+With --plain each seed is followed by one of a plain torch loop of the same net and recipe (frugal/bench/airbench_loop.py), in the
+precision that ours chose, so that both see the same machine.
+
     make speedrun                                       # five seeds, one thread
     .venv/bin/python scripts/speedrun.py --seeds 10 --threads 2 --data /data
+    .venv/bin/python scripts/speedrun.py --device cuda --plain --out benchmarks/speedrun.json
 """
 
 import argparse
+import hashlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -31,12 +37,13 @@ from typing import Any
 
 import numpy as np
 
+from frugal.atomic import write_json
 from frugal.data.prepare import prepare
 from frugal.data.sources.cifar10 import RELEASE
 from frugal.errors import FrugalError, exit_with_one_line
 from frugal.plan import Plan
 from frugal.report.statistics import t_interval
-from frugal.training.device import cpu_flags
+from frugal.training.device import choose_device, cpu_flags
 from frugal.yamlfile import read_yaml
 
 STUDY, DATASET, MODEL, STRATEGY = "cross", "cifar-10", "airbench", "full"
@@ -51,24 +58,42 @@ COLUMNS = {
 }
 
 
-def main() -> int:
-    """Train and print a row per seed, then the mean and the machine."""
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=positive, default=5, help="how many, from 0 on")
     parser.add_argument("--epochs", type=float, help="in place of those of the recipe; may end within one")
     parser.add_argument("--data", help="folder that holds CIFAR-10 (default: FRUGAL_DATA)")
     parser.add_argument("--threads", type=positive, default=1, help="CPU threads of a run")
     parser.add_argument("--results", help="folder of these runs (default: results, with --epochs build/speedrun)")
-    given = parser.parse_args()
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument(
+        "--plain", action="store_true", help="after each seed, one of a plain torch loop of the same recipe"
+    )
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    return parser
+
+
+def main() -> int:
+    """Train and print a row per seed, then the mean and the machine."""
+    given = parser().parse_args()
+    choose_device(given.device)  # refused before anything is made
     results = given.results or ("results" if given.epochs is None else "build/speedrun")
     plan = planned(results, given.seeds, given.epochs)
     cache = prepared(plan, given.data or os.environ.get("FRUGAL_DATA"), given.threads)
     print(" ".join(COLUMNS), flush=True)
-    records = []
+    records, others = [], []
     for seed in range(given.seeds):
-        records.append(train(plan, cache, seed, given.threads))
+        records.append(train(plan, cache, seed, given.threads, given.device))
         print(row(records[-1][0]), flush=True)
-    print(summary(records, json.loads(cache.read_text())["notes"]))
+        if given.plain:
+            others.append(train_plain(plan, cache, seed, given.threads, given.device, records[-1]))
+            print(row(others[-1]) + "  plain loop", flush=True)
+    print(summary(records, json.loads(cache.read_text())["notes"], others))
+    if given.out:
+        figures = {key: vars(given)[key] for key in ("seeds", "epochs", "threads", "device")}
+        figures |= {"ours": [shown(metrics) for metrics, _ in records], "plain": [shown(one) for one in others]}
+        write_json(given.out, provenance(records) | figures)
     return 0
 
 
@@ -103,12 +128,14 @@ def prepared(plan: Plan, data: str | None, threads: int) -> Path:
     return prepare(json.loads(plan.dataset_json(DATASET)), out, Path(plan.results, "downloads"), folder, threads)
 
 
-def train(plan: Plan, cache: Path, seed: int, threads: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def train(
+    plan: Plan, cache: Path, seed: int, threads: int, device: str = "cpu"
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """metrics.json and manifest.json of the run with that seed. Raises FrugalError, with its last line, where it failed."""
     spec = plan.run(STUDY, DATASET, MODEL, STRATEGY, seed)
     out = Path(plan.results, "runs", STUDY, DATASET, MODEL)
     command = [sys.executable, Path(__file__).with_name("train.py"), "--spec", f"[{spec.model_dump_json()}]"]
-    command += ["--seeds", str(seed), "--cache", cache, "--out", out, "--threads", str(threads), "--device", "cpu"]
+    command += ["--seeds", str(seed), "--cache", cache, "--out", out, "--threads", str(threads), "--device", device]
     done = subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
     folder = out / STRATEGY / f"seed-{seed}"
     if done.returncode:
@@ -118,29 +145,93 @@ def train(plan: Plan, cache: Path, seed: int, threads: int) -> tuple[dict[str, A
     return tuple(json.loads((folder / name).read_text()) for name in ("metrics.json", "manifest.json"))
 
 
+def train_plain(
+    plan: Plan, cache: Path, seed: int, threads: int, device: str, ours: tuple[dict[str, Any], dict[str, Any]]
+) -> dict[str, Any]:
+    """The figures of the plain loop with that seed, trained for as long and in the same precision as ours.
+
+    What is there is taken, unless code, data or settings changed. Raises FrugalError, with its last line, where it failed.
+    """
+    metrics, manifest = ours
+    precision = "bfloat16" if any("precision auto: bfloat16" in note for note in manifest["notes"]) else "float32"
+    library = Path(__file__).with_name("frugal")
+    files = [library / "bench/airbench_loop.py", library / "models/airbench.py", cache]
+    of = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    settings = {"epochs": metrics["epochs_trained"], "precision": precision, "device": device, "threads": threads}
+    out, kept = Path(plan.results, "plain", f"seed-{seed}.json"), Path(plan.results, "plain", f"seed-{seed}.of.json")
+    if out.exists() and kept.exists() and json.loads(kept.read_text()) == {"of": of} | settings:
+        return json.loads(out.read_text())
+    out.unlink(missing_ok=True)
+    words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+    command = [
+        sys.executable,
+        "-m",
+        "frugal.bench.airbench_loop",
+        "--cache",
+        cache,
+        "--out",
+        out,
+        "--seed",
+        str(seed),
+        *words,
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(library.parent), "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise FrugalError(f"the plain loop failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+    write_json(kept, {"of": of} | settings)
+    return json.loads(out.read_text())
+
+
+def provenance(records: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
+    """Where the figures come from, as the record of the first seed has it."""
+    first = records[0][1]
+    how = {"measured": first["ended"], "command": " ".join(["python", *sys.argv])}
+    return how | {key: first[key] for key in ("hardware", "versions", "git")}
+
+
+def shown(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What of a run is among the figures."""
+    names = ("seed", "train_seconds", "cpu_seconds", "flops_executed", "test_accuracy", "test_accuracy_flips")
+    return {name: metrics.get(name) for name in names}
+
+
 def row(metrics: dict[str, Any]) -> str:
     """A line of the table. FLOPs that couldn't be counted are shown as nan."""
-    flops = metrics["flops_executed"]
-    shown = {
+    flops = metrics.get("flops_executed")
+    percent = {
         "petaflops": float("nan") if flops is None else flops / 1e15,
         "accuracy": 100 * metrics["test_accuracy"],
         "views": 100 * metrics["test_accuracy_flips"],
     }
-    return " ".join(COLUMNS.values()).format(**metrics, **shown)
+    return " ".join(COLUMNS.values()).format(**metrics, **percent)
 
 
-def summary(records: list[tuple[dict[str, Any], dict[str, Any]]], notes: list[str]) -> str:
-    """Means with their intervals, and on what they were made. records: metrics and manifest of each seed; notes: on the data."""
+def summary(
+    records: list[tuple[dict[str, Any], dict[str, Any]]], notes: list[str], others: list[dict[str, Any]] = ()
+) -> str:
+    """Means with their intervals, and on what they were made.
+
+    records: metrics and manifest of each seed; notes: on the data; others: figures of the plain loop, for each seed or none
+    """
+    kinds = {"": [metrics for metrics, _ in records]} | ({"plain loop, ": others} if others else {})
     lines = [
-        f"{name}: {interval([100 * metrics[key] for metrics, _ in records])}"
+        f"{whose}{name}: {interval([100 * metrics[key] for metrics in found])}"
+        for whose, found in kinds.items()
         for name, key in (("accuracy", "test_accuracy"), ("with views", "test_accuracy_flips"))
     ]
+    if others:
+        times = [
+            one["train_seconds"] / metrics["train_seconds"] for (metrics, _), one in zip(records, others, strict=True)
+        ]
+        lines.append(f"seconds of the plain loop over ours: {statistics.median(times):.2f}, median over seeds")
     about = records[0][1]
     hardware, git = about["hardware"], about["git"]
     commit = (git["commit"] or "unknown")[:12] + (" with changes" if git["dirty"] else "")
     flags = [flag for flag in TELLING if flag in cpu_flags()]
+    gpu = f"{hardware['gpu']}, " if hardware.get("gpu") else ""
     lines += [
-        f"machine: {hardware['cpu']}, {', '.join(flags) or 'none of ' + ', '.join(TELLING)}; threads: {hardware['threads']}",
+        f"machine: {gpu}{hardware['cpu']}, {', '.join(flags) or 'none of ' + ', '.join(TELLING)}; threads: {hardware['threads']}",
         f"torch {about['versions']['torch']}, commit {commit}, {records[0][0]['epochs_trained']:g} epochs",
         next((note for note in about["notes"] if note.startswith("precision")), "precision: not told"),
         *(f"data: {note}" for note in notes),

@@ -19,7 +19,7 @@ ROOT = SCRIPTS.parent
 # From the top down: a room imports rooms of tiers below its own, and no other. `core` are the files of scripts/frugal itself.
 TIERS = [
     {"scripts"},
-    {"bench", "faults"},
+    {"bench", "faults", "gpu"},
     {"loops"},
     {"training", "report"},
     {"strategies", "models"},
@@ -59,6 +59,7 @@ UNGUARDED = {  # rooms whose files import what an extra brings without saying so
     "report": "frugal/report/__init__.py says it for all of them",
     "bench": "run by scripts/bench.py, in a checkout, whose environment has every extra",
     "faults": "likewise by scripts/faults.py",
+    "gpu": "likewise by scripts/gpu.py",
     "scripts": "run in a checkout",
 }
 NOTED = {

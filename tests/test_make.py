@@ -19,6 +19,7 @@ STAYS = (
     "format",
     "bench",
     "speedrun",
+    "gpu",
     "lock",
     "schemas",
     "test-slurm",

@@ -468,16 +468,17 @@ class Plan:
 
     def launcher(self) -> str:
         """What starts train.py: torchrun where several devices share a run."""
-        if self.config.devices == 1:
-            return "python"
-        signals = (
-            "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # its own and the one that clusters send ahead of a time limit
-        )
-        return f"torchrun --standalone --nproc-per-node {self.config.devices} --signals-to-handle {signals}"
+        return "python" if self.config.devices == 1 else torchrun(self.config.devices)
 
     def dataset_json(self, dataset: str) -> str:
         """What prepare.py needs to know, as JSON."""
         return json.dumps(self.datasets[dataset].model_dump(mode="json"))
+
+
+def torchrun(ranks: int) -> str:
+    """What starts a script as so many ranks."""
+    signals = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # its own and the one that clusters send ahead of a time limit
+    return f"torchrun --standalone --nproc-per-node {ranks} --signals-to-handle {signals}"
 
 
 def _leaders_first(study: Study) -> list[str]:

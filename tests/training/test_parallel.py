@@ -201,6 +201,28 @@ def test_a_run_for_two_devices_is_not_started_on_one(tmp_path, data):
     assert "Traceback" not in done.stderr
 
 
+def test_one_rank_that_torchrun_started_talks_to_itself_and_ends_with_the_same_bits(tmp_path, data):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "TORCHELASTIC_RUN_ID": "none"}
+    launched = {**meet, "WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+    command = [SCRIPTS / "train.py", "--spec", spec(1).model_dump_json(), "--cache", data, "--device", "cpu"]
+    forks = [
+        TRAINING.start([*command, "--out", tmp_path / name], env={**ENVIRONMENT, **more})
+        for name, more in (("alone", {}), ("rank", launched))
+    ]
+    for fork in forks:
+        assert fork.wait() == 0, fork.stderr.read()
+    alone, rank = (
+        [json.loads((tmp_path / name / file).read_text()) for file in ("metrics.json", "manifest.json")]
+        for name in ("alone", "rank")
+    )
+    assert "devices 1: each batch is shared among them, through gloo" in rank[1]["notes"]
+    assert not any("through gloo" in note for note in alone[1]["notes"])
+    assert tiny.outcome(alone[0]) == tiny.outcome(rank[0])
+    assert (tmp_path / "alone/iterations.csv").read_bytes() == (tmp_path / "rank/iterations.csv").read_bytes()
+
+
 def test_the_devices_of_a_run_are_part_of_its_identity():
     assert spec(1).fingerprint("", {}) != spec(2).fingerprint("", {})
 

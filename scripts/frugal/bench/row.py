@@ -13,21 +13,23 @@ from scipy.stats import binom
 class Row:
     """A measured figure. target: what it has to reach, or None where it is shown for information.
 
+    value: None where this machine can't measure it, and `why` says for what reason
     interval: 95 % of the figure, where it is given; a target is missed only where all of it misses
     """
 
     group: str
     what: str
-    value: float
+    value: float | None
     unit: str
     target: float | None = None
     sense: Literal["at least", "at most"] = "at least"
     interval: tuple[float, float] | None = None
+    why: str | None = None
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is reached; None where there is none."""
-        if self.target is None:
+        """Whether the target is reached; None where there is none, or no figure."""
+        if self.target is None or self.value is None:
             return None
         low, high = self.interval or (self.value, self.value)
         return high >= self.target if self.sense == "at least" else low <= self.target

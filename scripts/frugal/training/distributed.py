@@ -3,7 +3,8 @@
 The global batch is the recipe's. Every rank holds the same order of the epoch and takes every n-th position of each batch,
 so shares differ by one sample at most and hold the same mix of levels. Gradients and per-sample losses are summed in one
 message, so that all ranks take the same step and hold the same losses, and a strategy decides the same everywhere.
-torchrun starts the processes; without it a run is a team of one, for which nothing here costs anything.
+torchrun starts the processes; without it a run is a team of one, for which nothing here costs anything. One rank that torchrun
+started sends its messages to itself, so that a machine with one GPU can try all of this.
 """
 
 import os
@@ -36,9 +37,14 @@ class Team:
         """Whether this rank writes checkpoints and records."""
         return self.rank == 0
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is nobody to talk to: one process that torchrun did not start."""
+        return self.size == 1 and self.control is None
+
     def share(self, epoch: Epoch) -> Epoch:
         """This rank's part of every batch of an epoch; raises FrugalError where a batch has fewer samples than ranks."""
-        if self.size == 1:
+        if self.alone:
             return epoch
         smallest = min(stop - start for start, stop in epoch.bounds)
         if smallest < self.size:
@@ -69,7 +75,7 @@ class Team:
         seen, correct: of this rank's share. The ranks' losses are divided by the whole batch's size before they are
         back-propagated, so this sum is the mean's gradient exactly, however the shares differ.
         """
-        if self.size == 1:
+        if self.alone:
             return seen, correct
         with_gradient = [p for p in parameters if p.grad is not None]
         both = seen.new_zeros(2, whole)
@@ -86,7 +92,7 @@ class Team:
 
     def total(self, *numbers: float) -> list[float]:
         """Each number summed over the ranks; integers stay exact up to 2**53."""
-        if self.size == 1:
+        if self.alone:
             return list(numbers)
         message = torch.tensor(numbers, dtype=torch.float64)
         distributed.all_reduce(message, group=self.control)
@@ -94,7 +100,7 @@ class Team:
 
     def agree(self, number: int | None, due: bool) -> tuple[int | None, bool]:
         """What every rank does after this step: the signal that any of them got, and whether the leader's save is due."""
-        if self.size == 1:
+        if self.alone:
             return number, due
         message = torch.tensor([number or 0, int(due and self.is_main)])
         distributed.all_reduce(message, distributed.ReduceOp.MAX, group=self.control)
@@ -103,7 +109,7 @@ class Team:
 
     def gather(self, own: Any) -> list[Any]:
         """Every rank's object, in their order."""
-        if self.size == 1:
+        if self.alone:
             return [own]
         everyone = [None] * self.size
         distributed.all_gather_object(everyone, own, group=self.control)
@@ -111,11 +117,11 @@ class Team:
 
     def from_main(self, own: Any) -> Any:
         """The leader's object."""
-        return own if self.size == 1 else self.gather(own)[0]
+        return own if self.alone else self.gather(own)[0]
 
     def prepare(self, model: nn.Module, device: torch.device) -> tuple[nn.Module, str | None]:
         """Batch normalisation over the whole batch on GPUs; a note for the record where it is over the shares."""
-        if self.size == 1 or not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
+        if self.alone or not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
             return model, None
         if device.type == "cuda":
             return nn.SyncBatchNorm.convert_sync_batchnorm(model), "batch normalisation: over the whole batch"
@@ -133,7 +139,7 @@ def join_team(devices: int, device: torch.device) -> tuple[Team, torch.device, l
             f"the run has devices: {devices}, but {started} process(es) were started; start it with "
             f"torchrun --standalone --nproc-per-node {devices} scripts/train.py ..., or through snakemake"
         )
-    if devices == 1:
+    if devices == 1 and not distributed.is_torchelastic_launched():
         return Team(), device, []
     die_with_parent(signal.SIGKILL)  # where torchrun is killed, they must not go on writing into a run started again
     local = int(os.environ["LOCAL_RANK"])
