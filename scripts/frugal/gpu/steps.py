@@ -1,4 +1,4 @@
-"""The steps that wait for a GPU: what each answers, its command, what it needs and how long it may take: an estimate, none is measured."""
+"""The steps that wait for a GPU: what each answers, its command, what it needs and an estimate of how long it takes."""
 
 import json
 import sys
