@@ -7,24 +7,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 import speedrun
 from frugal.errors import FrugalError
+from frugal.training.muon import Muon
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_scale_strong_has_the_recipe_of_the_source_in_our_terms(tmp_path):
-    """Per 1,024 samples and for the sum of their losses the source has 11.5 and 0.0153, both divided by `scale`."""
+def test_the_scale_strong_steps_its_filters_as_far_as_the_source(tmp_path):
+    """By 0.24 of a norm that is the root of a matrix's rows; where ours is largest it has 256 rows and 256 x 3 x 3 columns."""
     spec = speedrun.planned(str(tmp_path), 2, None).run("cross", "cifar-10", "airbench", "full", 1)
-    recipe, scale = spec.recipe, 1024 * (1 + 1 / (1 - 0.85))
-    assert (spec.seed, recipe.batch_size, recipe.momentum, recipe.nesterov) == (1, 1024, 0.85, True)
-    assert recipe.learning_rate == pytest.approx(11.5 / scale * 1024)
-    decay = 0.0153 * 1024 / scale  # share of a weight that a step takes away at the peak rate
-    assert recipe.learning_rate * recipe.weight_decay == pytest.approx(decay, rel=1e-4)
+    recipe, rows, columns = spec.recipe, 256, 256 * 9
+    assert (spec.seed, recipe.batch_size, recipe.optimizer, recipe.momentum) == (1, 1024, "muon", 0.6)
+    weight = torch.zeros(rows, columns, requires_grad=True)
+    optimizer = Muon([{"params": [weight], "matrix": True}], recipe.learning_rate, recipe.momentum)
+    weight.grad = torch.randn(rows, columns, generator=torch.Generator().manual_seed(0))
+    optimizer.step()
+    assert weight.norm().item() == pytest.approx(0.24 * rows**0.5, rel=0.15)  # singular values of a step are about 1
     assert recipe.average.decay == pytest.approx(0.95**5, abs=1e-5)
-    assert (recipe.rates.norm_bias, recipe.rates.weight, recipe.rates.bias) == (64, 1, 1)
 
 
 def test_epochs_replace_those_of_the_recipe(tmp_path):
