@@ -38,9 +38,8 @@ def main() -> int:
     from rich.table import Table
 
     from frugal.atomic import write_json
-    from frugal.errors import FrugalError
+    from frugal.errors import FrugalError, did_you_mean
     from frugal.measure.memory import keep_freed_memory
-    from frugal.registry import did_you_mean
     from frugal.training.device import describe_hardware
     from frugal.training.writer import git_state, versions
 

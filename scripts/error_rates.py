@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from frugal.atomic import write_json
-from frugal.errors import FrugalError, exit_with_one_line
-from frugal.registry import did_you_mean
+from frugal.errors import FrugalError, did_you_mean, exit_with_one_line
 from frugal.report.error_rates import FOUND, Rate, advised_seeds, measure, seen
 from frugal.report.reference import FOLDER, Reference, read_all
 

@@ -9,9 +9,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from frugal.errors import FrugalError, exit_with_one_line
+from frugal.errors import FrugalError, did_you_mean, exit_with_one_line
 from frugal.faults.accidents import NAMES, accidents
-from frugal.registry import did_you_mean
 
 
 def main() -> int:

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
-from frugal.errors import FrugalError
-from frugal.registry import did_you_mean
+from frugal.errors import FrugalError, did_you_mean
 from frugal.spec import DatasetSpec, Pair, StudyConfig
 
 MOST = 2**63 - 1  # torch takes no larger seed

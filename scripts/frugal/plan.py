@@ -22,9 +22,9 @@ from frugal.config_checks import (
     prepared_samples,
     seeds_in,
 )
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, did_you_mean
+from frugal.parameters import split
 from frugal.recipe import Recipe
-from frugal.registry import did_you_mean
 from frugal.spec import (
     AT,
     Dataset,
@@ -367,7 +367,7 @@ class Plan:
             what = "coefficients"
         for key, parameter in registry.parameters("strategy", use).items():
             if parameter.is_parts:
-                parts = [registry.split(part) for part in parameters[key]]
+                parts = [split(part) for part in parameters[key]]
                 parameters[key] = [
                     {"use": use, **self._with_levels(use, own, dataset, scale, where)} for use, own in parts
                 ]

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, did_you_mean
 from frugal.recipe import Recipe, Strict
-from frugal.registry import data_kind, did_you_mean, names
+from frugal.registry import data_kind, names
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"  # also a folder name, so nothing a shell or a path could misread
 Name = Field(pattern=NAME)
