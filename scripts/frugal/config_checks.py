@@ -7,7 +7,8 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from frugal.errors import FrugalError, did_you_mean
-from frugal.spec import DatasetSpec, Pair, StudyConfig
+from frugal.spec import DatasetSpec
+from frugal.study_config import Pair, StudyConfig
 
 MOST = 2**63 - 1  # torch takes no larger seed
 MOST_SEEDS = 10_000  # of a cell: a slip of the keyboard would plan for hours without a word

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from frugal import libraries, registry
+from frugal.budgets import share_in, with_budgets
 from frugal.config import Config
 from frugal.config_checks import (
     check_batch,
@@ -25,22 +26,10 @@ from frugal.config_checks import (
 from frugal.errors import FrugalError, did_you_mean
 from frugal.parameters import split
 from frugal.recipe import Recipe
-from frugal.spec import (
-    AT,
-    Dataset,
-    DatasetSpec,
-    Model,
-    ModelSpec,
-    RunSpec,
-    Scale,
-    StrategyConfig,
-    StrategySpec,
-    StudyConfig,
-    parse,
-    share_in,
-)
+from frugal.spec import Dataset, DatasetSpec, Model, ModelSpec, RunSpec, StrategySpec, parse
 from frugal.study import Skipped, Study, epochs_of, merged, shortened
-from frugal.sweeps import POINT, check_changed, swept
+from frugal.study_config import Scale, StudyConfig
+from frugal.sweeps import check_changed, swept
 from frugal.unfit import Ground, Unfit, uses_scores, why_unfit
 from frugal.yamlfile import read_yaml
 
@@ -152,7 +141,7 @@ class Plan:
         content, strategies, sweeps = swept(content, strategies, self.changes, where)
         study = parse(StudyConfig, content, f"{file} with the override") if self.changes else study
         check_groups(study, str(file))
-        study, budgets = _with_budgets(study, scale, strategies, where)
+        study, budgets = with_budgets(study, scale, strategies, where)
         self._sections[name] = (study, scale)
         for pair in scale.pairs:
             self._check_kind(pair.dataset, pair.model, where)
@@ -486,38 +475,6 @@ def _leaders_first(study: Study) -> list[str]:
         name: {study.follows[name]} & set(study.trained) if name in study.follows else set() for name in study.trained
     }
     return list(TopologicalSorter(needs).static_order())
-
-
-def _with_budgets(
-    study: StudyConfig, scale: Scale, strategies: list[str], where: str
-) -> tuple[StudyConfig, dict[str, dict[str, float]]]:
-    """The study with a strategy for each budget that is asked for, and which these are (see `Study.budgets`).
-
-    Raises FrugalError for names that would be mistaken for them, and for a budget that is named twice.
-    """
-    if marked := [name for name in study.strategies if AT in POINT.sub("", name)]:
-        raise FrugalError(f"{where}: strategies.{marked[0]}: {AT} is kept for budgets and sweeps; choose another name")
-    wanted = {name: study.strategies[name].budgets for name in strategies}
-    wanted[study.baseline] = [*wanted[study.baseline], *scale.budgets]
-    budgets: dict[str, dict[str, float]] = {}
-    more: dict[str, StrategyConfig] = {}
-    for name, shares in wanted.items():
-        if len(set(shares)) < len(shares):
-            twice = next(share for share in shares if shares.count(share) > 1)
-            raise FrugalError(f"{where}: the budget {twice:g} of {name} is given twice; name it once")
-        if shares:
-            budgets[name] = {name if share == 1 else f"{name}{AT}{share:g}": share for share in sorted({*shares, 1.0})}
-        for run, share in budgets.get(name, {}).items():
-            own, followed = study.strategies[name], study.strategies[name].follows
-            if share != 1:
-                charged = followed and uses_scores(own.use, own.parameters)  # the scores are those of the whole run
-                shorter = followed if charged else f"{followed}{AT}{share:g}"
-                if followed and not charged and shorter not in more:
-                    raise FrugalError(
-                        f"{where}: {name} has the budget {share:g} and {followed}, which it follows, has not; give both the same"
-                    )
-                more[run] = own.model_copy(update={"follows": shorter if followed else None, "budgets": []})
-    return study.model_copy(update={"strategies": {**study.strategies, **more}}), budgets
 
 
 def _pair_recipe(scale: Scale, dataset: str, model: str) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from frugal import registry
 from frugal.errors import FrugalError, did_you_mean
 from frugal.parameters import value_of
-from frugal.spec import AT, StrategyConfig
+from frugal.spec import AT
 from frugal.study import Sweep, merged
+from frugal.study_config import StrategyConfig
 
 POINT = re.compile(rf"{AT}[A-Za-z]\w*=")  # where the values begin in the name of a point, as infobatch@prune_ratio=0.3
 VALUE = re.compile(r"[A-Za-z0-9_.+-]+")  # it is part of a folder's name
