@@ -9,14 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from frugal import registry
-from frugal.config_checks import check_channels, check_weights
 from frugal.data.cache import Cache
 from frugal.data.device import split_class
 from frugal.data.download import verify
 from frugal.data.policies import Policy
 from frugal.errors import FrugalError
 from frugal.measure.memory import free_memory
-from frugal.recipe import Augment
+from frugal.recipe import Augment, check_channels, check_weights
 from frugal.record import GENERATED
 from frugal.spec import RunSpec
 from frugal.strategies.base import ModelBuilder, Strategy, make
