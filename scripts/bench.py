@@ -41,7 +41,7 @@ def main() -> int:
     from frugal.errors import FrugalError, did_you_mean
     from frugal.measure.memory import keep_freed_memory
     from frugal.training.device import describe_hardware
-    from frugal.training.writer import git_state, versions
+    from frugal.versions import git_state, versions
 
     torch.set_num_threads(1)
     keep_freed_memory()  # as runs do

@@ -77,7 +77,7 @@ def write(
     import torch
 
     from frugal.training.device import describe_hardware
-    from frugal.training.writer import git_state, versions
+    from frugal.versions import git_state, versions
 
     hardware, now = describe_hardware(torch.device("cpu")), datetime.now(UTC)
     machine = "".join(c if c.isalnum() else "-" for c in hardware["cpu"]).strip("-").lower()

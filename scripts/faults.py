@@ -32,7 +32,7 @@ def main() -> int:
     from frugal.atomic import write_json
     from frugal.faults.checkout import snapshot
     from frugal.faults.kills import kill
-    from frugal.training.writer import git_state, versions
+    from frugal.versions import git_state, versions
 
     console, outcomes, git = Console(highlight=False), [], git_state()
     console.width = max(console.width, 120)  # so that a log has the same table as a terminal

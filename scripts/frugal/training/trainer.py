@@ -27,7 +27,7 @@ from frugal.training.batches import Gathering
 from frugal.training.checkpoint import Checkpoints
 from frugal.training.device import set_determinism
 from frugal.training.distributed import Team
-from frugal.training.history import History, Row
+from frugal.training.history import CHARGED, History, Row
 from frugal.training.loop import Loop
 from frugal.training.optimizer import every_step, make_optimizer
 from frugal.training.progress import Progress
@@ -47,11 +47,6 @@ from frugal.training.setup import (
 )
 from frugal.training.signals import Interrupt
 from frugal.training.tasks import Evaluation, evaluate, make_task
-
-CHARGED = (
-    "charged_samples_backpropagated",
-    "charged_bytes_read",
-)  # columns of history.csv, where there is such a thing
 
 
 class Trainer(Loop):
