@@ -46,9 +46,8 @@ def main() -> int:
 
     from frugal.atomic import write_json
     from frugal.bench.figure import provenance
-    from frugal.errors import FrugalError
+    from frugal.errors import FrugalError, did_you_mean
     from frugal.measure.memory import keep_freed_memory
-    from frugal.registry import did_you_mean
 
     torch.set_num_threads(1)
     keep_freed_memory()  # as runs do

@@ -10,9 +10,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from frugal.errors import FrugalError, exit_with_one_line
+from frugal.errors import FrugalError, did_you_mean, exit_with_one_line
 from frugal.plan import Plan
-from frugal.registry import did_you_mean
 from frugal.report.records import read_record
 from frugal.report.reference import FOLDER, Reference, agreement, check_same_ground, read_all
 from frugal.report.terms import recipe_of

@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from frugal.atomic import write_json
-from frugal.errors import FrugalError, exit_with_one_line
-from frugal.registry import did_you_mean
+from frugal.errors import FrugalError, did_you_mean, exit_with_one_line
 from frugal.report.error_rates import FOUND, Rate, advised_seeds, measure, seen
 from frugal.report.reference import FOLDER, Reference, read_all
 
@@ -78,7 +77,7 @@ def write(
     import torch
 
     from frugal.training.device import describe_hardware
-    from frugal.training.writer import git_state, versions
+    from frugal.versions import git_state, versions
 
     hardware, now = describe_hardware(torch.device("cpu")), datetime.now(UTC)
     machine = "".join(c if c.isalnum() else "-" for c in hardware["cpu"]).strip("-").lower()

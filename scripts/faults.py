@@ -9,9 +9,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from frugal.errors import FrugalError, exit_with_one_line
+from frugal.errors import FrugalError, did_you_mean, exit_with_one_line
 from frugal.faults.accidents import NAMES, accidents
-from frugal.registry import did_you_mean
 
 
 def main() -> int:
@@ -33,7 +32,7 @@ def main() -> int:
     from frugal.atomic import write_json
     from frugal.faults.checkout import snapshot
     from frugal.faults.kills import kill
-    from frugal.training.writer import git_state, versions
+    from frugal.versions import git_state, versions
 
     console, outcomes, git = Console(highlight=False), [], git_state()
     console.width = max(console.width, 120)  # so that a log has the same table as a terminal

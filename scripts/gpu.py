@@ -17,12 +17,11 @@ import sys
 import time
 from pathlib import Path
 
-from frugal.errors import FrugalError, exit_with_one_line
+from frugal.errors import FrugalError, did_you_mean, exit_with_one_line
 from frugal.gpu.carry import pack, unpack
 from frugal.gpu.listing import table
 from frugal.gpu.running import SAVING, Runner
 from frugal.gpu.steps import STEPS, Places, Step
-from frugal.registry import did_you_mean
 from frugal.training.signals import Interrupt
 
 PACKAGES = ("torch", "torchvision", "pydantic", "scipy", "psutil", "rich")  # that every step needs

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from frugal.atomic import write_text
 from frugal.config import Config
-from frugal.spec import Dataset, Model, StudyConfig
+from frugal.spec import Dataset, Model
+from frugal.study_config import StudyConfig
 
 SECTIONS = {"config": Config, "datasets": dict[str, Dataset], "models": dict[str, Model], "study": StudyConfig}
 

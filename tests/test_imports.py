@@ -151,7 +151,9 @@ def test_a_step_depends_on_no_room_that_it_has_no_business_in():
 
     sources = [registry.module_name("source", name) for name in registry.names("source")]
     assert rooms(TRAINING, "train").isdisjoint({"report", "bench"})
-    assert SCRIPTS / "frugal/plan.py" not in closure(TRAINING, "train")
+    planning = {"frugal.plan", "frugal.resolve", "frugal.fit_checks", "frugal.config_checks", "frugal.study_config"}
+    assert planning <= FILES.keys()
+    assert planning.isdisjoint(map(module_of, closure(TRAINING, "train")))
     assert rooms(PREPARATION, "prepare", *sources).isdisjoint({"report", "training", "strategies", "measure", "bench"})
     assert rooms("tabulate_runs", "render", "index", *NOTEBOOK) == {"scripts", "report", "core"}
 

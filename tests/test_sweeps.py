@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
+from frugal.budgets import share_in
 from frugal.errors import FrugalError
 from frugal.plan import Plan
 from frugal.report import load, sweep_curves
-from frugal.spec import share_in
 from frugal.study import Sweep
 
 CONFIG = Path(__file__).parents[1] / "config"

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
-from frugal.errors import FrugalError
-from frugal.registry import did_you_mean
-from frugal.spec import DatasetSpec, Pair, StudyConfig
+from frugal.errors import FrugalError, did_you_mean
+from frugal.spec import DatasetSpec
+from frugal.study_config import Pair, Scale, StudyConfig
 
 MOST = 2**63 - 1  # torch takes no larger seed
 MOST_SEEDS = 10_000  # of a cell: a slip of the keyboard would plan for hours without a word
@@ -22,6 +22,35 @@ def check_listed(names: Sequence[Hashable], key: str, what: str, where: str) -> 
     if count > 1:
         told = " with ".join(name) if isinstance(name, tuple) else name
         raise FrugalError(f"{where}: {key} lists the {what} {told} {count} times; name it once")
+
+
+def check_names(
+    study: StudyConfig, scale: Scale, strategies: list[str], datasets: list[str], models: list[str], where: str
+) -> None:
+    """Raise FrugalError for what a scale lists twice or nobody knows, and for one that doesn't train the baseline.
+
+    strategies: those of the scale; datasets, models: those there are; where: in the config, for the message
+    """
+    for names, key, what in (
+        (strategies, "strategies", "strategy"),
+        (scale.datasets, "datasets", "data set"),
+        (scale.models, "models", "model"),
+        ([(pair.dataset, pair.model) for pair in scale.tasks], "tasks", "pair"),
+    ):
+        if names:
+            check_listed(names, key, what, where)
+    for wanted, known, what in (
+        ([pair.dataset for pair in scale.pairs], datasets, "data set"),
+        ([pair.model for pair in scale.pairs], models, "model"),
+        ([*strategies, study.baseline], list(study.strategies), "strategy"),
+    ):
+        for item in wanted:
+            if item not in known:
+                raise FrugalError(f"{where}: unknown {what} {item!r}; {did_you_mean(item, known)}")
+    if study.baseline not in strategies:
+        raise FrugalError(
+            f"{where}: strategies lacks the baseline {study.baseline!r} that the others are compared to; add it"
+        )
 
 
 def seeds_in(wanted: int | list[int], where: str) -> list[int]:
@@ -96,24 +125,6 @@ def check_batch(size: int, samples: int | None, folder: Path, where: str) -> Non
         raise FrugalError(
             f"{where} has recipe.batch_size {size}, and the training set of {folder.name} holds {samples} samples; "
             f"lower it to that or less, or delete {folder} if the data has grown"
-        )
-
-
-def check_weights(weights: list[float], classes: int, dataset: str, where: str) -> None:
-    """Raise FrugalError unless there is a weight of each class. where: in the config."""
-    if len(weights) != classes:
-        raise FrugalError(
-            f"{where}: recipe.class_weights lists {len(weights)} weights, and {dataset} has {classes} classes; give one of each, "
-            "or say balanced"
-        )
-
-
-def check_channels(channels: int, dataset: str, where: str) -> None:
-    """Raise FrugalError for images that policies of augmentation can't change. where: in the config."""
-    if channels not in (1, 3):
-        raise FrugalError(
-            f"{where}: recipe.augment.policy changes grey images and those in colour, of 1 or 3 channels, and those of {dataset} "
-            f"have {channels}; leave it out"
         )
 
 

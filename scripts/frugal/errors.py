@@ -1,5 +1,6 @@
 """Errors that a user can mend, each as one line: what is wrong, where, and what to do."""
 
+import difflib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,12 @@ class FrugalError(Exception):
     def _render_traceback_(self) -> list[str]:
         """What Jupyter shows of it: the line alone."""
         return [f"frugal: {self}"]
+
+
+def did_you_mean(word: str, words: list[str]) -> str:
+    """The end of an error message: the nearest word, and all there are."""
+    near = difflib.get_close_matches(str(word), words, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + f"there are: {', '.join(words)}"
 
 
 def exit_with_one_line(main: Callable[[], int | None]) -> None:

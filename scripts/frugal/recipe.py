@@ -1,9 +1,11 @@
-"""Recipe of a run: how its model is trained, and which of the keys fit together."""
+"""Recipe of a run: how its model is trained, which of the keys fit together, and which of them fit the data."""
 
 from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from frugal.errors import FrugalError
 
 
 class Strict(BaseModel):
@@ -225,4 +227,22 @@ def _check_milestones(milestones: list[float], warmup: float) -> None:
     if milestones[0] < warmup:
         raise ValueError(
             f"milestones begin at {milestones[0]:g} and the rate rises up to {warmup:g} of the training; lower warmup (0: none)"
+        )
+
+
+def check_weights(weights: list[float], classes: int, dataset: str, where: str) -> None:
+    """Raise FrugalError unless there is a weight of each class. where: in the config."""
+    if len(weights) != classes:
+        raise FrugalError(
+            f"{where}: recipe.class_weights lists {len(weights)} weights, and {dataset} has {classes} classes; give one of each, "
+            "or say balanced"
+        )
+
+
+def check_channels(channels: int, dataset: str, where: str) -> None:
+    """Raise FrugalError for images that policies of augmentation can't change. where: in the config."""
+    if channels not in (1, 3):
+        raise FrugalError(
+            f"{where}: recipe.augment.policy changes grey images and those in colour, of 1 or 3 channels, and those of {dataset} "
+            f"have {channels}; leave it out"
         )

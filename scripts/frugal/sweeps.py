@@ -9,10 +9,11 @@ import re
 from typing import Any, NamedTuple
 
 from frugal import registry
-from frugal.errors import FrugalError
-from frugal.registry import did_you_mean
-from frugal.spec import AT, StrategyConfig
+from frugal.errors import FrugalError, did_you_mean
+from frugal.parameters import value_of
+from frugal.spec import AT
 from frugal.study import Sweep, merged
+from frugal.study_config import StrategyConfig
 
 POINT = re.compile(rf"{AT}[A-Za-z]\w*=")  # where the values begin in the name of a point, as infobatch@prune_ratio=0.3
 VALUE = re.compile(r"[A-Za-z0-9_.+-]+")  # it is part of a folder's name
@@ -87,7 +88,7 @@ def _refused(own: dict[str, Any], key: str, value: Any, place: str) -> bool:
     """Whether a parameter can't have this value."""
     parameter = registry.parameters("strategy", own["use"])[key]
     try:
-        registry.value_of(parameter, value, place)
+        value_of(parameter, value, place)
     except FrugalError:
         return True
     return False
@@ -168,7 +169,7 @@ def _with_followers(study: dict[str, Any], order: list[str], strategy: str, endi
 
 def _as_name(own: dict[str, Any], key: str, value: Any, place: str) -> str:
     """A value as it stands in the name of a point; raises FrugalError where it can't be there or is none of the parameter's."""
-    checked = registry.value_of(registry.parameters("strategy", own["use"])[key], value, place)
+    checked = value_of(registry.parameters("strategy", own["use"])[key], value, place)
     text = (
         str(checked).lower()
         if isinstance(checked, bool)

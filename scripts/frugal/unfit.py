@@ -11,6 +11,7 @@ from typing import Any
 
 from frugal import registry
 from frugal.errors import FrugalError
+from frugal.parameters import split
 
 # What `needs` may name. epochs: more than its `window` and two before; followed: the history of a run it repeats;
 # followed <what>: one of a strategy that `tells` it.
@@ -111,8 +112,8 @@ def uses_scores(use: str, parameters: dict[str, Any]) -> bool:
 
 def _parts(use: str, parameters: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     lists = [parameters[name] for name, known in registry.parameters("strategy", use).items() if known.is_parts]
-    split = [registry.split(part) for parts in lists for part in parts]
-    return [(one, _defaults(one) | given) for one, given in split]
+    named = [split(part) for parts in lists for part in parts]
+    return [(one, _defaults(one) | given) for one, given in named]
 
 
 def _defaults(use: str) -> dict[str, Any]:

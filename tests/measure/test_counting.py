@@ -16,7 +16,7 @@ from frugal.measure.flops import ON_META, SAMPLES, pass_flops
 from frugal.models.bert import Bert
 from frugal.models.cnn import build as cnn
 from frugal.pruning.sizes import Sizes
-from frugal.training import loop
+from frugal.training import state
 from frugal.training import trainer as trainers
 from frugal.training.writer import manifest, metrics, write_record
 
@@ -246,7 +246,7 @@ def test_a_net_that_saves_more_than_tensors_has_a_size():
 def test_useful_flops_are_counted_apart_only_where_a_layer_tells_them_from_others(use, times, digits, monkeypatch):
     counted = []
     monkeypatch.setattr(
-        loop, "pass_flops", lambda *given, **named: counted.append(named) or pass_flops(*given, **named)
+        state, "pass_flops", lambda *given, **named: counted.append(named) or pass_flops(*given, **named)
     )
     parameters = {"pattern": "block-4x4", "sparsity": 0.5, "kernel": "scatter"} if use == "sparse" else {}
     trainer = tiny.trainer(digits, tiny.spec(use, **parameters))

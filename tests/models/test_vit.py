@@ -6,6 +6,7 @@ from torch import nn
 
 import kinds
 from frugal.errors import FrugalError
+from frugal.fit_checks import check_model
 from frugal.measure.flops import pass_flops
 from frugal.models import vit
 from frugal.models.vit import positions
@@ -93,4 +94,4 @@ def test_a_data_set_that_patches_do_not_tile_is_refused_when_the_config_is_read(
     plan.datasets["digits"] = plan.datasets["digits"].model_copy(update={"shape": (1, 8, 6)})
     says = "here: model vit-tiny cuts images into patches of 4x4 pixels, which don't tile those of digits, 8x6; choose a patch"
     with pytest.raises(FrugalError, match=says):
-        plan._check_kind("digits", "vit-tiny", "here")
+        check_model(plan.resolver, "digits", "vit-tiny", "here")

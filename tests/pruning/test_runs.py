@@ -14,9 +14,9 @@ from frugal.errors import FrugalError
 from frugal.pruning.groups import Group
 from frugal.pruning.guards import Guards
 from frugal.training.checkpoint import Checkpoints
-from frugal.training.history import History
+from frugal.training.history import History, read_followed
 from frugal.training.signals import Interrupted
-from frugal.training.writer import manifest, metrics, read_followed, write_record
+from frugal.training.writer import manifest, metrics, write_record
 
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 HALF = {"target_flops": 0.5, "every": 2, "round_to": 1, "step": 0.2, "events": 5, "until": 0.8}

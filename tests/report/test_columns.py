@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from frugal.report.columns import DICTIONARY, EVIDENCE, FAMILIES, column
+from frugal.report.columns import DICTIONARY, column
+from frugal.report.history_columns import EVIDENCE, FAMILIES
 from frugal.report.latex import escaped, latex
 from report import factory
 

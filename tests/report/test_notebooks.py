@@ -114,6 +114,7 @@ def run(name: str, root: Path, monkeypatch) -> tuple[list, list]:
 
     monkeypatch.setattr(theme, "save", save)
     monkeypatch.setattr(theme, "display", shown.append)
+    monkeypatch.setattr("frugal.report.display.display", shown.append)
     own = {"figures": str(root / "figures"), "display": lambda *parts: shown.extend(parts)}
     own |= {"tables": str(root / "tables" / name), "measurements": str(root)}
     if name == "overview":

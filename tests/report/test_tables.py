@@ -12,7 +12,7 @@ from frugal.report.caveats import seconds_in_doubt
 from frugal.report.costs import COSTS, spent_by_epoch
 from frugal.report.load import comparisons
 from frugal.report.sentences import exchanged, headline
-from frugal.spec import Cost
+from frugal.study_config import Cost
 from report import factory
 
 RUNS = {

@@ -7,7 +7,7 @@ import tiny
 from frugal import registry
 from frugal.errors import FrugalError
 from frugal.measure.flops import decoding_flops
-from frugal.registry import split
+from frugal.parameters import split
 from frugal.strategies.base import Run, make
 from frugal.strategies.combined import Combined
 

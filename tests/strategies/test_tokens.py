@@ -282,7 +282,7 @@ RECIPES = {"token_drop": {"initial": 0.25, "increment": 3, "until": 0.6}, "patch
 @pytest.mark.parametrize("use", RECIPES)
 def test_a_training_executes_the_flops_of_the_tokens_of_each_step_and_counts_each_length_once(digits, use, monkeypatch):
     counts = []
-    monkeypatch.setattr("frugal.training.loop.pass_flops", lambda *a, **k: counts.append(k) or pass_flops(*a, **k))
+    monkeypatch.setattr("frugal.training.state.pass_flops", lambda *a, **k: counts.append(k) or pass_flops(*a, **k))
     trainer = tiny.trainer(digits, tiny.spec(use, model=tiny.VIT, **RECIPES[use]))
     trainer.run()
     steps, sizes = trainer.ledger.steps, [b - a for a, b in cut(300, 32)] * 3

@@ -4,7 +4,7 @@ import pytest
 
 import tiny
 from frugal.errors import FrugalError
-from frugal.training.writer import read_followed
+from frugal.training.history import read_followed
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import tiny
 from forks import TRAINING
 from frugal.status import file_system_time, status_of_run
 from frugal.training import job, tasks
-from frugal.training.writer import metrics, read_followed
+from frugal.training.history import read_followed
+from frugal.training.writer import metrics
 
 MANIFEST = {"symbols": ["", "a"], "shape": [400]}
 TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"

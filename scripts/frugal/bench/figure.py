@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from frugal.training.device import describe_hardware
-from frugal.training.writer import git_state, versions
+from frugal.versions import git_state, versions
 
 
 def provenance(command: str, measured: datetime, device: torch.device) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from frugal.measure.energy import Energy
 from frugal.measure.memory import peak_memory
 from frugal.record import METERED
 from frugal.training.device import describe_hardware
-from frugal.training.writer import versions
+from frugal.versions import versions
 
 BY_HOOKS = "torch's counter, in {counted} of {units} steps; the others as the mean of their kind"
 Kind = tuple[Any, ...]

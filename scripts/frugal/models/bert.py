@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from frugal.data.hub import check_tokens, pretrained_net
 from frugal.errors import FrugalError, needs_extra
-from frugal.registry import Hub
+from frugal.parameters import Hub
 
 with needs_extra("text", "BERT models"):
     from transformers import BertConfig, BertForSequenceClassification

@@ -16,7 +16,7 @@ from torch.nn import functional
 from frugal.errors import FrugalError, needs_extra
 from frugal.models.droppable import Droppable
 from frugal.models.pretrained import MIRROR, TORCHVISION, load_weights, published
-from frugal.registry import File
+from frugal.parameters import File
 
 with needs_extra("vision", "ResNets"):
     from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1

@@ -10,7 +10,7 @@ from torch import nn
 from frugal.errors import needs_extra
 from frugal.libraries import check_name
 from frugal.models.fitting import check_channels, fetched, made, tried, with_file
-from frugal.registry import File, Options
+from frugal.parameters import File, Options
 
 with needs_extra("vision", "nets of timm"):
     import timm

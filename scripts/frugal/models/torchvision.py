@@ -12,10 +12,10 @@ from enum import Enum
 import torch
 from torch import nn
 
-from frugal.errors import FrugalError, needs_extra
+from frugal.errors import FrugalError, did_you_mean, needs_extra
 from frugal.libraries import check_name
 from frugal.models.fitting import check_channels, fetched, made, tried, with_channels, with_file, with_head
-from frugal.registry import File, Options, did_you_mean
+from frugal.parameters import File, Options
 
 with needs_extra("vision", "nets of torchvision"):
     from torchvision import models

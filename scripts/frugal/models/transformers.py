@@ -17,7 +17,7 @@ from frugal.data.hub import check_tokens, pretrained_net
 from frugal.errors import FrugalError, needs_extra
 from frugal.libraries import check_name, is_kind
 from frugal.models.fitting import brief, check_channels, made, tried
-from frugal.registry import Hub, Options
+from frugal.parameters import Hub, Options
 
 with needs_extra("text", "nets of transformers"):
     from transformers import AutoConfig, AutoModelForImageClassification, AutoModelForSequenceClassification

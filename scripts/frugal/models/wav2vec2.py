@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from frugal.data.hub import pretrained_net
 from frugal.errors import FrugalError, needs_extra
-from frugal.registry import Hub
+from frugal.parameters import Hub
 
 with needs_extra("audio", "Wav2Vec2 models"):
     from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification

@@ -26,7 +26,8 @@ _HOME = {
     "figures": ["clock", "curves", "differences", "stretched"],
     "cost_figures": ["exchange_curve", "exchange_forest", "line_of", "tradeoff"],
     "crossover": ["crossover_map", "what_it_holds", "where_it_pays"],
-    "theme": ["KINDS", "lines", "palette", "save", "say", "set_theme", "table"],
+    "theme": ["KINDS", "lines", "palette", "save", "set_theme"],
+    "display": ["say", "table"],
     "overview": ["Overview"],
     "known_outcomes": ["claim_verdicts"],
 }

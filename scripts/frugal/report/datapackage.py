@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from frugal.report.columns import Column, column
+from frugal.report.columns import column
+from frugal.report.run_columns import Column
 from frugal.study import Study
 
 ROWS = {

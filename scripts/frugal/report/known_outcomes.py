@@ -14,13 +14,14 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field, model_validator
 
+from frugal.recipe import Strict
 from frugal.report.budget_curve import CURRENCIES
 from frugal.report.costs import COSTS
 from frugal.report.load import read_study_of, read_table
 from frugal.report.pooled import by_seed, pool_of
 from frugal.report.statistics import difference
 from frugal.report.words import exchange, percent, points
-from frugal.spec import Strict, parse
+from frugal.spec import parse
 from frugal.study import Study
 from frugal.yamlfile import read_yaml
 

@@ -1,4 +1,4 @@
-"""How a report looks: one seaborn theme, a colour per strategy, figures as SVG, PDF and PNG, tables as HTML.
+"""Theme of a report: settings of seaborn, a colour per strategy, and figures saved as SVG, PDF and PNG.
 
 A figure is drawn once. Its SVG names the colours of text, grid and paper as CSS properties, so that a dark page shows it dark;
 a program that knows no such properties shows the light colours that stand beside them.
@@ -15,7 +15,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from IPython.display import HTML, Markdown, display
+from IPython.display import display
 from matplotlib import ticker
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -24,7 +24,6 @@ from matplotlib.figure import Figure
 from frugal.atomic import write_bytes
 from frugal.report.costs import METRICS
 from frugal.report.load import SERIES
-from frugal.webpage import coloured_verdict
 
 INK, FAINT, HAIR, PAPER, GOOD = "#1f2328", "#646b73", "#e2e5e9", "#ffffff", "#12855a"
 BAD, OPEN = "#b3261e", "#8a6100"
@@ -56,19 +55,6 @@ WORDS = {  # axis labels of columns that are not those of runs.csv
 }
 SHARES = re.compile(r".*accuracy|.*_share|.*_rate|share")  # fractions, shown in per cent
 WIDE = 620  # CSS pixels from which on a phone scrolls a figure rather than shrinking it
-LONG = 30  # letters from which on a cell is broken into lines
-NUMERIC = re.compile(
-    r"[\s<>+\-\N{MINUS SIGN}\N{EN DASH}\N{NARROW NO-BREAK SPACE}]*[\d.]"
-)  # how a cell with a number begins
-VERDICTS = (
-    "better",
-    "equal within the margin",
-    "worse",
-    "undecided",
-    "no difference shown",
-    "baseline",
-)  # of strategies
-CLAIMS = ("confirmed", "refuted", "not decided", "not run")
 
 _folder = Path("figures")
 
@@ -273,51 +259,3 @@ def _legends(figure: Figure, grid: sns.FacetGrid | None, entries: dict[str, Arti
     columns = min(len(entries), 3 if figure.get_figwidth() < 6.5 else 4)
     at = {"loc": "lower left", "bbox_to_anchor": (0.02, top + 0.01), "borderaxespad": 0.0}
     figure.legend(entries.values(), entries.keys(), ncols=columns, handlelength=2.2, columnspacing=1.2, **at)
-
-
-def table(frame: pd.DataFrame, digits: int = 2, fold: str = "") -> None:
-    """Show a data frame as a table that scrolls sideways on a phone: verdicts coloured, unknown numbers as dashes.
-
-    fold: what it holds, for one that opens on a click
-    """
-    if frame.empty:
-        display(Markdown("None."))
-        return
-    rows = frame.reset_index() if frame.index.names != [None] else frame
-    if "where" in rows and rows["where"].nunique() == 1 and "strategy" in rows:
-        rows = rows.drop(columns="where")
-    cells = rows.astype(object).map(lambda value: _cell(value, digits))
-    wordy = [name for name in rows if _wordy(rows[name])]
-    for name in wordy:
-        cells[name] = [f'<span class="words">{text}</span>' for text in cells[name]]
-    for name in {"strategy", "control", "against"} & set(cells):
-        cells[name] = [f"<code>{text}</code>" for text in cells[name]]
-    heads = {name: f'<span class="words">{name}</span>' for name in wordy}
-    shown = (
-        cells.rename(columns=str).rename(columns=heads).to_html(index=False, escape=False, border=0, justify="unset")
-    )
-    shown = f'<div class="scroll{" facts" * ("fact" in cells)}">{shown}</div>'
-    display(HTML(f"<details><summary>{html.escape(fold)}</summary>{shown}</details>" if fold else shown))
-
-
-def _wordy(column: pd.Series) -> bool:
-    """Whether a column holds words rather than numbers, which are aligned to the right."""
-    told = [value for value in column if isinstance(value, str) and value]
-    return sum(NUMERIC.match(value) is None for value in told) > len(told) / 2
-
-
-def _cell(value: object, digits: int) -> str:
-    if isinstance(value, str):
-        if value in VERDICTS + CLAIMS:
-            return coloured_verdict(value, short=value.startswith("equal"))
-        shown = html.escape(value)
-        return f'<div class="long">{shown}</div>' if len(value) > LONG else shown
-    if pd.isna(value):
-        return "–"
-    told = f"{value:,.{digits}f}" if isinstance(value, float) else html.escape(str(value))
-    return told.replace("-", "\N{MINUS SIGN}") if isinstance(value, (int, float)) else told
-
-
-def say(text: str) -> None:
-    """Show a paragraph of markdown."""
-    display(Markdown(text))

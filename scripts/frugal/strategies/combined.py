@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from frugal.errors import FrugalError
-from frugal.registry import Part, split
+from frugal.parameters import Part, split
 from frugal.strategies.base import EpochPlan, Run, Strategy, TrainingState, make
 
 

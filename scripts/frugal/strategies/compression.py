@@ -15,7 +15,7 @@ from annotated_types import Ge, Le, Lt
 from torch import Tensor
 
 from frugal.errors import FrugalError
-from frugal.registry import Level
+from frugal.parameters import Level
 from frugal.strategies.base import EpochPlan, Run, Strategy
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Lt
 
-from frugal.registry import Stages
+from frugal.parameters import Stages
 from frugal.strategies.base import Strategy
 from frugal.strategies.stages import Curriculum
 

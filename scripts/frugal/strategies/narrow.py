@@ -8,7 +8,7 @@ from annotated_types import Ge, Lt
 from torch import nn
 
 from frugal.errors import FrugalError
-from frugal.registry import SparsityPattern
+from frugal.parameters import SparsityPattern
 from frugal.sparse.convert import coverage, weight_matrix
 from frugal.sparse.pattern import parse_pattern
 from frugal.strategies.base import Strategy

@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from torch import nn
 
 from frugal.errors import FrugalError
-from frugal.registry import MovingPattern
+from frugal.parameters import MovingPattern
 from frugal.sparse.convert import kept_and_total, kernel_notes, kernels_of, restore_kernels, sparse_layers, sparsify
 from frugal.sparse.dynamic import rewire
 from frugal.sparse.pattern import parse_pattern

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Lt
 from torch import nn
 
-from frugal.registry import SparsityPattern
+from frugal.parameters import SparsityPattern
 from frugal.sparse.convert import kept_and_total, kernel_notes, kernels_of, restore_kernels, sparsify
 from frugal.sparse.pattern import parse_pattern
 from frugal.strategies.base import Strategy

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from frugal.errors import FrugalError
-from frugal.registry import check_stages
+from frugal.parameters import check_stages
 from frugal.strategies.base import EpochPlan, Run
 
 

@@ -1,15 +1,22 @@
-"""History of a run: a row per epoch, the loss of every batch, what the strategy logged; and the sums of the epoch under way."""
+"""History of a run: a row per epoch, the loss of every batch, what the strategy logged; and the sums of the epoch under way.
 
+The history of a run that another one follows is read here too.
+"""
+
+import csv
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from frugal.costs import TIMED
 from frugal.errors import FrugalError
 from frugal.measure.ledger import Ledger
 
 Row = dict[str, float | None]
+CHARGED = ("charged_samples_backpropagated", "charged_bytes_read")  # columns, where there is such a thing
 
 
 @dataclass
@@ -111,3 +118,27 @@ class EpochSums:
     def from_state(cls, state: dict[str, Any], device: torch.device) -> "EpochSums":
         """The counterpart of `state_dict`, with its tensors on a device."""
         return cls(**{name: v.to(device) if isinstance(v, Tensor) else v for name, v in state.items()})
+
+
+def read_followed(history: Path, name: str, cost: str | None = None) -> list[dict[str, float]]:
+    """The counts of a followed run's epochs, from its history.csv; times are left out, since they differ from run to run.
+
+    name: of the strategy; cost: what a control of equal cost spends as much of, which may be a time.
+    Raises FrugalError where there is no such record, or it can't be read.
+    """
+    try:
+        with open(history, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        counts = ("epoch", "steps", "samples", "bytes_read", "flops_executed", *({cost} & set(TIMED)), *CHARGED)
+        return [
+            {k: float(v) for k, v in row.items() if v and (k in counts or k.startswith(("share_", "width_")))}
+            for row in rows
+        ]
+    except FileNotFoundError:
+        raise FrugalError(
+            f"it follows {name}, which has no record ({history} is missing); mend that run, whose train.log says why"
+        ) from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise FrugalError(
+            f"it follows {name}, whose {history} can't be read ({error}); delete that run's folder and run again"
+        ) from error

@@ -34,6 +34,7 @@ from frugal.spec import RunSpec
 from frugal.training.checkpoint import Checkpoints
 from frugal.training.device import choose_device, out_of_memory
 from frugal.training.distributed import join_team
+from frugal.training.history import read_followed
 from frugal.training.kept import keep
 from frugal.training.locks import claim
 from frugal.training.progress import PROGRESS_FILE
@@ -41,7 +42,7 @@ from frugal.training.scoring import read_scoring
 from frugal.training.signals import Interrupt, Interrupted, die_with_parent
 from frugal.training.tasks import make_task
 from frugal.training.trainer import Trainer
-from frugal.training.writer import describe, manifest, metrics, read_followed, write_record
+from frugal.training.writer import describe, manifest, metrics, write_record
 from frugal.unfit import uses_scores
 
 

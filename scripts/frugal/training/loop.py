@@ -4,7 +4,7 @@ The data set lies on the device or is read ahead of it, a batch is an index slic
 nothing is asked back from the device: per-sample losses, sums and the loss curve stay there until the epoch ends.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,77 +12,22 @@ from torch import Tensor, nn
 
 from frugal.costs import TIMED
 from frugal.data.augment import alternating_flips, augment
-from frugal.data.device import Split
 from frugal.data.mixing import Mix, draw_mix
-from frugal.data.policies import Policy
 from frugal.errors import FrugalError
-from frugal.measure.clock import Clock
-from frugal.measure.energy import Energy
-from frugal.measure.flops import PassFlops, pass_flops
-from frugal.measure.ledger import Charge, Ledger
-from frugal.recipe import Recipe
-from frugal.spec import RunSpec
-from frugal.strategies.base import Strategy
 from frugal.training.average import Average
-from frugal.training.batches import Batch, Epoch, Gathering, arrange, cut
-from frugal.training.distributed import Team
-from frugal.training.forward import Forward, laid_out, score, scored_size
+from frugal.training.batches import Batch, arrange
+from frugal.training.forward import score, scored_size
 from frugal.training.history import EpochSums
 from frugal.training.initial import initialise, tell_epoch
-from frugal.training.optimizer import rate_at, rate_of, set_rate
+from frugal.training.optimizer import rate_at, set_rate
 from frugal.training.progress import Progress
+from frugal.training.scoring import score_training_set
 from frugal.training.signals import Interrupt, Interrupted
-from frugal.training.tasks import Task
+from frugal.training.state import RunState
 
 
-class Loop:
-    """The steps of a `Trainer`, which makes and owns what is named here.
-
-    epoch: epochs that are closed; passed: epochs done, the last of them perhaps in part; steps: of the epoch planned last, None
-    before the first; step: steps done in the epoch under way; batches: of that epoch, those of all ranks, and share: this
-    rank's part of them, both None between epochs; losses: (n,) last training loss of each sample, inf where never seen;
-    stepping: whether the optimizer takes a step of the loop right now; policy: of augmentation, None for none; first_flips: (n,)
-    bool, which samples are mirrored in the first epoch, None where flips don't alternate; classes: of the data set;
-    class_weights: (classes,), by which losses are multiplied in a step, None for 1; scaler: of the loss, in float16, else None;
-    average: of the weights, None where the recipe asks for none
-    """
-
-    spec: RunSpec
-    recipe: Recipe
-    device: torch.device
-    team: Team
-    strategy: Strategy
-    task: Task
-    classes: int
-    class_weights: Tensor | None
-    train_data: Split
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler | None
-    forward: Forward | None
-    losses: Tensor
-    ledger: Ledger
-    charge: Charge | None
-    answered: tuple[Tensor, Tensor]
-    clock: Clock
-    energy: Energy
-    epoch: int
-    passed: float
-    steps: int | None
-    step: int
-    stepping: bool
-    average: Average | None
-    batches: Epoch | None
-    share: Epoch | None
-    sums: EpochSums | None
-    gathering: Gathering
-    sampler: torch.Generator
-    augmenter: torch.Generator
-    policy: Policy | None
-    first_flips: Tensor | None
-    precision: dict[str, str] | None
-    flops_of_size: dict[tuple[int, bool, Hashable], PassFlops]
-    flops_sources: dict[str, None]
+class Loop(RunState):
+    """The steps of a `Trainer`, which makes what they need."""
 
     def train_epoch(self, interrupt: Interrupt | None = None, progress: Progress | None = None) -> None:
         """Plan an epoch unless one is under way, and take its steps; evaluation and the epoch's row are the caller's."""
@@ -110,26 +55,6 @@ class Loop:
                 self.average.finish(self.model)
             self.strategy.after_epoch(self)
         self.energy.stop()
-
-    @property
-    def progress(self) -> float:
-        """Share of the planned training that is done, in [0, 1]; within an epoch by its steps."""
-        return min(1.0, self.position / self.epochs)
-
-    @property
-    def position(self) -> float:
-        """Epochs that are done, with the share of the steps of the one under way."""
-        return self.passed + (self.step / len(self.batches) if self.batches is not None else 0.0)
-
-    @property
-    def epochs(self) -> float:
-        """Epochs to train for; the last may end within one."""
-        return self.strategy.length(self.recipe.epochs, self)
-
-    @property
-    def ended(self) -> bool:
-        """Whether less than half a step of the training is left."""
-        return self.ledger.steps > 0 and (self.epochs - self.position) * self.steps < 0.5
 
     def scheduled_rate(self, progress: float) -> float:
         """The learning rate of the recipe at a share of the training, in [0, 1]."""
@@ -325,11 +250,6 @@ class Loop:
         images = augment(images, padding, flip, self.augmenter, share, wanted.padding, wanted.resized_crop, mirrored)
         return images if self.policy is None else self.policy(images, indices, (self.spec.seed, self.epoch, self.step))
 
-    @property
-    def rate(self) -> float:
-        """The learning rate in force; it lives in the optimizer, so that it comes back with it."""
-        return rate_of(self.optimizer)
-
     def _count_read(self, samples: int, pixels: int, segments: list | None) -> None:
         ledger = self.ledger
         ledger.flops_decoding += samples * self.train_data.reading_flops(pixels, segments)
@@ -339,59 +259,9 @@ class Loop:
     def score_training_set(
         self, score: Callable[[Tensor, Tensor], Tensor], samples: Tensor | None = None, backward: bool = False
     ) -> Tensor:
-        """See `frugal.strategies.base.TrainingState`. Raises FrugalError for a score that isn't a finite number."""
-        data, team, ledger = self.train_data, self.team, self.ledger
-        wanted = torch.arange(len(data)) if samples is None else samples.cpu()
-        size = min(self.recipe.batch_size if backward else data.evaluated_at_once, len(wanted))
-        share = team.share(Epoch(wanted, None, cut(len(wanted), size), None).to(self.device))
-        data.follow(share.order, share.bounds, share.segments, 0)
-        self.model.eval()
-        parts = []
-        for start, stop in share.bounds:
-            indices = share.order[start:stop]
-            with self.forward.autocast:
-                parts.append(score(laid_out(data.read(indices)), data.labels.index_select(0, indices)).float())
-        self.model.train()
-        found = torch.full((len(data),), float("nan"))
-        for order, scores in team.gather((share.order.cpu(), torch.cat(parts).cpu())):
-            found[order] = scores
-        flops, count = self.flops_at(data.shape[-1]), len(wanted)
-        ledger.add_flops("scoring", count, flops.forward)
-        if backward:
-            ledger.add_flops("scoring", count, flops.backward)
-            ledger.charged_samples_backpropagated += count
-        ledger.samples_forwarded += count
-        ledger.bytes_raw += count * data.raw_bytes_per_sample
-        if self.batches is not None:  # before the first batch they are counted with it
-            ledger.bytes_read += team.total(data.take_bytes())[0]
-        if bad := int((~found[wanted].isfinite()).sum()):
-            raise FrugalError(
-                f"the scores of {bad} of {count} samples are no finite numbers; lower recipe.learning_rate"
-            )
-        return found
+        """Scores (n,), see `frugal.strategies.base.TrainingState`. Raises FrugalError for a score that isn't a finite number."""
+        return score_training_set(self, score, samples, backward)
 
     def _count_scoring(self, samples: int, pixels: int) -> None:
         self.ledger.add_flops("scoring", samples, self.flops_at(pixels).forward)
         self.ledger.samples_forwarded += samples
-
-    def flops_at(self, pixels: int, useful: bool = False) -> PassFlops:
-        """FLOPs of one sample: an image of that many pixels per side, or anything else as long as it is; counted at first use.
-
-        useful: without multiplications by weights that are known to be zero. Counting is no part of the training's time and
-        energy.
-        """
-        useful = useful and any(
-            hasattr(module, "count_useful") for module in self.model.modules()
-        )  # else it's the same
-        key = (pixels, useful, self.strategy.variant())
-        if key not in self.flops_of_size:
-            data, classes = self.train_data, self.classes
-            shape = data.shape_at(pixels)
-            with self.clock.stage("count"):
-                metered = self.energy.pause()
-                flops = pass_flops(self.model, shape, classes, dtype=data.dtype, useful=useful)
-                self.flops_of_size[key] = flops
-                self.flops_sources |= {flops.source: None}
-                if metered:
-                    self.energy.start()
-        return self.flops_of_size[key]

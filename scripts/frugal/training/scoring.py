@@ -1,8 +1,9 @@
-"""Scores of a scoring run: scores.npy of its record, and what whoever uses them is charged."""
+"""Scores of training samples: how they are computed, and scores.npy of a scoring run, whose user is charged with them."""
 
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from torch import Tensor
 from frugal.errors import FrugalError
 from frugal.measure.ledger import Charge
 from frugal.record import METRICS, SCORES
+from frugal.training.batches import Epoch, cut
+from frugal.training.forward import laid_out
+from frugal.training.state import RunState
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,18 @@ class Scoring:
     scores: Tensor
     charge: Charge
     checksum: str
+
+    def of(self, samples: int, name: str) -> Tensor:
+        """The scores, (n, columns), of a training set of so many samples; raises FrugalError where they are of other data.
+
+        name: of the strategy that made them
+        """
+        if len(self.scores) != samples:
+            raise FrugalError(
+                f"{name} scored {len(self.scores)} samples, and the training set has {samples}; delete the record of {name} "
+                "and run again"
+            )
+        return self.scores
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -60,3 +76,39 @@ def read_scoring(folder: Path, name: str) -> Scoring:
             f"it uses the scores of {name}, which scores no samples ({folder / SCORES} is empty); follow a run that does"
         )
     return Scoring(torch.from_numpy(scores), charge, hashlib.sha256(content).hexdigest())
+
+
+def score_training_set(
+    state: RunState, score: Callable[[Tensor, Tensor], Tensor], samples: Tensor | None = None, backward: bool = False
+) -> Tensor:
+    """Scores (n,) of the training set, or of these samples (m,) of it: see `frugal.strategies.base.TrainingState`.
+
+    Raises FrugalError for a score that isn't a finite number.
+    """
+    data, team, ledger = state.train_data, state.team, state.ledger
+    wanted = torch.arange(len(data)) if samples is None else samples.cpu()
+    size = min(state.recipe.batch_size if backward else data.evaluated_at_once, len(wanted))
+    share = team.share(Epoch(wanted, None, cut(len(wanted), size), None).to(state.device))
+    data.follow(share.order, share.bounds, share.segments, 0)
+    state.model.eval()
+    parts = []
+    for start, stop in share.bounds:
+        indices = share.order[start:stop]
+        with state.forward.autocast:
+            parts.append(score(laid_out(data.read(indices)), data.labels.index_select(0, indices)).float())
+    state.model.train()
+    found = torch.full((len(data),), float("nan"))
+    for order, scores in team.gather((share.order.cpu(), torch.cat(parts).cpu())):
+        found[order] = scores
+    flops, count = state.flops_at(data.shape[-1]), len(wanted)
+    ledger.add_flops("scoring", count, flops.forward)
+    if backward:
+        ledger.add_flops("scoring", count, flops.backward)
+        ledger.charged_samples_backpropagated += count
+    ledger.samples_forwarded += count
+    ledger.bytes_raw += count * data.raw_bytes_per_sample
+    if state.batches is not None:  # before the first batch they are counted with it
+        ledger.bytes_read += team.total(data.take_bytes())[0]
+    if bad := int((~found[wanted].isfinite()).sum()):
+        raise FrugalError(f"the scores of {bad} of {count} samples are no finite numbers; lower recipe.learning_rate")
+    return found

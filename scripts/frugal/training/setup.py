@@ -9,19 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from frugal import registry
-from frugal.config_checks import check_channels, check_weights
 from frugal.data.cache import Cache
 from frugal.data.device import split_class
 from frugal.data.download import verify
 from frugal.data.policies import Policy
 from frugal.errors import FrugalError
 from frugal.measure.memory import free_memory
-from frugal.recipe import Augment
+from frugal.recipe import Augment, check_channels, check_weights
 from frugal.record import GENERATED
 from frugal.spec import RunSpec
 from frugal.strategies.base import ModelBuilder, Strategy, make
 from frugal.training.forward import Forward, check_float16, choose_precision, compile_mode
-from frugal.training.loop import Loop
+from frugal.training.state import RunState
 from frugal.unfit import UNKNOWN, Ground, why_unfit
 
 
@@ -172,7 +171,7 @@ def check_batch(spec: RunSpec, samples: int, visited: int) -> None:
         )
 
 
-def make_forward(trainer: Loop) -> tuple[Forward, dict[str, str], list[str]]:
+def make_forward(trainer: RunState) -> tuple[Forward, dict[str, str], list[str]]:
     """The forward pass of a trainer, its precision (which, and why), and notes for the record.
 
     The precision is chosen unless the trainer has one from a checkpoint, and the model compiled where that pays; both in

@@ -1,16 +1,14 @@
 """Trainer of one run: put together from its spec and the cache of its data, trained to the last epoch, exact to resume.
 
-The steps of an epoch are in `loop`; what the parts are made with is in `setup`; how several ranks share a run is in
-`distributed`. The trainer owns the state that a checkpoint holds.
+The steps of an epoch are in `loop`; the state that a checkpoint holds is in `state`; what the parts are made with is in `setup`;
+how several ranks share a run is in `distributed`.
 """
 
 import os
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,12 +23,11 @@ from frugal.measure.weights import weights_of
 from frugal.spec import RunSpec
 from frugal.strategies.base import Run
 from frugal.training.average import Average
-from frugal.training.batches import Epoch, Gathering
+from frugal.training.batches import Gathering
 from frugal.training.checkpoint import Checkpoints
 from frugal.training.device import set_determinism
 from frugal.training.distributed import Team
-from frugal.training.history import EpochSums, History, Row
-from frugal.training.initial import tell_epoch
+from frugal.training.history import CHARGED, History, Row
 from frugal.training.loop import Loop
 from frugal.training.optimizer import every_step, make_optimizer
 from frugal.training.progress import Progress
@@ -50,11 +47,6 @@ from frugal.training.setup import (
 )
 from frugal.training.signals import Interrupt
 from frugal.training.tasks import Evaluation, evaluate, make_task
-
-CHARGED = (
-    "charged_samples_backpropagated",
-    "charged_bytes_read",
-)  # columns of history.csv, where there is such a thing
 
 
 class Trainer(Loop):
@@ -110,7 +102,7 @@ class Trainer(Loop):
             self.recipe.batch_size,
             example,
             self.recipe.label_smoothing,
-            None if scoring is None else self._scores(scoring),
+            None if scoring is None else scoring.of(len(self.train_data), spec.strategy.follows).to(device),
             self.recipe.accumulate,
         )
         self.strategy.start(run)
@@ -156,15 +148,6 @@ class Trainer(Loop):
         self.saved_steps: int | None = None
         if self.team.size > 1:  # after all that must be equal on every rank
             torch.manual_seed(spec.seed * self.team.size + self.team.rank)
-
-    def _scores(self, scoring: Scoring) -> torch.Tensor:
-        """(n, columns) on the device; raises FrugalError where the run that made them had other data."""
-        if len(scoring.scores) != len(self.train_data):
-            raise FrugalError(
-                f"{self.spec.strategy.follows} scored {len(scoring.scores)} samples, and the training set has "
-                f"{len(self.train_data)}; delete the record of {self.spec.strategy.follows} and run again"
-            )
-        return scoring.scores.to(self.device)
 
     def open(self, split: str, reads: str | None = None) -> Split:
         """A split as this run reads it; reads: another kind of data than the strategy's."""
@@ -223,13 +206,6 @@ class Trainer(Loop):
         level = None if full_fidelity else self.strategy.test_level()
         spectral = self.strategy.spectral and level is not None
         return evaluate(self.model, data, self.task, level, spectral, self.forward.autocast, views, keep_logits)
-
-    def model_changed(self) -> None:
-        """Where weights were replaced by smaller ones, or others are trained from now on: count FLOPs and compile anew."""
-        self.flops_of_size.clear()
-        if self.forward is not None and self.forward.compiled is not None:
-            with self.clock.stage("compile"):
-                self.forward.renew()
 
     def close(self) -> None:
         """End what reads ahead; the trainer can go on being used."""
@@ -319,73 +295,3 @@ class Trainer(Loop):
             self.load_state_dict(state)
             self.ledger.resumes += not self.done
             self.saved_steps = self.ledger.steps
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the run depends on, and all that its record will say; with several ranks, each has to ask."""
-        cuda = self.device.type == "cuda"
-        own = {
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
-            "energy": self.energy.state(),
-        }
-        return {
-            "epoch": self.epoch,
-            "passed": self.passed,
-            "steps": self.steps,
-            "loads": self.loads,
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": None if self.scaler is None else self.scaler.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "strategy": self.strategy.state_dict(),
-            "losses": self.losses,
-            "batches": None if self.batches is None else self.batches.state_dict(),
-            "sums": None if self.batches is None else self.sums.state_dict(),
-            "waiting": self.gathering.waiting,
-            "history": self.history.state_dict(),
-            "ledger": asdict(self.ledger),
-            "clock": self.clock.state_dict(),
-            "precision": self.precision,
-            "flops_sources": list(self.flops_sources),
-            "read_from": sorted(self.read_from),
-            "sampler": self.sampler.get_state(),
-            "augmenter": self.augmenter.get_state(),
-            "ranks": self.team.gather(own),  # what differs between them: dropout draws its own mask on each
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The counterpart of `state_dict`."""
-        self.epoch, self.step = state["epoch"], state["step"]
-        if tell_epoch(self.model, self.epoch):
-            self.model_changed()
-        self.passed, self.steps, self.loads = state["passed"], state["steps"], state["loads"]
-        self.strategy.rebuild(self, state["strategy"])  # shapes before weights
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scaler is not None:
-            self.scaler.load_state_dict(state["scaler"])
-        if state["average"] is not None:
-            self.average = Average(self.model, self.recipe.average)
-            self.average.load_state_dict(state["average"])
-        self.strategy.load_state_dict(state["strategy"])
-        self.losses.copy_(state["losses"])
-        if state["batches"] is not None:
-            self.batches = Epoch(**state["batches"]).to(self.device)
-            self.sums = EpochSums.from_state(state["sums"], self.device)
-        self.gathering.waiting = [[part.to(self.device) for part in parts] for parts in state["waiting"]]
-        self.history = History(**state["history"])
-        self.ledger = Ledger(**state["ledger"])
-        self.clock.load_state_dict(state["clock"])
-        self.precision = state["precision"]
-        self.flops_sources = dict.fromkeys(state["flops_sources"]) | self.flops_sources
-        self.read_from |= set(state["read_from"])
-        if len(self.read_from) > 1:
-            self.notes.append("bytes_read: of image files and of the cache, since residency changed within this run")
-        self.sampler.set_state(state["sampler"])
-        self.augmenter.set_state(state["augmenter"])
-        own = state["ranks"][self.team.rank]
-        torch.set_rng_state(own["torch"])
-        if own["cuda"] is not None:
-            torch.cuda.set_rng_state(own["cuda"], self.device)
-        self.energy.resume(own["energy"])

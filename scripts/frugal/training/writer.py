@@ -1,22 +1,16 @@
-"""The record of a finished run: metrics.json, history, iterations and trace as CSV, and manifest.json, which seals them."""
+"""Record of a finished run, as it is written: figures, three tables as CSV, scores, and manifest.json, which seals them."""
 
 import csv
-import importlib.metadata
 import io
 import json
 import math
-import platform
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from frugal import __version__
 from frugal.atomic import write_bytes
-from frugal.costs import TIMED
-from frugal.errors import FrugalError
-from frugal.imports import SCRIPTS, digest_of
+from frugal.imports import digest_of
 from frugal.measure.clock import OTHER, SCHEDULED
 from frugal.measure.memory import peak_memory
 from frugal.measure.scores import roc_auc
@@ -33,9 +27,8 @@ from frugal.record import (
 )
 from frugal.training.device import describe_hardware
 from frugal.training.scoring import as_file
-from frugal.training.trainer import CHARGED, Trainer
-
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "snakemake", "zeus")
+from frugal.training.trainer import Trainer
+from frugal.versions import git_state, versions
 
 
 def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
@@ -234,30 +227,6 @@ def _trace(epochs: list[dict[str, torch.Tensor]]) -> str:
     return _csv(rows) if rows else "epoch,batch\n"
 
 
-def read_followed(history: Path, name: str, cost: str | None = None) -> list[dict[str, float]]:
-    """The counts of a followed run's epochs, from its history.csv; times are left out, since they differ from run to run.
-
-    name: of the strategy; cost: what a control of equal cost spends as much of, which may be a time.
-    Raises FrugalError where there is no such record, or it can't be read.
-    """
-    try:
-        with open(history, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        counts = ("epoch", "steps", "samples", "bytes_read", "flops_executed", *({cost} & set(TIMED)), *CHARGED)
-        return [
-            {k: float(v) for k, v in row.items() if v and (k in counts or k.startswith(("share_", "width_")))}
-            for row in rows
-        ]
-    except FileNotFoundError:
-        raise FrugalError(
-            f"it follows {name}, which has no record ({history} is missing); mend that run, whose train.log says why"
-        ) from None
-    except (OSError, ValueError, csv.Error) as error:
-        raise FrugalError(
-            f"it follows {name}, whose {history} can't be read ({error}); delete that run's folder and run again"
-        ) from error
-
-
 def _csv(rows: list[dict[str, Any]]) -> str:
     out = io.StringIO()
     names = dict.fromkeys(name for row in rows for name in row)  # of some columns only a later row tells
@@ -265,46 +234,6 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
-
-
-def versions() -> dict[str, str | None]:
-    """Of Python, of Frugal itself, and of the packages a figure can depend on."""
-    return {"python": platform.python_version(), "frugal": __version__, **{name: _version(name) for name in PACKAGES}}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def git_state() -> dict[str, Any]:
-    """Commit of our source and whether the working tree differs from it; None for what isn't known.
-
-    A library that was installed from a git address knows its commit; the repository that its folder may lie in is not ours.
-    """
-    top = SCRIPTS.parent
-
-    def ask(*words: str) -> str | None:
-        try:
-            return subprocess.run(["git", "-C", top, *words], capture_output=True, text=True, check=True).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            return None
-
-    if ask("rev-parse", "--show-toplevel") != str(top):
-        return {"commit": _installed_commit(), "dirty": None}
-    status = ask("status", "--porcelain", "--", "scripts", "config", "workflow")
-    return {"commit": ask("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
-
-
-def _installed_commit() -> str | None:
-    """As pip has noted it, in the form that PEP 610 says."""
-    try:
-        noted = importlib.metadata.distribution("frugal").read_text("direct_url.json")
-        return json.loads(noted or "{}").get("vcs_info", {}).get("commit_id")
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return None
 
 
 def describe(figures: dict[str, Any]) -> str:

@@ -18,8 +18,7 @@ from frugal.data.made_from import read_tree
 from frugal.data.pixelstore import PixelStore
 from frugal.data.rows import bar
 from frugal.data.split import divided
-from frugal.errors import FrugalError, needs_extra
-from frugal.registry import did_you_mean
+from frugal.errors import FrugalError, did_you_mean, needs_extra
 
 with needs_extra("vision", "data sets of torchvision"):
     from torchvision import datasets
