@@ -2,7 +2,7 @@
 
 No figure is claimed here yet: none has been measured on a machine that computes bfloat16.
 
-It trains the baseline of scale `strong` of studies/cross.yaml: the net of airbench94 (models/airbench.py) on the 45,000
+It trains the baseline of scale `strong` of studies/cross.yaml: the net of airbench94 (models/airbench.py) on the 49,000
 training images that validation leaves, by the recipe that stands there. How each column is measured:
 
 seconds      of training alone: reading, augmentation, steps, and the initial values of the first layer. Evaluation, checkpoints,
@@ -46,7 +46,7 @@ from frugal.report.statistics import t_interval
 from frugal.training.device import choose_device, cpu_flags
 from frugal.yamlfile import read_yaml
 
-STUDY, DATASET, MODEL, STRATEGY = "cross", "cifar-10", "airbench", "full"
+STUDY, DATASET, MODEL, STRATEGY = "cross", "cifar-10-49000", "airbench", "full"
 TELLING = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # instructions of a CPU that say what to expect of it
 COLUMNS = {
     "seed": "{seed:>4}",

@@ -21,7 +21,7 @@ def test_the_plain_loop_ends_with_our_weights_on_the_same_batches(tmp_path, monk
         return (left @ right).to(matrix.dtype)
 
     monkeypatch.setattr("torch.optim._muon._zeropower_via_newtonschulz", orthogonal)
-    recipe = speedrun.planned(str(tmp_path / "r"), 1, None).run("cross", "cifar-10", "airbench", "full", 0).recipe
+    recipe = speedrun.planned(str(tmp_path / "r"), 1, None).run("cross", "cifar-10-49000", "airbench", "full", 0).recipe
     cache = generated.cache(tmp_path / "data", 300, (3, 12, 12))
     small = {"channels": [6, 8, 8]}
     spec = generated.spec("full", (3, 12, 12), "airbench", small)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_scale_strong_steps_its_filters_as_far_as_the_source(tmp_path):
     """By 0.24 of a norm that is the root of a matrix's rows; where ours is largest it has 256 rows and 256 x 3 x 3 columns."""
-    spec = speedrun.planned(str(tmp_path), 2, None).run("cross", "cifar-10", "airbench", "full", 1)
+    spec = speedrun.planned(str(tmp_path), 2, None).run("cross", "cifar-10-49000", "airbench", "full", 1)
     recipe, rows, columns = spec.recipe, 256, 256 * 9
     assert (spec.seed, recipe.batch_size, recipe.optimizer, recipe.momentum) == (1, 1024, "muon", 0.6)
     weight = torch.zeros(rows, columns, requires_grad=True)
@@ -32,7 +32,7 @@ def test_the_scale_strong_steps_its_filters_as_far_as_the_source(tmp_path):
 
 def test_epochs_replace_those_of_the_recipe(tmp_path):
     plan = speedrun.planned(str(tmp_path), 1, 0.25)
-    assert plan.run("cross", "cifar-10", "airbench", "full", 0).recipe.epochs == 0.25
+    assert plan.run("cross", "cifar-10-49000", "airbench", "full", 0).recipe.epochs == 0.25
     with pytest.raises(FrugalError, match="recipe.epochs is 0"):
         speedrun.planned(str(tmp_path), 1, 0)
 

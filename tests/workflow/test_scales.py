@@ -20,7 +20,7 @@ def test_the_strong_scales_have_the_same_ground_recipe_and_seeds():
     one = studies["infobatch"]
     for study in studies.values():
         assert study.recipe == one.recipe
-        assert study.pairs == one.pairs == [("cifar-10", "airbench")]
+        assert study.pairs == one.pairs == [("cifar-10-49000", "airbench")]
         assert (study.seeds, study.target_accuracy) == (one.seeds, one.target_accuracy)
         assert list(study.budgets["full"].values()) == [0.125, 0.25, 0.5, 1]
         assert not study.skipped
@@ -32,9 +32,9 @@ def test_the_strong_scales_have_the_same_ground_recipe_and_seeds():
     ("study", "scale", "dataset", "model", "stages"),
     [
         ("cross", "mnist", "mnist", "cnn-small", [[14, 0.4], [21, 0.7], [28, 1]]),
-        ("cross", "strong", "cifar-10", "airbench", [[16, 0.4], [24, 0.7], [32, 1]]),
+        ("cross", "strong", "cifar-10-49000", "airbench", [[16, 0.4], [24, 0.7], [32, 1]]),
         ("compression", "standard", "mnist", "cnn-small", [[14, 0.4], [21, 0.7], [28, 1]]),
-        ("compression", "strong", "cifar-10", "airbench", [[16, 0.4], [24, 0.7], [32, 1]]),
+        ("compression", "strong", "cifar-10-49000", "airbench", [[16, 0.4], [24, 0.7], [32, 1]]),
     ],
 )
 def test_curricula_end_on_whole_images(study, scale, dataset, model, stages):
