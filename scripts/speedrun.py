@@ -1,7 +1,8 @@
 """CIFAR-10 from nothing, seed after seed: how long this machine takes, CPU or GPU, and how accurate the net becomes.
 
 94.07 % on six views of each test image, 93.39 % on one, in 29 CPU minutes on one core and 0.343 PFLOP: the mean of two seeds, on
-an AMD EPYC with AVX-512 bfloat16, 2026-11-29, commit d1e0ecc, by `make speedrun SEEDS=2`. Two seeds tell little (93.31 to 94.83).
+an AMD EPYC with AVX-512 bfloat16, 2026-11-29, commit d1e0ecc, printed by `make speedrun SEEDS=2` from the records
+of that scale. Two seeds tell little: 93.31 to 94.83 %.
 
 It trains the baseline of scale `strong` of studies/cross.yaml: the net of airbench94 (models/airbench.py) on the 49,000
 training images that validation leaves, by the recipe that stands there. How each column is measured:
