@@ -28,7 +28,6 @@ precision that ours chose, so that both see the same machine.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import statistics
@@ -42,8 +41,10 @@ import numpy as np
 from frugal.atomic import write_json
 from frugal.data.prepare import prepare
 from frugal.data.sources.cifar10 import RELEASE
-from frugal.errors import FrugalError, exit_with_one_line
+from frugal.errors import FrugalError, exit_with_one_line, last_line
+from frugal.imports import closure, digest
 from frugal.plan import Plan
+from frugal.record import provenance
 from frugal.report.statistics import t_interval
 from frugal.training.device import choose_device, cpu_flags
 from frugal.yamlfile import read_yaml
@@ -95,7 +96,8 @@ def main() -> int:
     if given.out:
         figures = {key: vars(given)[key] for key in ("seeds", "epochs", "threads", "device")}
         figures |= {"ours": [shown(metrics) for metrics, _ in records], "plain": [shown(one) for one in others]}
-        write_json(given.out, provenance(records) | figures)
+        about = provenance(records[0][1]) | {"command": " ".join(["python", *sys.argv])}
+        write_json(given.out, about | figures)
     return 0
 
 
@@ -142,8 +144,8 @@ def train(
     folder = out / STRATEGY / f"seed-{seed}"
     if done.returncode:
         log = folder / "train.log"
-        last = (log.read_text().strip().splitlines() if log.exists() else []) or ["it left no log"]
-        raise FrugalError(f"seed {seed} failed, see {log}: {last[-1].removeprefix('frugal: ')}")
+        last = last_line(log.read_text()) if log.exists() else None
+        raise FrugalError(f"seed {seed} failed, see {log}: {last or 'it left no log'}")
     return tuple(json.loads((folder / name).read_text()) for name in ("metrics.json", "manifest.json"))
 
 
@@ -156,12 +158,10 @@ def train_plain(
     """
     metrics, manifest = ours
     precision = "bfloat16" if any("precision auto: bfloat16" in note for note in manifest["notes"]) else "float32"
-    library = Path(__file__).with_name("frugal")
-    files = [library / "bench/airbench_loop.py", library / "models/airbench.py", cache]
-    of = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    of = {"code": digest(closure("frugal.bench.airbench_loop")), "data": json.loads(cache.read_text())["checksum"]}
     settings = {"epochs": metrics["epochs_trained"], "precision": precision, "device": device, "threads": threads}
     out, kept = Path(plan.results, "plain", f"seed-{seed}.json"), Path(plan.results, "plain", f"seed-{seed}.of.json")
-    if out.exists() and kept.exists() and json.loads(kept.read_text()) == {"of": of} | settings:
+    if out.exists() and kept.exists() and json.loads(kept.read_text()) == of | settings:
         return json.loads(out.read_text())
     out.unlink(missing_ok=True)
     words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
@@ -177,19 +177,12 @@ def train_plain(
         str(seed),
         *words,
     ]
-    environment = {**os.environ, "PYTHONPATH": str(library.parent), "OMP_NUM_THREADS": str(threads)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise FrugalError(f"the plain loop failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
-    write_json(kept, {"of": of} | settings)
+        raise FrugalError(f"the plain loop failed: {last_line(done.stderr) or 'it said nothing'}")
+    write_json(kept, of | settings)
     return json.loads(out.read_text())
-
-
-def provenance(records: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
-    """Where the figures come from, as the record of the first seed has it."""
-    first = records[0][1]
-    how = {"measured": first["ended"], "command": " ".join(["python", *sys.argv])}
-    return how | {key: first[key] for key in ("hardware", "versions", "git")}
 
 
 def shown(metrics: dict[str, Any]) -> dict[str, Any]:

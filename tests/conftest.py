@@ -10,7 +10,7 @@ from hypothesis import settings
 import tiny
 from mirrors import mirror  # noqa: F401  a fixture
 
-LONG = ("test_page", "test_browser", "test_notebooks", "test_resume", "test_conformance")  # files of a minute and more
+LONG = ("test_page", "test_browser", "test_notebooks", "test_resume", "test_conformance")  # of the files outside of it
 
 torch.set_num_threads(1)
 settings.register_profile("without deadlines", deadline=None)  # what a busy machine takes says nothing about the code

@@ -5,13 +5,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+OURS = "frugal: "  # how a line for people begins
+
 
 class FrugalError(Exception):
     """A mistake the user can mend. Its text is one line: what is wrong, where, and what to do."""
 
     def _render_traceback_(self) -> list[str]:
         """What Jupyter shows of it: the line alone."""
-        return [f"frugal: {self}"]
+        return [f"{OURS}{self}"]
 
 
 def did_you_mean(word: str, words: list[str]) -> str:
@@ -20,12 +22,19 @@ def did_you_mean(word: str, words: list[str]) -> str:
     return (f"did you mean {near[0]}? " if near else "") + f"there are: {', '.join(words)}"
 
 
+def last_line(said: str) -> str | None:
+    """Of what a command said: the last line that `exit_with_one_line` wrote, else the last one that isn't empty."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    ours = [line for line in lines if line.startswith(OURS)] or lines
+    return ours[-1].removeprefix(OURS) if ours else None
+
+
 def exit_with_one_line(main: Callable[[], int | None]) -> None:
     """Run a command's main; a FrugalError becomes one line on stderr and exit status 2, anything else keeps its traceback."""
     try:
         status = main()
     except FrugalError as error:
-        print(f"frugal: {error}", file=sys.stderr)
+        print(f"{OURS}{error}", file=sys.stderr)
         status = 2
     sys.exit(status)
 

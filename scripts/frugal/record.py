@@ -35,6 +35,11 @@ class Unsealed(Exception):
         self.file = file
 
 
+def provenance(about: dict[str, Any]) -> dict[str, Any]:
+    """Of a figure that rests on a record: when and where it was measured, with what. about: content of its manifest.json."""
+    return {"measured": about["ended"], **{key: about[key] for key in ("hardware", "versions", "git")}}
+
+
 def seal(about: dict[str, Any], contents: dict[str, bytes]) -> bytes:
     """manifest.json. about: what it says, the keys IDENTITY among it; contents: bytes of SEALED by name."""
     files = {name: {"sha256": _sha256(contents[name]), "bytes": len(contents[name])} for name in SEALED}

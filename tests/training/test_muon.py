@@ -90,3 +90,13 @@ def test_products_are_what_torch_counts():
 def test_a_net_without_such_a_weight_is_refused():
     with pytest.raises(FrugalError, match="the model trains none; choose adamw or sgd"):
         make_optimizer(nn.Sequential(nn.Flatten(), nn.Linear(3, 3)), recipe())
+
+
+def test_a_weight_that_a_step_leaves_alone_costs_nothing():
+    model = with_gradients(nn.Sequential(nn.Linear(6, 9), nn.Linear(9, 4), nn.Linear(4, 3)), 0)
+    optimizer = make_optimizer(model, recipe())
+    optimizer.step()
+    assert optimizer.flops == products_of(model[0].weight.shape) + products_of(model[1].weight.shape)
+    model[0].weight.grad = None  # as of a layer that was dropped
+    optimizer.step()
+    assert optimizer.flops == products_of(model[1].weight.shape)

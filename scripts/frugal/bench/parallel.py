@@ -14,7 +14,7 @@ import torch
 
 from frugal.bench import generated
 from frugal.bench.row import Row
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, last_line
 from frugal.plan import torchrun
 from frugal.record import HISTORY, ITERATIONS, MANIFEST
 
@@ -60,8 +60,7 @@ def train(launcher: list[str], spec: str, cache: Path, out: Path, device: str) -
     command = [*launcher, TRAIN, "--spec", spec, "--cache", cache, "--out", out, "--device", device]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        told = [line for line in done.stderr.splitlines() if line.startswith("frugal: ")] or done.stderr.splitlines()
-        raise FrugalError(f"the run {out.name} failed: {(told or ['it said nothing'])[-1].removeprefix('frugal: ')}")
+        raise FrugalError(f"the run {out.name} failed: {last_line(done.stderr) or 'it said nothing'}")
 
 
 def backend_of(record: Path) -> str:

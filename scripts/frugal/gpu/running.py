@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from frugal.atomic import write_json
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, last_line
 from frugal.gpu.steps import Places, Step
 from frugal.record import METRICS
 from frugal.training.signals import Interrupt, die_with_parent
@@ -117,7 +117,7 @@ class Runner:
         if stopped:
             known.cut = max(known.cut, time.monotonic() - start)
         else:
-            told = last_line(self.log(step), begin) if status else None  # else what is wrong isn't in the log
+            told = why_failed(self.log(step), begin) if status else None  # else what is wrong isn't in the log
             known.failed = {"line": told or why, "log": str(self.log(step))}
         self._write(step, known)
         return "stopped" if stopped else "failed"
@@ -193,14 +193,10 @@ def renew_dates(runs: Path) -> None:
         os.utime(file, (now, now))
 
 
-def last_line(log: Path, begin: int) -> str | None:
-    """Of a try that failed: the last line that Frugal wrote for people, else the last one that isn't empty."""
+def why_failed(log: Path, begin: int) -> str | None:
+    """The last line of a try that failed, whose part of the log begins there; None where it said nothing."""
     with open(log, "rb") as file:
         file.seek(begin)
-        lines = [
-            line.strip()
-            for line in file.read().decode(errors="replace").splitlines()
-            if line.strip() and not line.startswith(HEADING)
-        ]
-    told = [line for line in lines if line.startswith("frugal: ")] or lines
-    return told[-1].removeprefix("frugal: ")[:300] if told else None
+        lines = file.read().decode(errors="replace").splitlines()
+    told = last_line("\n".join(line for line in lines if not line.startswith(HEADING)))
+    return told and told[:300]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from frugal.errors import FrugalError
-from frugal.record import HISTORY, MANIFEST, METRICS
+from frugal.record import HISTORY, MANIFEST, METRICS, provenance
 
 SHOWN = (
     *("strategy", "seed", "test_accuracy", "val_accuracy", "train_seconds", "compile_seconds", "samples_forwarded"),
@@ -28,10 +28,8 @@ def figures_of(study: str, dataset: str, model: str) -> Callable[[Path], dict[st
             raise FrugalError(f"{runs} holds no record of {study} on {dataset}/{model}")
         rows = [_row(file.parent) for file in records]
         abouts = [json.loads(file.with_name(MANIFEST).read_text()) for file in records]
-        about = max(abouts, key=lambda one: one["ended"])
         return {
-            "measured": about["ended"],
-            **{key: about[key] for key in ("hardware", "versions", "git")},
+            **provenance(max(abouts, key=lambda one: one["ended"])),
             "runs": rows,
             "train_seconds_over_full": _over_full(rows),
             "reported": _reported(study, dataset, model),

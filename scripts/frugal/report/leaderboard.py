@@ -90,9 +90,9 @@ class Leaderboard:
 
     def _style(self) -> str:
         """What holds of all cells of a column, told once: text begins at the left, and a card of a narrow page names them."""
-        of_costs = [(COSTS[cost].noun, cost) for cost in self.costs]
-        told = [[f"{noun} saved", f"rate in {noun}"][: len(self._told_of(cost))] for noun, cost in of_costs]
-        names = [*HEADS, *(name for both in told for name in both)]
+        on_cards = {"saved": "{} saved", "exchange rate": "rate in {}"}
+        of_costs = (on_cards[name].format(COSTS[cost].noun) for cost in self.costs for name in self._told_of(cost))
+        names = [*HEADS, *of_costs]
         cell = ".board tbody tr:not(.more) > td:nth-child({})".format
         words = ", ".join(cell(place) for place, name in enumerate(names, 1) if name in WORDS)
         cards = " ".join(
@@ -156,8 +156,8 @@ class Leaderboard:
             ]
             for cost in self.costs:
                 saved, rate = row[f"{cost}_saved_mean"], row[f"{cost}_exchange_rate"]
-                both = [_cell(whole_percent(saved), saved), _cell(_rate(row, cost, baseline), rate)]
-                cells += both[: len(self._told_of(cost))]
+                told = {"saved": (whole_percent(saved), saved), "exchange rate": (_rate(row, cost, baseline), rate)}
+                cells += [_cell(*told[name]) for name in self._told_of(cost)]
             address = html.escape("/".join((*place, name)), quote=True)
             found.append(f'<tr id="{address}">{"".join(cells)}</tr>\n')
         return "".join(found)

@@ -23,7 +23,8 @@ class Muon(torch.optim.Optimizer):
     """Muon for groups with `matrix: True`, whose parameters are taken as matrices (first dimension, all others); AdamW elsewhere.
 
     Moments are kept by parameter and in its shape, `momentum_buffer` here and `exp_avg`, `exp_avg_sq` and `step` there, so that
-    pruning can cut them as it cuts those of SGD and Adam. lr, weight_decay: of both; decay is taken times the rate
+    pruning can cut them as it cuts those of SGD and Adam. lr, weight_decay: of both; decay is taken times the rate;
+    flops: of the matrix products of the last step, its sums are not in it
     """
 
     def __init__(
@@ -37,6 +38,8 @@ class Muon(torch.optim.Optimizer):
         """groups: of parameters, each with the key `matrix`; momentum, nesterov: of the matrices."""
         super().__init__(groups, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay})
 
+        self.flops = 0
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Take a step with the gradients that there are; a parameter without one stays as it is."""
@@ -44,6 +47,7 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self.flops = 0
         for group in self.param_groups:
             given = [parameter for parameter in group["params"] if parameter.grad is not None]
             (self._orthogonal if group[MATRIX] else self._adam)(group, given)
@@ -51,6 +55,7 @@ class Muon(torch.optim.Optimizer):
 
     def _orthogonal(self, group: dict[str, Any], given: list[Tensor]) -> None:
         moments = [self._moment(parameter, "momentum_buffer") for parameter in given]
+        self.flops += sum(products_of(parameter.shape) for parameter in given)
         muon(
             [as_matrix(parameter) for parameter in given],
             [as_matrix(parameter.grad, parameter) for parameter in given],
@@ -91,12 +96,6 @@ class Muon(torch.optim.Optimizer):
         if name not in state:
             state[name] = torch.zeros_like(parameter)  # in the parameter's memory order
         return state[name]
-
-    @property
-    def flops(self) -> int:
-        """FLOPs of the matrix products of one step over all parameters that are trained; its sums are not in it."""
-        matrices = (parameter for group in self.param_groups if group[MATRIX] for parameter in group["params"])
-        return sum(products_of(parameter.shape) for parameter in matrices if parameter.requires_grad)
 
 
 def as_matrix(tensor: Tensor, like: Tensor | None = None) -> Tensor:
