@@ -46,6 +46,16 @@ def test_it_stands_beside_the_plain_accuracy(digits, views):
     Metrics.model_validate(told)
 
 
+@pytest.mark.parametrize(("views", "number"), [("flips", 2), ("flips_and_shifts", 6)])
+def test_no_view_is_computed_twice(digits, views, number):
+    trainer = tiny.trainer(digits, tiny.spec(recipe={"test_time": views}))
+    trainer.run()
+    seen = []
+    trainer.model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    metrics(trainer, "f")
+    assert sum(seen) == number * len(trainer.open("test"))
+
+
 def test_what_is_no_image_has_no_views(tmp_path):
     recipe = {"epochs": 1, "batch_size": 8, "learning_rate": 0.1, "test_time": "flips"}
     says = "recipe.test_time mirrors images, and .* (holds none|is table); leave it out"

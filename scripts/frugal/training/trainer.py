@@ -199,13 +199,18 @@ class Trainer(Loop):
             self.notes += notes
 
     def evaluate(
-        self, data: Split, full_fidelity: bool = False, views: str | None = None, keep_logits: bool = False
+        self,
+        data: Split,
+        full_fidelity: bool = False,
+        views: str | None = None,
+        keep_logits: bool = False,
+        plain: torch.Tensor | None = None,
     ) -> Evaluation:
-        """Evaluate at the strategy's own fidelity, or on uncompressed images. views: as `test_time` of the recipe."""
+        """Evaluate at the strategy's own fidelity, or on uncompressed images; the rest as in `tasks.evaluate`."""
         self.get_ready()
         level = None if full_fidelity else self.strategy.test_level()
         spectral = self.strategy.spectral and level is not None
-        return evaluate(self.model, data, self.task, level, spectral, self.forward.autocast, views, keep_logits)
+        return evaluate(self.model, data, self.task, level, spectral, self.forward.autocast, views, keep_logits, plain)
 
     def close(self) -> None:
         """End what reads ahead; the trainer can go on being used."""

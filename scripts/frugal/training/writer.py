@@ -41,7 +41,7 @@ def metrics(trainer: Trainer, fingerprint: str) -> dict[str, Any]:
     flips = None
     if spec.recipe.test_time is not None:
         with trainer.clock.stage("evaluate"):
-            flips = trainer.evaluate(test_data, views=spec.recipe.test_time).accuracy
+            flips = trainer.evaluate(test_data, views=spec.recipe.test_time, plain=test.logits).accuracy
     clock, weights, charge = trainer.clock, weights_of(trainer.model), trainer.charge
 
     def timed(name: str, own: float | None) -> float | None:
