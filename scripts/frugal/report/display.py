@@ -6,21 +6,15 @@ import re
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
+from frugal.report import known_outcomes
+from frugal.report.statistics import VERDICTS
 from frugal.webpage import coloured_verdict
 
 LONG = 30  # letters from which on a cell is broken into lines
 NUMERIC = re.compile(
     r"[\s<>+\-\N{MINUS SIGN}\N{EN DASH}\N{NARROW NO-BREAK SPACE}]*[\d.]"
 )  # how a cell with a number begins
-VERDICTS = (
-    "better",
-    "equal within the margin",
-    "worse",
-    "undecided",
-    "no difference shown",
-    "baseline",
-)  # of strategies
-CLAIMS = ("confirmed", "refuted", "not decided", "not run")
+COLOURED = {*VERDICTS, *known_outcomes.VERDICTS.values()}  # words of strategies, and of claims
 
 
 def table(frame: pd.DataFrame, digits: int = 2, fold: str = "") -> None:
@@ -56,7 +50,7 @@ def _wordy(column: pd.Series) -> bool:
 
 def _cell(value: object, digits: int) -> str:
     if isinstance(value, str):
-        if value in VERDICTS + CLAIMS:
+        if value in COLOURED:
             return coloured_verdict(value, short=value.startswith("equal"))
         shown = html.escape(value)
         return f'<div class="long">{shown}</div>' if len(value) > LONG else shown

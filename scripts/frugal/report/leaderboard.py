@@ -21,6 +21,7 @@ from frugal.report.links import RECORD, Links
 from frugal.report.load import Comparison
 from frugal.report.reported import brief, whole_percent
 from frugal.report.sentences import on_whole_images
+from frugal.report.statistics import BASELINE, BETTER, EQUAL, WORSE
 from frugal.report.words import exchange, listed, points
 from frugal.study import Study, merged
 from frugal.webpage import coloured_verdict
@@ -30,7 +31,7 @@ SHOWN = ("flops_executed", "cpu_seconds")  # costs whose columns are shown from 
 SOME = 5  # remarks of one kind
 NARROW = "(max-width: 640px)"  # where rows are cards, as in templates/style.css
 MOST = 600  # rows; with more, each ground shows its best ones and links the table of all
-RANK = {"better": 4, "equal within the margin": 3, "baseline": 2, "undecided": 1, "worse": 0}
+RANK = {BETTER: 4, EQUAL: 3, BASELINE: 2, UNDECIDED: 1, WORSE: 0}
 HEADS = ("strategy", "exchange rate", "verdict", "accuracy, %", "points", "accuracy is", "seeds", "data, net", "study")
 WORDS = {"verdict", "accuracy is", "data, net", "study"}  # columns of text, which begin at the left
 FACTS = ("idea", "exchange rate", "records", "settings", "control", "caveat", "doubts", "repeat")  # behind a row

@@ -20,6 +20,7 @@ WORSE = "worse"
 UNDECIDED = "undecided"
 BASELINE = "baseline"
 NO_DIFFERENCE = "no difference shown"
+VERDICTS = (BETTER, EQUAL, WORSE, UNDECIDED, NO_DIFFERENCE, BASELINE)  # of strategies
 NO_INTERVAL = "one seed gives no interval; run at least two, better five"
 NO_SPREAD = "every seed differs by exactly as much, so how far seeds scatter is unknown; run more of them"
 UNPAIRED = "fewer than two seeds that the baseline has too; run the missing ones"
