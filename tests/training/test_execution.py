@@ -166,6 +166,15 @@ def test_a_continued_run_keeps_the_precision_it_chose(digits, monkeypatch):
     assert first.precision["why"] in again.notes
 
 
+@pytest.mark.parametrize(("seconds", "rounds"), [(0.001, 6), (0.7, 3), (9.0, 2)])
+def test_choosing_takes_no_longer_than_it_must(monkeypatch, seconds, rounds):
+    timed = []
+    monkeypatch.setattr(forward, "computes_bfloat16", lambda _: True)
+    monkeypatch.setattr(forward, "_step", lambda _, inputs, *rest: timed.append(len(inputs)) or seconds)
+    forward.choose_precision(nn.Linear(3, 2), (1024, 3), 2, CPU)
+    assert timed == [forward.FILLS] * 2 * rounds
+
+
 def test_choosing_changes_neither_the_model_nor_what_is_drawn(digits, monkeypatch):
     monkeypatch.setattr(forward, "computes_bfloat16", lambda _: True)
     monkeypatch.setattr(forward, "PAYS", float("inf"))  # timed for real, and float32 in the end

@@ -100,6 +100,8 @@ class Forward:
 
 
 ROUNDS = 5
+ENOUGH = 2.0  # seconds that were timed, after which no further round is: beside them the clock's chance is small
+FILLS = 256  # samples that keep a CPU core as busy as more of them; a batch of 1,024 would take a minute to choose for
 PAYS = 1.1  # times faster; less may be chance, and float32 is the more exact
 
 
@@ -113,19 +115,24 @@ def computes_bfloat16(device: torch.device) -> bool:
 def choose_precision(
     model: nn.Module, shape: tuple[int, ...], classes: int, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> tuple[str, str]:
-    """ "float32" or "bfloat16", and a sentence for the record. shape, dtype: of a training batch, (b, ...).
+    """ "float32" or "bfloat16", and a sentence for the record. shape, dtype: of a training batch, (b, ...), of which a part is
+    timed on a CPU.
 
     Leaves the model, its statistics and the random state as they were.
     """
     if not computes_bfloat16(device):
         return "float32", "precision auto: float32, this device has no bfloat16 instructions"
-    times = {"float32": float("inf"), "bfloat16": float("inf")}
+    times, spent = {"float32": float("inf"), "bfloat16": float("inf")}, 0.0
+    if device.type == "cpu":
+        shape = (min(shape[0], FILLS), *shape[1:])
     with _twin(model, shape, device, dtype) as (twin, inputs):
         for turn in range(ROUNDS + 1):
             for precision, best in times.items():
                 seconds = _step(twin, inputs, classes, precision)
                 if turn:  # the first one allocates and plans
-                    times[precision] = min(best, seconds)
+                    times[precision], spent = min(best, seconds), spent + seconds
+            if spent >= ENOUGH:
+                break
     gain = times["float32"] / times["bfloat16"]
     chosen = "bfloat16" if gain >= PAYS else "float32"
     return chosen, f"precision auto: {chosen}, a step in bfloat16 took 1/{gain:.2f} of one in float32 on this device"
