@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 
 from frugal.atomic import write_json
-from frugal.data.prepare import prepare
+from frugal.data.prepare import is_current, prepare
 from frugal.data.sources.cifar10 import RELEASE
 from frugal.errors import FrugalError, exit_with_one_line, last_line
 from frugal.imports import closure, digest
@@ -129,7 +129,10 @@ def prepared(plan: Plan, data: str | None, threads: int) -> Path:
                 f"CIFAR-10 isn't there: {where} {RELEASE.folder}/ {'nor' if folder else 'or'} {RELEASE.archive}, its binary "
                 "version"
             )
-    return prepare(json.loads(plan.dataset_json(DATASET)), out, Path(plan.results, "downloads"), folder, threads)
+    described = json.loads(plan.dataset_json(DATASET))
+    if is_current(described, out, folder):
+        return out / "manifest.json"
+    return prepare(described, out, Path(plan.results, "downloads"), folder, threads)
 
 
 def train(

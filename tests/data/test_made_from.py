@@ -165,3 +165,19 @@ def test_bundled_data_has_nothing_to_look_at(tmp_path):
     prepare.prepare(digits, tmp_path, tmp_path / "downloads", None)
     assert made_from.changed(tmp_path, tmp_path / "anywhere") is None
     assert not (tmp_path / made_from.NAME).exists()
+
+
+def test_whether_preparing_has_anything_to_do(tmp_path):
+    """As `make speedrun` asks, which must not write anew what a training is reading."""
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    write_table(data)
+    assert not prepare.is_current(TABLE, cache, data)
+    prepare.prepare(TABLE, cache, tmp_path / "downloads", data)
+    assert prepare.is_current(TABLE, cache, data)
+    assert not prepare.is_current(TABLE | {"split_seed": 1}, cache, data)
+    write_table(data, last=20.5)
+    assert not prepare.is_current(TABLE, cache, data)
+    prepare.prepare(TABLE, cache, tmp_path / "downloads", data)
+    with open(next(cache.glob("train_*.npy")), "ab") as file:
+        file.write(b"more")
+    assert not prepare.is_current(TABLE, cache, data)

@@ -41,7 +41,7 @@ def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | 
         raise FrugalError(f"the data set's description has no {', '.join(missing)}; it needs {', '.join(KEYS)}")
     with fft.set_workers(threads), exclusive(out, "prepare") as waited:
         request, manifest = _request(dataset), out / "manifest.json"
-        if waited and manifest.exists() and open_cache(manifest).manifest.get("request") == request:
+        if waited and _answers(manifest, request):
             print(f"{dataset['name']}: prepared meanwhile by another process: {manifest}", file=sys.stderr)
             return manifest
         return _kept(dataset["name"], request, out, folder) or _prepare(
@@ -49,16 +49,24 @@ def prepare(dataset: dict[str, Any], out: Path, downloads: Path, folder: Path | 
         )
 
 
+def is_current(dataset: dict[str, Any], out: Path, folder: Path | None) -> bool:
+    """Whether `prepare` has nothing to do: its cache is there, of this data set and code, and its files look as they did."""
+    manifest = out / "manifest.json"
+    return _answers(manifest, _request(dataset)) and made_from.changed(out, folder) is None
+
+
+def _answers(manifest: Path, request: str) -> bool:
+    """Whether an undamaged cache is there that was made for this request."""
+    try:
+        return manifest.exists() and open_cache(manifest).manifest.get("request") == request
+    except FrugalError:  # damaged
+        return False
+
+
 def _kept(name: str, request: str, out: Path, folder: Path | None) -> Path | None:
     """The manifest of a cache whose files only look different, with their new times noted; None where it must be made."""
     manifest = out / "manifest.json"
-    if not manifest.exists() or not (looks := made_from.changed(out, folder)):
-        return None
-    try:
-        same = open_cache(manifest).manifest.get("request") == request
-    except FrugalError:  # damaged
-        return None
-    if not same:
+    if not _answers(manifest, request) or not (looks := made_from.changed(out, folder)):
         return None
     if why := made_from.content_changed(out, folder):
         print(f"{name}: prepared anew: {why}", file=sys.stderr)
