@@ -1,8 +1,8 @@
 """CIFAR-10 from nothing, seed after seed: how long this machine takes, CPU or GPU, and how accurate the net becomes.
 
-94.07 % on six views of each test image, 93.39 % on one, in 29 CPU minutes on one core and 0.343 PFLOP: the mean of two seeds, on
-an AMD EPYC with AVX-512 bfloat16, 2026-11-29, commit d1e0ecc, printed by `make speedrun SEEDS=2` from the records
-of that scale. Two seeds tell little: 93.31 to 94.83 %.
+94.03 % on six views of each test image (95 % interval 93.89 to 94.18), 93.42 % on one (93.34 to 93.49), in 30 CPU minutes on one
+core and 0.343 PFLOP: the mean of five seeds, on AMD EPYCs with AVX-512 bfloat16, 2026-11-29 and 30, commit d1e0ecc, printed
+by `make speedrun` from the records of that scale (benchmarks/2026-11-30-amd-epyc-speedrun.json).
 
 It trains the baseline of scale `strong` of studies/cross.yaml: the net of airbench94 (models/airbench.py) on the 49,000
 training images that validation leaves, by the recipe that stands there. How each column is measured:
