@@ -26,8 +26,17 @@ def main() -> None:
     console = Console(highlight=False)
     console.width = max(console.width, 140)  # so that a log has the same table as a terminal
     console.print(table(found))
+    claims = [one for one in found if one.case.kind == "claimed"]
+    about_accuracy = [one for one in claims if one.case.against is not None]
+    console.print(f"all: {counted(found)}")
+    console.print(f"claims about accuracy: {counted(about_accuracy)}")
+    console.print(f"claims about cost: {counted([one for one in claims if one.case.against is None])}")
+
+
+def counted(found: list[Outcome]) -> str:
+    """How many trials came out how, e.g. "2 found, 0 not found, 1 undecided, 0 not run"."""
     counts = Counter(one.outcome for one in found)
-    console.print(", ".join(f"{counts[outcome]} {outcome}" for outcome in COLOURS))
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in COLOURS)
 
 
 def table(found: list[Outcome]) -> Table:

@@ -127,8 +127,15 @@ def test_the_cases_name_strategies_of_their_studies_and_each_gets_a_row(tables):
         assert all(f"\n  {name.split('@')[0]}:" in listed for name in (case.strategy, case.against) if name), case.case
     command = [sys.executable, ROOT / "scripts/known_outcomes.py", "--results", tables.parent]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    counts = [int(part.split()[0]) for part in done.stdout.strip().splitlines()[-1].split(", ")]
-    assert sum(counts) == len(cases)
+    lines = [line.split(": ") for line in done.stdout.strip().splitlines()[-3:]]
+    counts = {what: sum(int(part.split()[0]) for part in told.split(", ")) for what, told in lines}
+    claims = [case for case in cases if case.kind == "claimed"]
+    about_accuracy = sum(case.against is not None for case in claims)
+    assert counts == {
+        "all": len(cases),
+        "claims about accuracy": about_accuracy,
+        "claims about cost": len(claims) - about_accuracy,
+    }
 
 
 @pytest.mark.parametrize(
