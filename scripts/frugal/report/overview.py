@@ -13,6 +13,8 @@ from frugal.report import load
 from frugal.report.answers import answer
 from frugal.report.audit import FOREIGN, LACKING
 from frugal.report.caveats import few_seeds
+from frugal.report.display import table
+from frugal.report.known_outcomes import NOT_RUN, VERDICTS
 from frugal.report.leaderboard import Leaderboard
 from frugal.report.links import Links
 from frugal.report.load import Comparison, without_baseline
@@ -108,6 +110,14 @@ class Overview:
         """What the authors reported beside what was measured."""
         found = claims(self._all, self._said)
         return found if len(found) else pd.DataFrame({"fact": ["None of these studies repeats reported figures."]})
+
+    def verdicts(self, found: pd.DataFrame) -> None:
+        """What became of the claims, a row each of `claim_verdicts`; those that no run here puts to the test are folded."""
+        waiting = found["verdict"] == VERDICTS[NOT_RUN] if "verdict" in found else pd.Series(False, found.index)
+        table(found[~waiting])
+        if waiting.any():
+            told = f"Claims that no run here puts to the test: {waiting.sum()}"
+            table(found.loc[waiting, ["claim", "put to the test", "reported", "source"]], fold=told)
 
     def status(self) -> pd.DataFrame:
         """A row per study: runs made of those planned, doubts of the audit, runs that were interrupted, machine, time, commit.
