@@ -11,6 +11,7 @@ import pytest
 
 from frugal.errors import FrugalError
 from frugal.report import known_outcomes as k
+from frugal.report.overview import show_claims
 
 ROOT = Path(__file__).parents[2]
 SHOWN = ROOT / "results/shown/cross"
@@ -112,6 +113,20 @@ def test_a_page_says_what_became_of_each_claim_and_of_no_other_case(tables):
     assert "no meter" in nothing["measured"]
     shutil.rmtree(tables / "cross")
     assert list(k.claim_verdicts(tables.parent, ROOT / k.FILE)) == ["fact"]
+
+
+def test_claims_that_no_run_puts_to_the_test_are_folded(tables, monkeypatch):
+    shown = []
+    monkeypatch.setattr("frugal.report.display.display", lambda part: shown.append(part.data))
+    found = k.claim_verdicts(tables.parent, ROOT / k.FILE)
+    waiting = (found["verdict"] == k.VERDICTS[k.NOT_RUN]).sum()
+    assert 0 < waiting < len(found)
+    show_claims(found)
+    assert [("<details>" in part, part.count("<tr>") + part.count("<tr ") - 1) for part in shown] == [
+        (False, len(found) - waiting),
+        (True, waiting),
+    ]
+    assert f"no run here puts to the test: {waiting}<" in shown[1]
 
 
 def test_what_has_no_runs_or_no_rate_is_said_to_have_none(tables):

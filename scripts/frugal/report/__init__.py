@@ -28,7 +28,7 @@ _HOME = {
     "crossover": ["crossover_map", "what_it_holds", "where_it_pays"],
     "theme": ["KINDS", "lines", "palette", "save", "set_theme"],
     "display": ["say", "table"],
-    "overview": ["Overview"],
+    "overview": ["Overview", "show_claims"],
     "known_outcomes": ["claim_verdicts"],
 }
 VEGA_LITE = "application/vnd.vegalite.v6+json"  # an output that is a chart to explore, as Jupyter names its kind

@@ -111,14 +111,6 @@ class Overview:
         found = claims(self._all, self._said)
         return found if len(found) else pd.DataFrame({"fact": ["None of these studies repeats reported figures."]})
 
-    def verdicts(self, found: pd.DataFrame) -> None:
-        """What became of the claims, a row each of `claim_verdicts`; those that no run here puts to the test are folded."""
-        waiting = found["verdict"] == VERDICTS[NOT_RUN] if "verdict" in found else pd.Series(False, found.index)
-        table(found[~waiting])
-        if waiting.any():
-            told = f"Claims that no run here puts to the test: {waiting.sum()}"
-            table(found.loc[waiting, ["claim", "put to the test", "reported", "source"]], fold=told)
-
     def status(self) -> pd.DataFrame:
         """A row per study: runs made of those planned, doubts of the audit, runs that were interrupted, machine, time, commit.
 
@@ -172,6 +164,15 @@ class Overview:
 
     def _runs(self, study: str) -> pd.DataFrame:
         return pd.concat([one.everything for one in self.compared[study]])
+
+
+def show_claims(found: pd.DataFrame) -> None:
+    """Show what became of claims, a row each of `claim_verdicts`; those that no run here puts to the test are folded."""
+    waiting = found["verdict"] == VERDICTS[NOT_RUN] if "verdict" in found else pd.Series(False, found.index)
+    table(found[~waiting])
+    if waiting.any():
+        told = f"Claims that no run here puts to the test: {waiting.sum()}"
+        table(found.loc[waiting, ["claim", "put to the test", "reported", "source"]], fold=told)
 
 
 def _fold(found: pd.DataFrame, nothing: str) -> None:
