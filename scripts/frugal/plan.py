@@ -160,6 +160,9 @@ class Plan:
         for key in ("datasets", "models", "tasks", "strategies"):
             if section.get(key) == []:
                 check_listed([], key, key.replace("datasets", "data set").replace("ies", "y").rstrip("s"), where)
+        for key in ("datasets", "models"):
+            if section.get("tasks") and isinstance(section.get(key), list):
+                section["tasks"] = _tasks_of(section["tasks"], key.rstrip("s"), section.pop(key), where)
         return parse(Scale, section, where)
 
     def _fitted(self, study: Study, where: str) -> Study:
@@ -217,3 +220,15 @@ def torchrun(ranks: int) -> str:
     """What starts a script as so many ranks."""
     signals = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # its own and the one that clusters send ahead of a time limit
     return f"torchrun --standalone --nproc-per-node {ranks} --signals-to-handle {signals}"
+
+
+def _tasks_of(tasks: list[dict[str, Any]], key: str, names: list[str], where: str) -> list[dict[str, Any]]:
+    """Those tasks whose "dataset" or "model", which `key` says, is among the names; raises FrugalError for a name of none."""
+    listed = list(dict.fromkeys(task[key] for task in tasks))
+    for name in names:
+        if name not in listed:
+            raise FrugalError(
+                f"{where}: no entry of tasks has the {key} {name!r}; {did_you_mean(str(name), listed)}, or name both datasets "
+                "and models, which replace the tasks"
+            )
+    return [task for task in tasks if task[key] in names]

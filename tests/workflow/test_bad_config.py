@@ -48,6 +48,10 @@ def plan(**changes):
         ({"override": {"strategies": ["fixed-16"]}}, f"{DEMO}: strategies lacks the baseline 'full'"),
         ({"override": {"datasets": ["mnits"]}}, f"{DEMO}: unknown data set 'mnits'; did you mean mnist?"),
         ({"override": {"models": ["resnet"]}}, f"{DEMO}: unknown model 'resnet'; did you mean resnet-8?"),
+        (
+            {"studies": ["cross"], "scale": "cpu", "override": {"datasets": ["titanik"]}},
+            "scales.cpu with the override: no entry of tasks has the dataset 'titanik'; did you mean titanic?",
+        ),
         ({"override": {"budgets": [0]}}, f"{DEMO}: budgets.0 is 0; input should be greater than 0"),
         ({"override": {"budgets": [0.5, 1, 0.5]}}, f"{DEMO}: the budget 0.5 of full is given twice; name it once"),
         ({"override": {"seeds": []}}, f"{DEMO}: seeds is []; give a number of at least 1 or a list"),

@@ -63,3 +63,17 @@ def test_every_strategy_of_cross_is_trained_somewhere_on_mnist_and_on_each_net_o
         "what isn't asked for is no strategy left out"
     )
     assert len(list(study.runs())) == 8 * sum(map(len, there.values()))
+
+
+def test_an_override_of_data_sets_alone_chooses_among_the_tasks_and_keeps_what_they_have_of_their_own():
+    whole = planned("cpu", studies=["cross"])
+    for chosen, pairs in (
+        ({"datasets": ["imdb-64", "titanic"]}, [("titanic", "mlp"), ("imdb-64", "bert-tiny")]),
+        ({"models": ["resnet-8"]}, [("imagenette-64", "resnet-8"), ("cifar-10", "resnet-8")]),
+    ):
+        plan = planned("cpu", studies=["cross"], override=chosen)
+        assert plan.studies["cross"].pairs == pairs
+        for pair in pairs:
+            for strategy in (ours := plan.studies["cross"].strategies_of(*pair)):
+                assert plan.run("cross", *pair, strategy, 0) == whole.run("cross", *pair, strategy, 0)
+            assert ours == whole.studies["cross"].strategies_of(*pair)

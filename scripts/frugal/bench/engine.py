@@ -30,7 +30,8 @@ class Ground:
     rounds: how often epochs are timed; autocast: whether the plain loop computes in bfloat16 too where the engine chooses to, so
     that there is one comparison and not two; targets: samples/s over the plain loop's in float32, and in the precision that
     the engine chooses, there without and with bfloat16; amx: in place of the last one, on a CPU that has instructions of
-    its own for matrix products of bfloat16
+    its own for matrix products of bfloat16; views: how many images are tested at the end, and how many trained on in all
+    epochs together, as scale `strong` of `config/studies/cross.yaml` has them
     """
 
     shape: tuple[int, int, int]
@@ -41,6 +42,7 @@ class Ground:
     autocast: bool = False
     targets: tuple[float, float, float] = (1.0, 1.5, 1.5)
     amx: float | None = None
+    views: tuple[int, int] | None = None
 
 
 GROUNDS = {
@@ -56,6 +58,7 @@ GROUNDS = {
         autocast=True,
         targets=(1.0, 1.0, 1.0),
         amx=1.4,
+        views=(10_000, 10 * 49_000),
     ),
 }
 CHECKPOINT_SECONDS = 60  # the default interval
@@ -112,6 +115,21 @@ def _against_plain(name: str, ground: Ground, cache: Cache, spec: RunSpec, devic
         used = precision if precision == "float32" else f"{trainer.precision['use']}, its own choice"
         beside = "plain loop with autocast" if cast else "plain loop"
         rows.append(Row("engine", f"{name}: samples/s over the {beside}'s, {used}", faster, "x", target))
+        if ground.views is not None:
+            rows += _evaluations(name, *ground.views, trainer, ground.rounds)
+    return rows
+
+
+def _evaluations(name: str, tested: int, trained: int, trainer: Trainer, rounds: int) -> list[Row]:
+    """What the test at the end takes beside the training: `tested` images, and six views of each, beside `trained` passes.
+
+    The six have no target: a forward pass is a third of a step's FLOPs, so they are 4 % of them on any machine.
+    """
+    data, rows = trainer.train_data, []
+    for views, what, target in ((None, "the test", 3), ("flips_and_shifts", "six views of the test images", None)):
+        dearer = ratio(lambda v=views: trainer.evaluate(data, views=v), lambda: epoch(trainer), rounds)
+        about = f"{name}: {what} at the end, {tested:,} images beside {trained:,} trained"
+        rows.append(Row("engine", about, 100 * dearer * tested / trained, "% of the training", target, "at most"))
     return rows
 
 
