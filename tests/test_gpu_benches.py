@@ -1,4 +1,6 @@
-"""What `make gpu` measures with, on a CPU: the plain loop of airbench and the float8 layer compute what they should."""
+"""What `make gpu` measures with, on a CPU: the plain loop of airbench and the float8 layer compute what they should, and what
+is asked of the engine on which CPU.
+"""
 
 import copy
 
@@ -6,7 +8,7 @@ import pytest
 import torch
 
 import speedrun
-from frugal.bench import airbench_loop, generated, tensorcores
+from frugal.bench import airbench_loop, engine, generated, tensorcores
 from frugal.bench.float8 import Float8Linear
 from frugal.models import airbench
 from frugal.training.trainer import Trainer
@@ -79,3 +81,19 @@ def test_figures_that_this_device_cannot_give_are_null_with_the_reason(tmp_path)
     assert len(without) == 4
     assert all(row.why and row.met is None for row in without)
     assert 1 < next(row.value for row in rows.values() if "relative error" in row.what) < 6
+
+
+@pytest.mark.parametrize(
+    ("ground", "precision", "narrow", "flags", "asked"),
+    [
+        ("airbench", "auto", True, {"avx512_bf16", "amx_bf16"}, 1.4),
+        ("airbench", "auto", True, {"avx512_bf16"}, 1.0),
+        ("airbench", "auto", False, {"amx_bf16"}, 1.0),
+        ("MNIST net", "auto", True, {"amx_bf16"}, 1.5),
+        ("MNIST net", "float32", False, {"amx_bf16"}, 1.25),
+    ],
+)
+def test_more_is_asked_of_the_engine_only_on_a_cpu_that_multiplies_matrices_of_bfloat16(
+    ground, precision, narrow, flags, asked
+):
+    assert engine.GROUNDS[ground].target(precision, narrow, flags) == asked

@@ -44,6 +44,15 @@ class Ground:
     amx: float | None = None
     views: tuple[int, int] | None = None
 
+    def target(self, precision: str, narrow: bool, flags: set[str]) -> float:
+        """Of the engine in a precision, "float32" or its own choice, which is bfloat16 where `narrow`; flags: of the CPU."""
+        exact, chosen, halved = self.targets
+        if precision == "float32":
+            return exact
+        if narrow and self.amx is not None and "amx_bf16" in flags:
+            return self.amx
+        return halved if narrow else chosen
+
 
 GROUNDS = {
     "MNIST net": Ground((1, 28, 28), 2560, "cnn", {"augment": {}}, targets=(1.25, 1.5, 1.5)),
@@ -97,15 +106,13 @@ def _against_plain(name: str, ground: Ground, cache: Cache, spec: RunSpec, devic
     wanted, size = spec.recipe.augment, spec.recipe.batch_size
     change = plain.transform(spec.dataset.shape[-1], wanted.crop_padding, wanted.flip)
     data = plain.Images(np.array(cache.array("train_images")), np.array(cache.array("train_labels")), change)
-    rows, (exact, chosen, halved) = [], ground.targets
-    if ground.amx is not None and device.type == "cpu" and "amx_bf16" in cpu_flags():
-        halved = ground.amx
+    rows, flags = [], cpu_flags() if device.type == "cpu" else set()
     for precision in ("auto",) if ground.autocast else ("float32", "auto"):
         recipe = spec.recipe.model_copy(update={"precision": precision})
         trainer = Trainer(spec.model_copy(update={"recipe": recipe}), cache, device)
         trainer.get_ready()
         narrow = trainer.precision["use"] == "bfloat16"
-        target = exact if precision == "float32" else halved if narrow else chosen
+        target = ground.target(precision, narrow, flags)
         cast = ground.autocast and narrow
         faster = ratio(
             lambda c=cast: plain.epoch(model, optimizer, data, size, device, c),
