@@ -1,4 +1,4 @@
-"""Page of a comparison of two sets of results: what they were made with, then the changes that matter, then the rest, folded."""
+"""Page of a comparison of two sets of results: the changes that matter, the rest, folded, and what they were made with."""
 
 import html
 import os
@@ -40,13 +40,13 @@ def page_of(
         f"<p>A: {_place(places[0], page)}<br>B: {_place(places[1], page)}</p>",
         f"<blockquote><p>{_answer(found, len(matter))}</p></blockquote>",
         f'<p class="remark">{_terms(relevant, relevant_cost)}</p>',
-        "<h2>What they were made with</h2>",
-        *_made(*settings),
         "<h2>Changes that matter</h2>",
         _table(matter) if len(matter) else "<p>None.</p>",
         "<h2>The rest</h2>",
         *_rest(found, relevant, relevant_cost),
         *(_alone(name, cells) for name, cells in only.items() if cells),
+        "<h2>What they were made with</h2>",
+        *_made(*settings),
     ]
     return document("B against A: what changed", "\n".join(parts))
 
@@ -80,12 +80,21 @@ def _terms(relevant: float, relevant_cost: float) -> str:
 
 
 def _made(found: list[Apart], unknown: list[str]) -> Iterable[str]:
-    rows = [[f"{one.kind} {one.name}".strip(), one.before, one.after, _where(one.cells)] for one in found]
-    if rows:
-        yield _html(("", "A", "B", "where"), [[html.escape(text) for text in row] for row in rows], "made")
-    else:
+    """The table of what differs; source files, which are many where commits differ, are folded."""
+    files = [one for one in found if one.kind == "source"]
+    if others := [one for one in found if one.kind != "source"]:
+        yield _apart(others)
+    if files:
+        noun = "source file differs" if len(files) == 1 else "source files differ"
+        yield f"<details><summary>{len(files):,} {noun}</summary>{_apart(files)}</details>"
+    if not found:
         yield "<p>Nothing that is known differs: commits, data, settings, packages, source files, seeds, machines.</p>"
     yield from (f'<p class="note">{html.escape(text)}</p>' for text in unknown)
+
+
+def _apart(found: list[Apart]) -> str:
+    rows = [[f"{one.kind} {one.name}".strip(), one.before, one.after, _where(one.cells)] for one in found]
+    return _html(("", "A", "B", "where"), [[html.escape(text) for text in row] for row in rows], "made")
 
 
 def _where(cells: list[str]) -> str:
