@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from frugal.errors import FrugalError
 from frugal.report import caveats, load, reported
 from frugal.report import sentences as findings
+from frugal.report.answers import answer
+from frugal.report.exchange_rate import LEVELLED
 from frugal.report.load import comparisons
 from frugal.report.statistics import against_control
 from frugal.study import study_of
@@ -63,6 +66,16 @@ def test_a_strategy_without_a_control_is_not_praised(make_tables):
         in said
     )
     assert "It saves" not in said
+
+
+def test_where_the_plain_net_is_better_trained_for_less_the_answers_say_so(selection):
+    reason = f"more accurate than the top of the curve: a lower bound; {LEVELLED}"
+    falling = replace(selection)
+    vars(falling)["summary"] = selection.summary.assign(exchange_reason=reason)
+    told = "the plain net itself is more accurate here when it is trained for less"
+    for said in (findings.headline, lambda one: answer([one])):
+        assert told not in said(selection)
+        assert told in said(falling)
 
 
 def as_far_from_its_control(folder):

@@ -10,7 +10,7 @@ from frugal.report.budget_curve import currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.load import Comparison
-from frugal.report.sentences import ENOUGH, best_proposal, conclusion, on_whole_images
+from frugal.report.sentences import ENOUGH, best_proposal, conclusion, on_a_falling_curve, on_whole_images
 from frugal.report.words import exchange, percent, points
 from frugal.webpage import coloured_verdict
 
@@ -51,6 +51,7 @@ def _sentence(one: Comparison) -> str:
     pill = coloured_verdict(conclusion(best, study))
     caveats = [
         on_whole_images(best).replace("**", ""),
+        on_a_falling_curve(best),
         "" if isinstance(best["control"], str) else "no control of equal cost was run",
     ]
     but = "".join(f"; {caveat}" for caveat in caveats if caveat)

@@ -32,6 +32,7 @@ SAVES, WASTES, UNDECIDED = "saves", "wastes", "undecided"
 NO_CURVE = (
     "the baseline was trained at no budget, so there is no curve to hold this against; set `budgets` in the study"
 )
+LEVELLED = "the baseline's accuracy falls with its budget, its curve is levelled"
 NO_COST = "this cost was not measured"
 NO_SPREAD = "the spread over seeds is unknown; run at least two"
 
@@ -192,15 +193,18 @@ def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: flo
     rates = np.exp(curve.cost(cost, matched) - spent)
     bound = ">" if matched[0] == np.inf else "<" if matched[0] == -np.inf else ""
     value, budget = float(rates[0]), float(np.exp(np.clip(matched[0], *curve.ends)))
+    top, bottom = "the baseline at its largest budget", "the baseline at its smallest budget"
+    if curve.falls:
+        top, bottom = "the top of the curve", "the bottom of the curve"
     reason = {
-        ">": "more accurate than the baseline at its largest budget: a lower bound",
-        "<": "less accurate than the baseline at its smallest budget: an upper bound",
+        ">": f"more accurate than {top}: a lower bound",
+        "<": f"less accurate than {bottom}: an upper bound",
         "": "",
     }[bound]
     if len(curve.budgets) == 1:
         reason = "the baseline was trained at one budget, so this is a bound at best"
     if curve.falls:
-        reason = f"{reason}; the baseline's accuracy falls with its budget, its curve is levelled".removeprefix("; ")
+        reason = f"{reason}; {LEVELLED}".removeprefix("; ")
     if not curve.known:
         return Rate(value, bound, matched_budget=budget, reason=f"{NO_SPREAD}; {reason}".removesuffix("; "))
     open_rates = np.where(matched[1:] == np.inf, np.inf, np.where(matched[1:] == -np.inf, 0.0, rates[1:]))

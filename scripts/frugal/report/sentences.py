@@ -11,7 +11,7 @@ from IPython.display import Markdown
 from frugal.report.budget_curve import currency
 from frugal.report.caveats import in_sight, own_intervals, seconds_in_doubt
 from frugal.report.costs import COSTS
-from frugal.report.exchange_rate import SAVES, WASTES
+from frugal.report.exchange_rate import LEVELLED, SAVES, WASTES
 from frugal.report.load import Comparison, comparisons, read_study_of, without_baseline
 from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
 from frugal.report.words import code, exchange, listed, percent, points
@@ -66,6 +66,7 @@ def headline(compared: Comparison) -> str:
         on_whole_images(best),
         _by_control(best, compared),
         _by_curve(best, compared),
+        f"**{falls}**" if (falls := on_a_falling_curve(best)) else "",
     ]
     return "; ".join(filter(None, said)) + ". " + _conclusion(best, study)
 
@@ -116,6 +117,12 @@ def on_whole_images(row: pd.Series) -> str:
     reached = row["test_accuracy_full_fidelity_mean"]
     told = f"**on uncompressed images it reaches {100 * reached:.2f}\N{NO-BREAK SPACE}%**"
     return told if worse and reached < row["test_accuracy_mean"] else ""
+
+
+def on_a_falling_curve(row: pd.Series) -> str:
+    """What a rate is worth where the plain net, trained for less, is the more accurate one; empty where it isn't."""
+    falls = isinstance(row["exchange_reason"], str) and LEVELLED in row["exchange_reason"]
+    return "the plain net itself is more accurate here when it is trained for less" if falls else ""
 
 
 def _by_control(row: pd.Series, compared: Comparison) -> str:
@@ -185,7 +192,7 @@ def exchanged(compared: Comparison) -> str:
         "What the plain net, trained for less, would have had to spend for the same accuracy, as a multiple of the "
         f"{COSTS[paid].noun} that the strategy spent, with simultaneous 95 % intervals (unknown: these seeds can't tell):"
     )
-    remarks = [remark for remark in dict.fromkeys(others["exchange_reason"].dropna()) if "levelled" in remark]
+    remarks = [remark for remark in dict.fromkeys(others["exchange_reason"].dropna()) if LEVELLED in remark]
     return "\n\n".join([opening, "\n".join(lines), *remarks])
 
 
