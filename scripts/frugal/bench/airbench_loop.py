@@ -118,8 +118,8 @@ def steps_of(samples: int, epochs: float) -> int:
 def accuracies(net: nn.Module, images: Tensor, labels: Tensor, bfloat16: bool) -> tuple[float, float]:
     """Share of images (n, C, H, W) with labels (n,) that is right, seen once, and on the mean of six views."""
 
-    def both(part: Tensor) -> Tensor:
-        return (net(part).float() + net(part.flip(3)).float()) / 2
+    def mirrored(part: Tensor) -> Tensor:
+        return net(part.flip(3)).float()
 
     net.eval()
     once, views = [], []
@@ -128,9 +128,10 @@ def accuracies(net: nn.Module, images: Tensor, labels: Tensor, bfloat16: bool) -
         wide = functional.pad(part, [1] * 4, mode="reflect")
         size = part.shape[-1]
         with torch.autocast(part.device.type, torch.bfloat16, enabled=bfloat16):
-            once.append(net(part).argmax(1))
-            moved = both(wide[:, :, :size, :size]) + both(wide[:, :, 2:, 2:])
-            views.append((both(part) / 2 + moved / 4).argmax(1))
+            plain, other_way = net(part).float(), mirrored(part)
+            moved = [net(other).float() + mirrored(other) for other in (wide[:, :, :size, :size], wide[:, :, 2:, 2:])]
+        once.append(plain.argmax(1))
+        views.append(((plain + other_way) / 4 + sum(moved) / 8).argmax(1))
     return tuple((torch.cat(found) == labels).double().mean().item() for found in (once, views))
 
 

@@ -171,7 +171,7 @@ STEPS = (
         "CIFAR-10 with airbench's net and recipe: seconds and accuracy, ours and a plain torch loop in turns, five seeds",
         ("{python}", "scripts/speedrun.py", "--device", "cuda", "--plain", "--seeds", "5", "--results", "{runs}",
          "--out", "{figure}"),
-        training("airbench, 32x32", 10 * 49_000, 2 * 1_000 + 7 * 10_000, runs=10),
+        training("airbench, 32x32", 10 * 49_000, 2 * 1_000 + 6 * 10_000, runs=10),
         resumes=True,
         data=(CIFAR_10,),
     ),
