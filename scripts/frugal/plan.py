@@ -162,7 +162,11 @@ class Plan:
                 check_listed([], key, key.replace("datasets", "data set").replace("ies", "y").rstrip("s"), where)
         for key in ("datasets", "models"):
             if section.get("tasks") and isinstance(section.get(key), list):
-                section["tasks"] = _tasks_of(section["tasks"], key.rstrip("s"), section.pop(key), where)
+                names = [str(name) for name in section.pop(key)]
+                check_listed(names, key, key.replace("datasets", "data set").rstrip("s"), where)
+                section["tasks"] = _tasks_of(section["tasks"], key.rstrip("s"), names, where)
+        if isinstance(chosen := override.get("strategies"), list) and section.get("tasks"):
+            section["tasks"] = _with_strategies(section["tasks"], chosen, where)
         return parse(Scale, section, where)
 
     def _fitted(self, study: Study, where: str) -> Study:
@@ -229,6 +233,22 @@ def _tasks_of(tasks: list[dict[str, Any]], key: str, names: list[str], where: st
         if name not in listed:
             raise FrugalError(
                 f"{where}: no entry of tasks has the {key} {name!r}; {did_you_mean(str(name), listed)}, or name both datasets "
-                "and models, which replace the tasks"
+                "and models, which replace the tasks, or only studies that have it"
             )
     return [task for task in tasks if task[key] in names]
+
+
+def _with_strategies(tasks: list[dict[str, Any]], chosen: list[str], where: str) -> list[dict[str, Any]]:
+    """Tasks with, of the strategies that they have of their own, those that an override chose; raises FrugalError for one that
+    none of them trains.
+    """
+    own = [task.get("strategies") for task in tasks]
+    for name in chosen:
+        if all(names and name not in names for names in own):
+            raise FrugalError(
+                f"{where}: no entry of tasks trains the strategy {name!r}; leave it out, or add it to one"
+            )
+    return [
+        task | {"strategies": [name for name in names if name in chosen]} if names else task
+        for task, names in zip(tasks, own, strict=True)
+    ]

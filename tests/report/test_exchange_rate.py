@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression
 
-from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES, Curve, exchange_rate, monotone
+from frugal.report.exchange_rate import SAVES, SHORTER, UNDECIDED, WASTES, Curve, exchange_rate, monotone
 
 BUDGETS = np.array([0.125, 0.25, 0.5, 1.0])
 TRUE = np.array([0.900, 0.925, 0.936, 0.941])
@@ -147,7 +147,22 @@ def test_a_baseline_that_falls_with_its_budget_is_levelled_and_said_to_be():
     falling = Curve(baseline(np.random.default_rng(0), accuracies=TRUE[::-1]), SPREAD, 60)
     rate = exchange_rate(falling, strategy(0.95, 0.5), "flops_executed")
     assert falling.falls
+    assert falling.overtrained
     assert "falls with its budget" in rate.reason
+    assert SHORTER in rate.reason
+    assert rate.bound == ">"
+
+
+def test_beside_a_net_that_is_better_trained_for_less_nobody_saves_by_being_as_good_as_that():
+    flat = Curve(baseline(np.random.default_rng(0), accuracies=[0.92, 0.90, 0.90, 0.88]), SPREAD, 60)
+    for accuracy in (0.91, 0.90):  # the plain net has more for an eighth, and the strategy spends a half
+        rate = exchange_rate(flat, strategy(accuracy, 0.5), "flops_executed")
+        assert rate.bound == "<"
+        assert rate.verdict == WASTES
+    dip = Curve(baseline(np.random.default_rng(0), accuracies=[0.80, 0.78, 0.85, 0.90]), SPREAD, 60)
+    assert dip.falls
+    assert not dip.overtrained
+    assert SHORTER not in exchange_rate(dip, strategy(0.88, 0.5), "flops_executed").reason
 
 
 def test_two_runs_give_the_same_numbers(curve):

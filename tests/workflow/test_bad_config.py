@@ -52,6 +52,14 @@ def plan(**changes):
             {"studies": ["cross"], "scale": "cpu", "override": {"datasets": ["titanik"]}},
             "scales.cpu with the override: no entry of tasks has the dataset 'titanik'; did you mean titanic?",
         ),
+        (
+            {"studies": ["cross"], "scale": "cpu", "override": {"strategies": ["full", "ast-half"]}},
+            "scales.cpu with the override: no entry of tasks trains the strategy 'ast-half'",
+        ),
+        (
+            {"override": {"recipe": {"augment": {"crop_padding": 8, "padding": "reflect"}}}},
+            "crop_padding is 8, and images of 8x8 can't be reflected by as much",
+        ),
         ({"override": {"budgets": [0]}}, f"{DEMO}: budgets.0 is 0; input should be greater than 0"),
         ({"override": {"budgets": [0.5, 1, 0.5]}}, f"{DEMO}: the budget 0.5 of full is given twice; name it once"),
         ({"override": {"seeds": []}}, f"{DEMO}: seeds is []; give a number of at least 1 or a list"),

@@ -77,3 +77,8 @@ def test_an_override_of_data_sets_alone_chooses_among_the_tasks_and_keeps_what_t
             for strategy in (ours := plan.studies["cross"].strategies_of(*pair)):
                 assert plan.run("cross", *pair, strategy, 0) == whole.run("cross", *pair, strategy, 0)
             assert ours == whole.studies["cross"].strategies_of(*pair)
+    few = planned("cpu", studies=["cross"], override={"strategies": ["full", "infobatch", "token-drop"]}).studies[
+        "cross"
+    ]
+    assert {"full", "infobatch", "token-drop"} <= set(few.strategies_of("imdb-64", "bert-tiny"))
+    assert "token-drop" not in few.strategies_of("titanic", "mlp")

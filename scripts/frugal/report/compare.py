@@ -20,7 +20,7 @@ from frugal.report.statistics import CONFIDENCE, holm
 
 CELL = ["study", "dataset", "model", "strategy"]
 MACHINE = ["cpu", "gpu", "cores", "threads", "device"]
-OF_A_MACHINE = {"train_seconds", "inference_seconds", "energy_joules", "peak_memory_bytes"}
+OF_A_MACHINE = {"train_seconds", "cpu_seconds", "inference_seconds", "energy_joules", "peak_memory_bytes"}
 ACCURACY = "test_accuracy"
 FIGURES = [ACCURACY, *COSTS, "inference_seconds"]
 RATIO = ["ratio", "ratio_low", "ratio_high"]

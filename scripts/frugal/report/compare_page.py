@@ -127,12 +127,17 @@ def _open(rows: pd.DataFrame, relevant: float, relevant_cost: float) -> int:
 def _alone(name: str, cells: list[str]) -> str:
     items = "".join(f'<li><code class="path">{html.escape(cell)}</code></li>' for cell in cells[:MOST])
     more = f"<li>and {len(cells) - MOST:,} more</li>" if len(cells) > MOST else ""
-    return f"<details><summary>only in {name}, not compared: {len(cells):,} cells</summary><ul>{items}{more}</ul></details>"
+    told = f"only in {name}, not compared: {len(cells):,} {'cell' if len(cells) == 1 else 'cells'}"
+    return f"<details><summary>{told}</summary><ul>{items}{more}</ul></details>"
 
 
 def _table(rows: pd.DataFrame) -> str:
     shown = [_row(row) for row in rows.head(MOST).itertuples()]
-    more = f'<p class="remark">{len(rows) - MOST:,} more: make compare prints them.</p>' if len(rows) > MOST else ""
+    more = (
+        f'<p class="remark">{len(rows) - MOST:,} more: scripts/compare.py --all prints them.</p>'
+        if len(rows) > MOST
+        else ""
+    )
     return _html(HEAD, shown, "changes") + more
 
 

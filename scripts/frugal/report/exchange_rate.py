@@ -18,6 +18,7 @@ Applications in Genetics and Molecular Biology 3 (2004), has the form; PRIOR is 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,9 @@ SAVES, WASTES, UNDECIDED = "saves", "wastes", "undecided"
 NO_CURVE = (
     "the baseline was trained at no budget, so there is no curve to hold this against; set `budgets` in the study"
 )
-LEVELLED = "the baseline's accuracy falls with its budget, its curve is levelled"
+LEVELLED = "the baseline's accuracy falls with its budget, its curve is levelled: the best so far"
+SHORTER = "the plain net itself is more accurate here when it is trained for less"
+ROUNDING = 1e-12  # of a mean
 NO_COST = "this cost was not measured"
 NO_SPREAD = "the spread over seeds is unknown; run at least two"
 
@@ -117,7 +120,8 @@ class Curve:
             noise = self.generator.standard_normal((draws, len(self.budgets))) / np.sqrt(self.seeds)
             drawn = self.means + scales * noise
         self.spent: dict[str, np.ndarray] = {}
-        self.fitted = monotone(np.vstack([self.means, drawn]), self.seeds)
+        curves = np.vstack([self.means, drawn])
+        self.fitted = np.maximum.accumulate(curves, axis=-1) if self.falls else monotone(curves, self.seeds)
         self.ends = np.log(self.budgets[[0, -1]])
         if len(self.budgets) > 1:
             self.pieces = PchipInterpolator(np.log(self.budgets), self.fitted.T, axis=0).c  # (4, segments, curves)
@@ -128,12 +132,20 @@ class Curve:
             return np.full(len(budgets), self.fitted[0, 0])
         return PchipInterpolator(np.log(self.budgets), self.fitted[0])(np.log(budgets))
 
-    @property
+    @cached_property
     def falls(self) -> bool:
         """Whether the measured accuracy falls from one budget to a larger one by more than two standard errors."""
-        variances = self.spreads**2 / self.seeds
-        errors = np.sqrt(variances[1:] + variances[:-1]) if self.known else 0.0
-        return bool((np.diff(self.means) < -2 * errors).any())
+        return bool(np.triu(self._losses(), 1).any())
+
+    @cached_property
+    def overtrained(self) -> bool:
+        """Whether it does so from a smaller budget to that of the strategies, 1."""
+        return bool(self._losses()[self.budgets < 1][:, self.budgets == 1].any())
+
+    def _losses(self) -> np.ndarray:
+        """(budgets, budgets): whether the second of two is less accurate than the first, by more than two standard errors."""
+        variances = self.spreads**2 / self.seeds if self.known else np.zeros(len(self.means))
+        return self.means[:, None] - self.means > 2 * np.sqrt(variances[:, None] + variances)
 
     def matched(self, accuracies: np.ndarray) -> np.ndarray:
         """Logarithm of the budget at which each curve reaches an accuracy; -inf below its bottom, inf above its top.
@@ -141,11 +153,12 @@ class Curve:
         accuracies: (curves,), of the measured curve and each drawn one; returns (curves,)
         """
         bottom, top = self.fitted[:, 0], self.fitted[:, -1]
-        found = np.where(accuracies > top, np.inf, np.where(accuracies < bottom, -np.inf, self.ends[0]))
-        rows = np.flatnonzero((accuracies > bottom) & (accuracies <= top))
+        above, below = accuracies > top + ROUNDING, accuracies < bottom - ROUNDING
+        found = np.where(above, np.inf, np.where(below, -np.inf, self.ends[0]))
+        rows = np.flatnonzero((accuracies > bottom + ROUNDING) & ~above)
         if not len(rows):
             return found
-        wanted = accuracies[rows]
+        wanted = np.minimum(accuracies, top)[rows]
         segment = (self.fitted[rows] < wanted[:, None]).sum(1) - 1  # its left end lies below, its right end reaches it
         cubic = self.pieces[:, segment, rows]
         starts = np.log(self.budgets)
@@ -205,6 +218,8 @@ def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: flo
         reason = "the baseline was trained at one budget, so this is a bound at best"
     if curve.falls:
         reason = f"{reason}; {LEVELLED}".removeprefix("; ")
+    if curve.overtrained:
+        reason = f"{reason}; {SHORTER}"
     if not curve.known:
         return Rate(value, bound, matched_budget=budget, reason=f"{NO_SPREAD}; {reason}".removesuffix("; "))
     open_rates = np.where(matched[1:] == np.inf, np.inf, np.where(matched[1:] == -np.inf, 0.0, rates[1:]))

@@ -11,7 +11,7 @@ from IPython.display import Markdown
 from frugal.report.budget_curve import currency
 from frugal.report.caveats import in_sight, own_intervals, seconds_in_doubt
 from frugal.report.costs import COSTS
-from frugal.report.exchange_rate import LEVELLED, SAVES, WASTES
+from frugal.report.exchange_rate import LEVELLED, SAVES, SHORTER, WASTES
 from frugal.report.load import Comparison, comparisons, read_study_of, without_baseline
 from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
 from frugal.report.words import code, exchange, listed, percent, points
@@ -121,8 +121,7 @@ def on_whole_images(row: pd.Series) -> str:
 
 def on_a_falling_curve(row: pd.Series) -> str:
     """What a rate is worth where the plain net, trained for less, is the more accurate one; empty where it isn't."""
-    falls = isinstance(row["exchange_reason"], str) and LEVELLED in row["exchange_reason"]
-    return "the plain net itself is more accurate here when it is trained for less" if falls else ""
+    return SHORTER if SHORTER in str(row["exchange_reason"]) else ""
 
 
 def _by_control(row: pd.Series, compared: Comparison) -> str:
