@@ -5,7 +5,8 @@ curve gives an accuracy a(B) and a cost c(B). A strategy ends with accuracy A at
 curve reaches A, its exchange rate c(B*) / C: above 1 the strategy saves, below 1 it wastes. The honest saving is 1 - C / c(B*).
 
 Rules. The curve is made monotone (isotonic regression) and interpolated in the logarithm of the budget (PCHIP); costs are
-interpolated in both logarithms. Where the curve is level, the matched budget is the smallest one that reaches A. An accuracy
+interpolated in both logarithms. A baseline that is less accurate at a larger budget, by more than two standard errors, is
+overtrained: whoever has that budget may stop at the better one, so its curve is the best accuracy so far. Where the curve is level, the matched budget is the smallest one that reaches A. An accuracy
 above the curve's top gives a lower bound (">"), one below its bottom an upper bound ("<"). A curve of one budget gives bounds
 only. The interval comes from draws of all means with the pooled spread and its degrees of freedom; what all strategies of a
 seed share moves curve and strategy alike and falls out. An end of the interval beyond the curve is infinite, or 0.
