@@ -6,10 +6,11 @@ curve reaches A, its exchange rate c(B*) / C: above 1 the strategy saves, below 
 
 Rules. The curve is made monotone (isotonic regression) and interpolated in the logarithm of the budget (PCHIP); costs are
 interpolated in both logarithms. A baseline that is less accurate at a larger budget, by more than two standard errors, is
-overtrained: whoever has that budget may stop at the better one, so its curve is the best accuracy so far. Where the curve is level, the matched budget is the smallest one that reaches A. An accuracy
-above the curve's top gives a lower bound (">"), one below its bottom an upper bound ("<"). A curve of one budget gives bounds
-only. The interval comes from draws of all means with the pooled spread and its degrees of freedom; what all strategies of a
-seed share moves curve and strategy alike and falls out. An end of the interval beyond the curve is infinite, or 0.
+overtrained: whoever has that budget may stop at the better one, so its curve is the best accuracy so far. Where the curve is
+level, the matched budget is the smallest one that reaches A. An accuracy above the curve's top gives a lower bound (">"), one
+below its bottom an upper bound ("<"). A curve of one budget gives bounds only. The interval comes from draws of all means with
+the pooled spread and its degrees of freedom; what all strategies of a seed share moves curve and strategy alike and falls out.
+An end of the interval beyond the curve is infinite, or 0.
 
 A net that is trained for less scatters more, so that the pooled spread of whole runs is too small at the smaller budgets. There
 the spread of their own runs counts, moderated by the pooled one since it comes from few seeds: both variances are averaged,
