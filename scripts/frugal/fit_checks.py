@@ -56,14 +56,14 @@ def check_recipe(runs: Resolver, study: str, dataset: str, model: str, strategy:
         raise FrugalError(f"{where}: recipe.class_weights has no meaning for CTC; leave it out for this data set")
     if isinstance(recipe.class_weights, list) and data.classes:
         check_weights(recipe.class_weights, data.classes, dataset, where)
-    if recipe.augment.policy and runs.kind(dataset) == "image" and (shape := runs.shape(dataset)):
-        check_channels(shape[0], dataset, where)
-    padding, shape = recipe.augment.crop_padding, runs.shape(dataset) if runs.kind(dataset) == "image" else None
-    if recipe.augment.padding == "reflect" and shape and padding >= min(shape[1:]):
-        raise FrugalError(
-            f"{where}: recipe.augment.crop_padding is {padding}, and images of {shape[1]}x{shape[2]} can't be reflected by as "
-            "much; lower it, or set padding to constant"
-        )
+    if runs.kind(dataset) == "image" and (shape := runs.shape(dataset)):
+        if recipe.augment.policy:
+            check_channels(shape[0], dataset, where)
+        if recipe.augment.padding == "reflect" and (padding := recipe.augment.crop_padding) >= min(shape[1:]):
+            raise FrugalError(
+                f"{where}: recipe.augment.crop_padding is {padding}, and images of {shape[1]}x{shape[2]} can't be reflected by "
+                "as much; lower it, or set padding to constant"
+            )
     if recipe.test_time and runs.kind(dataset) != "image":
         raise FrugalError(f"{where}: recipe.test_time mirrors images, and {dataset} holds none; leave it out")
     if recipe.compile == "graphs" and config.device == "cpu":

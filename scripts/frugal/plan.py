@@ -160,14 +160,13 @@ class Plan:
         for key in ("datasets", "models", "tasks", "strategies"):
             if section.get(key) == []:
                 check_listed([], key, key.replace("datasets", "data set").replace("ies", "y").rstrip("s"), where)
-        for key in ("datasets", "models"):
-            if section.get("tasks") and isinstance(section.get(key), list):
-                names = [str(name) for name in section.pop(key)]
-                check_listed(names, key, key.replace("datasets", "data set").rstrip("s"), where)
-                section["tasks"] = _tasks_of(section["tasks"], key.rstrip("s"), names, where)
-        if isinstance(chosen := override.get("strategies"), list) and section.get("tasks"):
-            section["tasks"] = _with_strategies(section["tasks"], chosen, where)
-        return parse(Scale, section, where)
+        among = ("datasets", "models") if section.get("tasks") else ()
+        chosen = {key: section.pop(key) for key in among if isinstance(section.get(key), list)}
+        scale = parse(Scale, section, where)
+        for key, names in chosen.items():
+            scale = _only(scale, key, [str(name) for name in names], where)
+        strategies = override.get("strategies")
+        return _with_strategies(scale, strategies, where) if isinstance(strategies, list) else scale
 
     def _fitted(self, study: Study, where: str) -> Study:
         """The study without the runs that don't fit and may be left out; raises FrugalError for others that don't."""
@@ -226,29 +225,33 @@ def torchrun(ranks: int) -> str:
     return f"torchrun --standalone --nproc-per-node {ranks} --signals-to-handle {signals}"
 
 
-def _tasks_of(tasks: list[dict[str, Any]], key: str, names: list[str], where: str) -> list[dict[str, Any]]:
-    """Those tasks whose "dataset" or "model", which `key` says, is among the names; raises FrugalError for a name of none."""
-    listed = list(dict.fromkeys(task[key] for task in tasks))
+def _only(scale: Scale, key: str, names: list[str], where: str) -> Scale:
+    """The scale with those tasks whose data set or model, as the key "datasets" or "models" says, is named; raises FrugalError
+    for a name that none has.
+    """
+    one = key.rstrip("s")
+    check_listed(names, key, key.replace("datasets", "data set").rstrip("s"), where)
+    listed = list(dict.fromkeys(getattr(pair, one) for pair in scale.tasks))
     for name in names:
         if name not in listed:
             raise FrugalError(
-                f"{where}: no entry of tasks has the {key} {name!r}; {did_you_mean(str(name), listed)}, or name both datasets "
+                f"{where}: no entry of tasks has the {one} {name!r}; {did_you_mean(name, listed)}, or name both datasets "
                 "and models, which replace the tasks, or only studies that have it"
             )
-    return [task for task in tasks if task[key] in names]
+    return scale.model_copy(update={"tasks": [pair for pair in scale.tasks if getattr(pair, one) in names]})
 
 
-def _with_strategies(tasks: list[dict[str, Any]], chosen: list[str], where: str) -> list[dict[str, Any]]:
-    """Tasks with, of the strategies that they have of their own, those that an override chose; raises FrugalError for one that
-    none of them trains.
+def _with_strategies(scale: Scale, chosen: list[str], where: str) -> Scale:
+    """The scale whose tasks have, of the strategies of their own, those that an override chose; raises FrugalError for one that
+    no task trains.
     """
-    own = [task.get("strategies") for task in tasks]
     for name in chosen:
-        if all(names and name not in names for names in own):
+        if scale.tasks and all(pair.strategies and name not in pair.strategies for pair in scale.tasks):
             raise FrugalError(
                 f"{where}: no entry of tasks trains the strategy {name!r}; leave it out, or add it to one"
             )
-    return [
-        task | {"strategies": [name for name in names if name in chosen]} if names else task
-        for task, names in zip(tasks, own, strict=True)
+    tasks = [
+        pair.model_copy(update={"strategies": pair.strategies and [s for s in pair.strategies if s in chosen]})
+        for pair in scale.tasks
     ]
+    return scale.model_copy(update={"tasks": tasks})

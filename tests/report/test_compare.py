@@ -71,9 +71,10 @@ def test_joules_by_other_meters_are_not_compared(runs):
 
 
 def test_seconds_of_another_machine_are_not_compared(runs):
-    after = changed(runs, "full", train_seconds=100, flops_executed=1e9).assign(cpu="Another CPU")
+    after = changed(runs, "full", train_seconds=100, cpu_seconds=100, flops_executed=1e9).assign(cpu="Another CPU")
     found = differences(runs, after)
     assert verdicts(found, "train_seconds")["full"] == "another machine"
+    assert verdicts(found, "cpu_seconds")["full"] == "another machine"
     assert verdicts(found, "flops_executed")["full"] == "worse"
 
 

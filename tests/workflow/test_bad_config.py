@@ -53,6 +53,10 @@ def plan(**changes):
             "scales.cpu with the override: no entry of tasks has the dataset 'titanik'; did you mean titanic?",
         ),
         (
+            {"studies": ["cross"], "scale": "cpu", "override": {"tasks": ["titanic"], "datasets": ["titanic"]}},
+            "scales.cpu with the override: tasks.0 is 'titanic'; input should be a valid dictionary",
+        ),
+        (
             {"studies": ["cross"], "scale": "cpu", "override": {"strategies": ["full", "ast-half"]}},
             "scales.cpu with the override: no entry of tasks trains the strategy 'ast-half'",
         ),

@@ -176,8 +176,6 @@ class Coefficients(Split):
                 f"data set {cache.manifest['dataset']} has no DCT store; set `dct: {{bits: 8}}` in config/datasets.yaml"
             )
         super().__init__(cache, split, device, streamed)
-        if device.type == "cpu":
-            self.evaluated_at_once = min(self.evaluated_at_once, 250)
         self.raw_bytes_per_sample = int(np.prod(self.shape))  # of the pixels they stand for
         mean, std = (np.array(cache.manifest[key]) for key in ("mean", "std"))
         self.level = cache.manifest["dct"]["keep"]
