@@ -1,6 +1,7 @@
 """Benchmark of the training engine, against the loop a user would write, and where its time goes."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def _against_plain(name: str, ground: Ground, cache: Cache, spec: RunSpec, devic
         recipe = spec.recipe.model_copy(update={"precision": precision})
         trainer = Trainer(spec.model_copy(update={"recipe": recipe}), cache, device)
         trainer.get_ready()
-        narrow = trainer.precision["use"] == "bfloat16"
+        narrow = trainer.chosen["precision"] == "bfloat16"
         target = ground.target(precision, narrow, flags)
         cast = ground.autocast and narrow
         faster = ratio(
@@ -119,12 +120,29 @@ def _against_plain(name: str, ground: Ground, cache: Cache, spec: RunSpec, devic
             lambda t=trainer: epoch(t),
             ground.rounds,
         )
-        used = precision if precision == "float32" else f"{trainer.precision['use']}, its own choice"
+        used = precision if precision == "float32" else f"{trainer.chosen['precision']}, its own choice"
         beside = "plain loop with autocast" if cast else "plain loop"
         rows.append(Row("engine", f"{name}: samples/s over the {beside}'s, {used}", faster, "x", target))
+        if ground.autocast and device.type == "cpu":
+            rows.append(_side_by_side(name, trainer, ground.rounds))
         if ground.views is not None:
             rows += _evaluations(name, *ground.views, trainer, ground.rounds)
     return rows
+
+
+def _side_by_side(name: str, trainer: Trainer, rounds: int) -> Row:
+    """What gradients of convolutions' weights from images side by side bring a whole epoch; null where none is faster here."""
+    what, forward = f"{name}: samples/s over those with torch's own gradients of weights", trainer.forward
+    if not trainer.chosen["side_by_side"]:
+        return Row("engine", what, None, "x", why="no layer is faster here with images side by side")
+    chosen = forward.gradients
+
+    def own() -> None:
+        forward.gradients = nullcontext()
+        epoch(trainer)
+        forward.gradients = chosen
+
+    return Row("engine", what, ratio(own, lambda: epoch(trainer), rounds), "x", 1.0)
 
 
 def _evaluations(name: str, tested: int, trained: int, trainer: Trainer, rounds: int) -> list[Row]:

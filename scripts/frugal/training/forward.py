@@ -7,8 +7,8 @@ checkpoint, so that a run which is continued elsewhere goes on as it began.
 
 import copy
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from frugal.errors import FrugalError
 from frugal.measure.clock import synchronise
+from frugal.training import side_by_side
 from frugal.training.device import cpu_flags
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}  # of autocast, by the recipe's names
@@ -50,11 +51,20 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 class Forward:
     """Inputs -> logits. Only shapes that were warmed up run compiled, so a ragged last batch never compiles anything.
 
-    mode: of torch.compile, or None; the model itself stays as it is, for evaluation, checkpoints and counting
+    mode: of torch.compile, or None; the model itself stays as it is, for evaluation, checkpoints and counting; layers: whose
+    weights take their gradients from images side by side, see `choose_gradients`
     """
 
-    def __init__(self, model: nn.Module, device: torch.device, precision: str, mode: str | None):
+    def __init__(
+        self,
+        model: nn.Module,
+        device: torch.device,
+        precision: str,
+        mode: str | None,
+        layers: Sequence[Sequence[int]] = (),
+    ):
         self.model, self.device = model, device
+        self.gradients = side_by_side.SideBySide(layers) if layers else nullcontext()
         self.autocast = autocast(device, precision)
         self.compiled = torch.compile(model, dynamic=False, mode=mode) if mode else None
         self.mode = mode
@@ -66,7 +76,7 @@ class Forward:
         net = self.compiled if tuple(inputs.shape) in self.shapes else self.model
         if self.graphs:
             torch.compiler.cudagraph_mark_step_begin()  # what the last step's graph gave may be overwritten
-        with self.autocast:
+        with self.autocast, self.gradients:
             return net(laid_out(inputs))
 
     def renew(self) -> None:
@@ -136,6 +146,22 @@ def choose_precision(
     gain = times["float32"] / times["bfloat16"]
     chosen = "bfloat16" if gain >= PAYS else "float32"
     return chosen, f"precision auto: {chosen}, a step in bfloat16 took 1/{gain:.2f} of one in float32 on this device"
+
+
+def choose_gradients(
+    model: nn.Module, shapes: Sequence[tuple[int, ...]], device: torch.device
+) -> tuple[list[tuple[int, ...]], list[str]]:
+    """The layers whose weights take their gradients in bfloat16 from images side by side, and notes for the record.
+
+    shapes: of training batches, (b, ...), of which a part is timed; none is chosen for anything but images on a CPU.
+    Leaves the model, its statistics and the random state as they were.
+    """
+    if device.type != "cpu" or len(shapes[0]) != 4:
+        return [], []
+    smaller = [(min(shape[0], FILLS), *shape[1:]) for shape in shapes]
+    with _twin(model, smaller[0], device, torch.float32) as (twin, _):
+        layers, notes = side_by_side.choose(twin, [laid_out(torch.randn(shape)) for shape in smaller])
+    return [tuple(layer) for layer in layers], notes
 
 
 def check_float16(

@@ -19,8 +19,8 @@ from frugal.recipe import Augment, check_channels, check_weights
 from frugal.record import GENERATED
 from frugal.spec import RunSpec
 from frugal.strategies.base import ModelBuilder, Strategy, make
-from frugal.training.forward import Forward, check_float16, choose_precision, compile_mode
-from frugal.training.state import RunState
+from frugal.training.forward import Forward, check_float16, choose_gradients, choose_precision, compile_mode
+from frugal.training.state import Chosen, RunState
 from frugal.unfit import UNKNOWN, Ground, why_unfit
 
 
@@ -171,38 +171,52 @@ def check_batch(spec: RunSpec, samples: int, visited: int) -> None:
         )
 
 
-def make_forward(trainer: RunState) -> tuple[Forward, dict[str, str], list[str]]:
-    """The forward pass of a trainer, its precision (which, and why), and notes for the record.
+def make_forward(trainer: RunState) -> tuple[Forward, Chosen, list[str]]:
+    """The forward pass of a trainer, what was chosen for it, and notes for the record.
 
-    The precision is chosen unless the trainer has one from a checkpoint, and the model compiled where that pays; both in
-    clock stages of their own.
+    That is chosen here unless the trainer has it from a checkpoint, and the model compiled where that pays; both in clock
+    stages of their own.
     """
     recipe, device, team, clock = trainer.recipe, trainer.device, trainer.team, trainer.clock
-    data, classes, precision = trainer.train_data, trainer.classes, trainer.precision
+    data, chosen = trainer.train_data, trainer.chosen
     batch = -(-(recipe.batch_size - team.rank) // team.size)
     batch = -(-batch // recipe.accumulate)  # what is forwarded at once
     sizes = trainer.strategy.levels() if trainer.strategy.spectral else [data.shape[-1]]
     shapes = [(batch, *data.shape_at(size)) for size in sizes]
-    if precision is None and recipe.precision == "auto":
-        with clock.stage("precision"):
-            chosen = choose_precision(trainer.model, shapes[-1], classes, device, data.dtype)
-        precision = dict(zip(("use", "why"), team.from_main(chosen), strict=True))
-    elif precision is None and recipe.precision == "float16":
-        with clock.stage("precision"):
-            check_float16(trainer.model, (2, *shapes[-1][1:]), classes, device, data.dtype)
-        precision = {"use": "float16", "why": "precision float16: as asked, with a scaled loss"}
-    elif precision is None:
-        precision = {"use": recipe.precision, "why": f"precision {recipe.precision}: as asked"}
     steps = round(trainer.epochs * max(1, round(len(data) / recipe.batch_size)))
     mode = None if trainer.strategy.eager else compile_mode(recipe.compile, device, steps)
-    forward = Forward(trainer.model, device, precision["use"], mode)
+    if chosen is None:
+        with clock.stage("precision"):
+            chosen = _choose(trainer, shapes, mode)
+    forward = Forward(trainer.model, device, chosen["precision"], mode, chosen["side_by_side"])
     if mode:
         with clock.stage("compile"):
             forward.warm_up(shapes, data.dtype)
     how = f"on, {clock.seconds['compile']:.1f} s in all" if mode else "off"
     if trainer.strategy.eager:
         how = "off, since each step may execute another part of the net"
-    return forward, precision, [precision["why"], f"compile {str(recipe.compile).lower()}: {how}"]
+    return forward, chosen, [*chosen["why"], f"compile {str(recipe.compile).lower()}: {how}"]
+
+
+def _choose(trainer: RunState, shapes: list[tuple[int, ...]], mode: str | None) -> Chosen:
+    """Precision, and layers with gradients from images side by side, all ranks as the first one; and why.
+
+    shapes: of training batches, (b, ...); mode: of torch.compile
+    """
+    recipe, device, data, model = trainer.recipe, trainer.device, trainer.train_data, trainer.model
+    wanted, from_main = recipe.precision, trainer.team.from_main
+    use, why = wanted, f"precision {wanted}: as asked"
+    if wanted == "auto":
+        use, why = from_main(choose_precision(model, shapes[-1], trainer.classes, device, data.dtype))
+    elif wanted == "float16":
+        check_float16(model, (2, *shapes[-1][1:]), trainer.classes, device, data.dtype)
+        why = "precision float16: as asked, with a scaled loss"
+    layers, notes = [], []
+    if (
+        use == "bfloat16" and mode is None and not recipe.deterministic
+    ):  # a choice by the clock isn't the same each time
+        layers, notes = from_main(choose_gradients(model, shapes, device))
+    return {"precision": use, "side_by_side": layers, "why": [why, *notes]}
 
 
 SHARE = 0.5  # of the free memory that data may take: the rest is for the model and its activations

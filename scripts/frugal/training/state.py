@@ -5,7 +5,7 @@ A resumed run takes the step that would have come next.
 
 from collections.abc import Hashable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,17 @@ from frugal.training.history import EpochSums, History
 from frugal.training.initial import tell_epoch
 from frugal.training.optimizer import rate_of
 from frugal.training.tasks import Task
+
+
+class Chosen(TypedDict):
+    """What is chosen before the first step, by the clock where the recipe leaves it open.
+
+    precision: in force; side_by_side: layers as in `training.side_by_side`; why: for the record
+    """
+
+    precision: str
+    side_by_side: list[tuple[int, ...]]
+    why: list[str]
 
 
 class RunState:
@@ -76,7 +87,7 @@ class RunState:
     augmenter: torch.Generator
     policy: Policy | None
     first_flips: Tensor | None
-    precision: dict[str, str] | None
+    chosen: Chosen | None
     flops_of_size: dict[tuple[int, bool, Hashable], PassFlops]
     flops_sources: dict[str, None]
     loads: list[float]
@@ -163,7 +174,7 @@ class RunState:
             "history": self.history.state_dict(),
             "ledger": asdict(self.ledger),
             "clock": self.clock.state_dict(),
-            "precision": self.precision,
+            "chosen": self.chosen,
             "flops_sources": list(self.flops_sources),
             "read_from": sorted(self.read_from),
             "sampler": self.sampler.get_state(),
@@ -194,7 +205,7 @@ class RunState:
         self.history = History(**state["history"])
         self.ledger = Ledger(**state["ledger"])
         self.clock.load_state_dict(state["clock"])
-        self.precision = state["precision"]
+        self.chosen = state["chosen"]
         self.flops_sources = dict.fromkeys(state["flops_sources"]) | self.flops_sources
         self.read_from |= set(state["read_from"])
         if len(self.read_from) > 1:

@@ -46,6 +46,7 @@ from frugal.training.setup import (
     weights_of_classes,
 )
 from frugal.training.signals import Interrupt
+from frugal.training.state import Chosen
 from frugal.training.tasks import Evaluation, evaluate, make_task
 
 
@@ -127,7 +128,7 @@ class Trainer(Loop):
         scaled = self.recipe.precision == "float16"
         self.scaler = torch.amp.GradScaler(device.type) if scaled else None
         self.average: Average | None = None  # there is one from the first step on, where the recipe asks for it
-        self.precision: dict[str, str] | None = None  # the one in force and why, chosen before the first step
+        self.chosen: Chosen | None = None  # before the first step
         self.forward = None
         self.losses = torch.full((len(self.train_data),), float("inf"), device=device)
         self.ledger, self.charge = Ledger(), None
@@ -195,7 +196,7 @@ class Trainer(Loop):
     def get_ready(self) -> None:
         """Choose the precision and compile, before the first step and in time of their own, unless that is done."""
         if self.forward is None:
-            self.forward, self.precision, notes = make_forward(self)
+            self.forward, self.chosen, notes = make_forward(self)
             self.notes += notes
 
     def evaluate(
