@@ -8,6 +8,7 @@ from scipy import stats
 
 from frugal.costs import RUNNING
 from frugal.report.exchange_rate import NO_CURVE, Curve, Rate, exchange_rate
+from frugal.report.machines import counted, marked
 from frugal.report.pooled import CONFIDENCE, Pool, by_seed, pool_of
 from frugal.study import Study
 
@@ -31,7 +32,7 @@ def budgets_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     set and model.
     """
     rows = []
-    for (dataset, model), mine in runs.groupby(["dataset", "model"], sort=False):
+    for (dataset, model), mine in marked(study, runs).groupby(["dataset", "model"], sort=False):
         values = by_seed(mine)
         pool = pool_of(values, study.baseline)
         for strategy, budgets in study.budgets.items():
@@ -49,7 +50,8 @@ def _row(runs: pd.DataFrame, pool: Pool, dataset: str, model: str, strategy: str
     spread, freedom = (accuracy.std(ddof=1), count - 1) if own else (np.sqrt(pool.variance), pool.freedom)
     half = stats.t.ppf(0.5 + CONFIDENCE / 2, max(freedom, 1)) * spread / np.sqrt(count) if freedom else np.nan
     low, high = np.clip([accuracy.mean() - half, accuracy.mean() + half], 0, 1)
-    costs = [runs[cost].mean() if runs[cost].notna().all() else np.nan for cost in CURRENCIES]
+    paid = (counted(runs, cost)[cost] for cost in CURRENCIES)
+    costs = [spent.mean() if spent.notna().all() else np.nan for spent in paid]
     return [dataset, model, strategy, run, share, count, accuracy.mean(), low, high, *costs]
 
 
@@ -62,7 +64,7 @@ def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series) -> pd.Da
     matched_budget; exchange_reason: why there is no rate, no interval or a bound only
     """
     rows = {}
-    for (dataset, model), mine in runs.groupby(["dataset", "model"], sort=False):
+    for (dataset, model), mine in marked(study, runs).groupby(["dataset", "model"], sort=False):
         curve, spreads, remark = curve_of(study, mine)
         for strategy in dict.fromkeys(mine["strategy"]):
             if strategy not in study.strategies:

@@ -26,6 +26,8 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import PchipInterpolator
 
+from frugal.report.machines import counted
+
 DRAWS = 4000
 STEPS = 24  # of the bisection that looks for a budget: to a part in ten million of a segment of the curve
 PRIOR = (
@@ -39,6 +41,7 @@ LEVELLED = "the baseline's accuracy falls with its budget, its curve is levelled
 SHORTER = "the plain net itself is more accurate here when it is trained for less"
 ROUNDING = 1e-12  # of a mean
 NO_COST = "this cost was not measured"
+ANOTHER_MACHINE = "trained on another machine than the baseline, so that this can't be compared"
 NO_SPREAD = "the spread over seeds is unknown; run at least two"
 
 
@@ -175,7 +178,8 @@ class Curve:
     def cost(self, name: str, budgets: np.ndarray) -> np.ndarray:
         """Logarithm of what the baseline spends at logarithms of budgets (n,), clipped to those it was trained at: (n,)."""
         if name not in self.spent:
-            self.spent[name] = np.log(self.runs.groupby("budget", sort=True)[name].mean().to_numpy(float))
+            spent = counted(self.runs, name).groupby("budget", sort=True)[name].mean()
+            self.spent[name] = np.log(spent.to_numpy(float))
         return np.interp(np.clip(budgets, *self.ends), np.log(self.budgets), self.spent[name])
 
 
@@ -193,7 +197,10 @@ def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: flo
     """
     if curve is None:
         return Rate(reason=NO_CURVE)
-    for table in (runs, curve.runs):
+    paid, base = counted(runs, cost), counted(curve.runs, cost)
+    if paid.empty or base["budget"].nunique() < len(curve.budgets):
+        return Rate(reason=ANOTHER_MACHINE)
+    for table in (paid, base):
         if table[cost].isna().any() or not (table[cost] > 0).all():
             return Rate(reason=NO_COST)
     count, mean = len(runs), runs["test_accuracy"].mean()
@@ -204,7 +211,7 @@ def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: flo
         scale = _scales(generator, wider * curve.spread, max(count - 1, 1), len(scale))
     drawn = mean + (scale * noise if curve.known else 0.0)
     matched = curve.matched(np.concatenate([[mean], np.broadcast_to(drawn, curve.scale.shape)]))
-    spent = np.log(runs[cost].mean())
+    spent = np.log(paid[cost].mean())
     rates = np.exp(curve.cost(cost, matched) - spent)
     bound = ">" if matched[0] == np.inf else "<" if matched[0] == -np.inf else ""
     value, budget = float(rates[0]), float(np.exp(np.clip(matched[0], *curve.ends)))

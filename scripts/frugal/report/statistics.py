@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from frugal.report.machines import OF_A_MACHINE, counted
 from frugal.report.pooled import TINY, Pool, by_seed, pool_of
 from frugal.study import Study
 
@@ -30,10 +31,11 @@ DIFFERENCE = [f"control_difference_{part}" for part in ("mean", "low", "high")]
 VERDICT = "control_verdict"  # decided here and nowhere else
 
 
-def intervals(values: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def intervals(values: pd.DataFrame, by: list[str], elsewhere: pd.Series | None = None) -> pd.DataFrame:
     """Mean and 95 % t-interval of every column of `values`, per group.
 
     values: numeric columns beside the columns `by`; one row per seed
+    elsewhere: (rows,) bool, which rows are of another machine than the baseline's, whose seconds and joules don't count
     returns: indexed by group; columns <name>_mean, <name>_low, <name>_high. The interval is null with fewer than two
       seeds; all three are null where any seed's value is, since a mean over the rest would describe another set of runs.
     """
@@ -46,7 +48,12 @@ def intervals(values: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     parts = {"mean": mean, "low": mean - half, "high": mean + half}
     named = [part.add_suffix(f"_{name}") for name, part in parts.items()]
     order = [f"{column}_{name}" for column in mean.columns for name in parts]
-    return pd.concat(named, axis=1)[order]
+    found = pd.concat(named, axis=1)[order]
+    if elsewhere is not None and elsewhere.any():
+        timed = [column for column in values.columns if column.removesuffix("_saved") in OF_A_MACHINE]
+        here = intervals(values.loc[~elsewhere, [*by, *timed]], by).reindex(found.index)
+        found[here.columns] = here
+    return found
 
 
 def t_interval(values: np.ndarray) -> tuple[float, float]:
@@ -124,7 +131,7 @@ def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFram
       _high, the difference in test accuracy over the seeds that both have, and control_verdict, what it allows to conclude; no
       row where nothing was measured or nobody spent as much
     """
-    spent = runs.groupby(cell, sort=False, observed=True)[study.cost].mean()
+    spent = counted(runs, study.cost).groupby(cell, sort=False, observed=True)[study.cost].mean()
     rows, grounds = [], {}
     for place, here in runs.groupby(cell[:-1], sort=False, observed=True):
         values = by_seed(here)

@@ -16,6 +16,7 @@ from frugal.report.costs import COSTS as OF_A_RUN
 from frugal.report.costs import spent_by_epoch
 from frugal.report.datapackage import datapackage
 from frugal.report.latex import latex
+from frugal.report.machines import ELSEWHERE, marked
 from frugal.report.pooled import compare
 from frugal.report.records import Found, Record
 from frugal.report.reference import spread_for
@@ -123,9 +124,11 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     <metric>_mean, _low, _high: over seeds. <accuracy>_difference_*: to the baseline, with simultaneous 95 % intervals over the
     spread that all strategies share (`frugal.report.pooled`); interval_remark: why one has an interval of its own, or none.
     <cost>_saved_*: share of the baseline's cost that was not spent, paired by seed. All null for what one seed can't tell.
+    Seconds and joules are those of the baseline's machine alone (`frugal.report.machines`).
     <currency>_exchange_*: see `frugal.report.budget_curve.exchange_table`.
     """
-    everything, runs = runs, runs[runs["strategy"].isin(study.strategies)]
+    everything = marked(study, runs)
+    runs = everything[everything["strategy"].isin(study.strategies)]
     numbers = [*ACCURACIES, *COSTS, *OTHERS]
     values = runs[[*CELL, "seed", *numbers]].copy()
     values[numbers] = values[numbers].astype(float)
@@ -134,6 +137,8 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     own = values["strategy"] == study.baseline  # the baseline's difference to itself says nothing
     compared = saved["test_accuracy"].notna()  # a seed that the baseline lacks has nothing to be paired with
     comparison = pd.concat([values[CELL], saved[COSTS].mask(own).add_suffix("_saved")], axis=1)[compared]
+    moved = runs[own & runs[ELSEWHERE]].set_index(["dataset", "model", "seed"]).index  # what a pair's other half may be
+    apart = (runs[ELSEWHERE] | pd.MultiIndex.from_frame(runs[["dataset", "model", "seed"]]).isin(moved))[compared]
     groups = runs.groupby(CELL, sort=False)
     counts = groups.agg(
         seeds=("seed", "size"),
@@ -145,9 +150,9 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     counts["seeds_compared"] = comparison.groupby(CELL).size().reindex(counts.index, fill_value=0)
     accuracies = accuracy_table(study, values)
     exchange = exchange_table(study, everything, accuracies.pop("level"))
-    costs = intervals(values[[*CELL, *COSTS, *OTHERS]], CELL)
+    costs = intervals(values[[*CELL, *COSTS, *OTHERS]], CELL, runs[ELSEWHERE])
     controls = against_controls(study, runs, CELL)
-    parts = [counts, accuracies, costs, intervals(comparison, CELL), controls, exchange]
+    parts = [counts, accuracies, costs, intervals(comparison, CELL, apart), controls, exchange]
     summary = pd.concat([part.reindex(counts.index) for part in parts], axis=1)
     is_baseline = summary.index.get_level_values("strategy") == study.baseline
     verdicts = {}

@@ -157,7 +157,8 @@ def _hardware(compared: list[Record]) -> Iterable[Finding]:
         gpu = f"{hardware.gpu}, " if hardware.gpu else ""
         machine = f"{gpu}{hardware.cpu}, {hardware.cores} cores, {hardware.threads} threads, {record.metrics.device}"
         machines[names_of([record])] = machine
-    yield from _differing(compared, "different hardware", "machine:", machines)
+    for finding, runs, detail in _differing(compared, "different hardware", "machine:", machines):
+        yield finding, runs, f"{detail}; seconds and joules are told of the baseline's machine alone"
 
 
 def _meters(compared: list[Record]) -> Iterable[Finding]:
