@@ -180,10 +180,24 @@ def parse(model: type[BaseModel], content: Any, where: str) -> Any:
         if first["type"] == "missing":
             raise FrugalError(f"{where}: the key {key!r} is missing") from error
         shown = f" is {first['input']!r}" if not isinstance(first["input"], dict) else ""
-        same = [problem["msg"] for problem in problems if _keys_of(problem["loc"]) == location]
-        told = [text.removeprefix("Value error, ") for text in same]
+        same = [problem for problem in problems if _keys_of(problem["loc"]) == location]
+        alone = len(same) == 1
+        told = [_worded(one, model, location, alone).removeprefix("Value error, ") for one in same]
         message = " or ".join(dict.fromkeys(text[0].lower() + text[1:] for text in told))
         raise FrugalError(f"{where}: {key}{shown}; {message}") from error
+
+
+def _worded(problem: Any, model: type[BaseModel], location: tuple[str | int, ...], alone: bool) -> str:
+    """What pydantic says of a mistake, with what to write instead of a value that isn't the list or section that it should be.
+
+    alone: whether nothing but this may stand there
+    """
+    given, message = problem["input"], problem["msg"]
+    if problem["type"] == "list_type" and alone and isinstance(given, str | int | float):
+        return f"{message}: [{given}]"
+    if problem["type"] == "model_type":
+        return f"input should be a section with keys of {', '.join(_fields_at(model, location))}"
+    return message
 
 
 def _keys_of(location: tuple[str | int, ...]) -> tuple[str | int, ...]:

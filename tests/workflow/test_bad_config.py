@@ -54,7 +54,7 @@ def plan(**changes):
         ),
         (
             {"studies": ["cross"], "scale": "cpu", "override": {"tasks": ["titanic"], "datasets": ["titanic"]}},
-            "scales.cpu with the override: tasks.0 is 'titanic'; input should be a valid dictionary",
+            "scales.cpu with the override: tasks.0 is 'titanic'; input should be a section with keys of dataset, model,",
         ),
         (
             {"studies": ["cross"], "scale": "cpu", "override": {"strategies": ["full", "ast-half"]}},
@@ -63,6 +63,11 @@ def plan(**changes):
         (
             {"override": {"recipe": {"augment": {"crop_padding": 8, "padding": "reflect"}}}},
             "crop_padding is 8, and images of 8x8 can't be reflected by as much",
+        ),
+        ({"override": {"datasets": "mnist"}}, f"{DEMO}: datasets is 'mnist'; input should be a valid list: [mnist]"),
+        (
+            {"override": {"recipe": {"average": 3}}},
+            "recipe.average is 3; input should be a section with keys of every, decay",
         ),
         ({"override": {"budgets": [0]}}, f"{DEMO}: budgets.0 is 0; input should be greater than 0"),
         ({"override": {"budgets": [0.5, 1, 0.5]}}, f"{DEMO}: the budget 0.5 of full is given twice; name it once"),
