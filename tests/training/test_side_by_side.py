@@ -136,7 +136,7 @@ def test_layers_are_chosen_where_they_gain(monkeypatch, gain):
     ]
     if gain > side_by_side.PAYS:
         assert smaller in layers
-        assert "8 to 8 channels at 7x7 1/2.0" in notes[0]
+        assert "1/2.0 for 8 to 8 channels at 7x7" in notes[0]
     else:
         assert (layers, notes) == ([], [])
 

@@ -170,11 +170,11 @@ def choose(model: nn.Module, batches: Iterable[Tensor]) -> tuple[list[Layer], li
                 timed.add(layer)
                 if (gain := _gain(layer, len(inputs))) >= PAYS:
                     chosen.append(layer)
-                    gains.append(f"{layer} 1/{gain:.1f}")
+                    gains.append(f"1/{gain:.1f} for {layer}")
     if not chosen:
         return [], []
     return chosen, [
-        f"gradients of convolutions' weights from images side by side, of torch's own time: {', '.join(gains)}"
+        f"gradients of convolutions' weights: from images side by side, in a part of torch's own time, {', '.join(gains)}"
     ]
 
 
