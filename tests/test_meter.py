@@ -189,6 +189,19 @@ def test_the_plain_net_for_half_as_long_has_an_exchange_rate_of_one(metered):
     assert "compare no seconds" in done.stdout or "measured on" not in done.stdout
 
 
+def test_seconds_of_another_machine_have_no_rate(metered, tmp_path):
+    moved = []
+    for file in metered:
+        content = json.loads(Path(file).read_text())
+        content["hardware"]["cpu"] = "another one"
+        moved.append(tmp_path / Path(file).name)
+        moved[-1].write_text(json.dumps(content))
+    told = " ".join(compare(TABLES, *moved).stdout.replace("│", " ").split())
+    assert "compare no seconds" in told
+    assert "trained on another machine" in told
+    assert "undecided" in told, "FLOPs are compared all the same"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [("{", "can't be read as JSON"), ("{}", "is no file of frugal.meter"), ('{"kind": "metered"}', "lacks name, seed")],

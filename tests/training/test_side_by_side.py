@@ -1,5 +1,7 @@
 """Gradients of convolutions' weights from images side by side: the same sums, only where they are faster, and kept in a run."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from hypothesis import given
@@ -62,7 +64,7 @@ def test_rows_hold_images_with_zeros_between_them():
     ],
 )
 def test_convolutions_that_keep_the_size_of_images_are_known(layer, known):
-    with side_by_side._Seen() as seen:
+    with side_by_side._Seen() as seen, torch.autocast("cpu", torch.bfloat16):
         layer(torch.zeros(2, 4, 7, 6))
     assert list(seen.layers) == ([] if known is None else [known])
 
@@ -107,11 +109,34 @@ def test_a_step_has_the_same_gradients_and_only_the_layers_chosen_go_this_way():
 def test_nothing_that_is_frozen_is_given_a_gradient():
     net = Net()
     net.first.requires_grad_(False)
-    with SideBySide([(8, 8, 3, 7, 7), (3, 8, 3, 14, 14)]):
-        net(torch.randn(10, 3, 14, 14)).sum().backward()
+    gradients_of = Forward(net, CPU, "bfloat16", None, [(8, 8, 3, 7, 7), (3, 8, 3, 14, 14)])
+    gradients_of(torch.randn(10, 3, 14, 14)).sum().backward()
     assert net.first.weight.grad is None
     assert net.second.weight.grad is not None
-    assert layer_of(torch.zeros(1, 3, 14, 14), net.first.weight, None, 1, 1) is None
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer_of(torch.zeros(1, 3, 14, 14), net.first.weight, None, 1, 1) is None
+
+
+def test_a_part_of_a_net_that_turns_autocast_off_is_left_alone():
+    layer = nn.Conv2d(3, 8, 3, padding=1)
+    with SideBySide([(3, 8, 3, 14, 14)]), torch.autocast("cpu", torch.bfloat16):
+        assert type(layer(torch.randn(2, 3, 14, 14)).grad_fn).__name__ == "_ConvolutionBackward"
+        with torch.autocast("cpu", enabled=False):
+            assert layer(torch.randn(2, 3, 14, 14)).dtype == torch.float32
+
+
+def test_gradients_can_be_differentiated_once_more():
+    torch.manual_seed(0)
+    layer, x = nn.Conv2d(3, 8, 3, padding=1), torch.randn(5, 3, 7, 7)
+
+    def penalty(mode):
+        with mode, torch.autocast("cpu", torch.bfloat16):
+            loss = layer(x).float().square().mean()
+        (first,) = torch.autograd.grad(loss, layer.weight, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), layer.weight)[0]
+
+    own, ours = penalty(nullcontext()), penalty(SideBySide([(3, 8, 3, 7, 7)]))
+    torch.testing.assert_close(ours, own, rtol=0.05, atol=0.05 * own.abs().max().item())
 
 
 # Choosing

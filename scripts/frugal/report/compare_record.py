@@ -13,8 +13,10 @@ from frugal.report import load
 from frugal.report.budget_curve import CURRENCIES, curve_of
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import Rate, exchange_rate
+from frugal.report.machines import ELSEWHERE, counted, marked
 
 CLOCKS = ("train_seconds", "cpu_seconds", "energy_joules")  # what another machine changes
+MACHINE = ("cpu", "threads")  # what `frugal.meter` tells of it
 NEEDED = ("name", "seed", "test_accuracy", "hardware", *CURRENCIES)
 
 
@@ -47,23 +49,29 @@ def compare_records(
         told = ", ".join(f"{one} with {other}" for one, other in pairs)
         raise FrugalError(f"{tables} holds {told}; name one of them with DATASET= and MODEL=")
     mine = runs[(runs["dataset"] == chosen[0][0]) & (runs["model"] == chosen[0][1])]
+    mine = marked(study, mine)
     curve, _, remark = curve_of(study, mine)
     if curve is None:
         raise FrugalError(
             f"{tables}: its baseline was trained at no budget; set `budgets` in the study and run it again"
         )
     metered = pd.DataFrame([read_metered(file) for file in files])
+    theirs = mine.loc[~mine[ELSEWHERE], list(MACHINE)].drop_duplicates()
+    metered[ELSEWHERE] = [
+        tuple(one.get(key) for key in MACHINE) not in set(theirs.itertuples(index=False, name=None))
+        for one in metered["hardware"]
+    ]
     remarks, rows = [remark] if remark else [], []
     for name, own in metered.groupby("name", sort=False):
         if own["seed"].duplicated().any():
             raise FrugalError(
                 f"two files are of {name} with seed {own['seed'][own['seed'].duplicated()].iloc[0]}; name one of them"
             )
-        remarks += _remarks(str(name), own, mine)
+        remarks += _remarks(str(name), own, theirs)
         for cost in CURRENCIES:
             known = own[cost].notna().all()
             spent = pd.to_numeric(own[cost]).mean() if known else np.nan
-            whole = mine.loc[mine["strategy"] == study.baseline, cost].mean()
+            whole = counted(mine[mine["strategy"] == study.baseline], cost)[cost].mean()
             rate = exchange_rate(curve, own.assign(**{cost: pd.to_numeric(own[cost])}), cost)
             rows.append((name, len(own), own["test_accuracy"].mean(), cost, spent, whole, rate))
     columns = ["name", "seeds", "test_accuracy", "currency", "spent", "whole", "rate"]

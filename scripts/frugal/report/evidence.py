@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from frugal.report.copies import Finding, names_of
+from frugal.report.machines import machine_of
 from frugal.report.records import Record
 from frugal.study import Study
 
@@ -47,11 +48,13 @@ def unproven(study: Study, compared: list[Record]) -> Iterable[Finding]:
                     f"{told}; train the baseline with that net, or say in evidence() what was cut",
                 )
         if len(runs) > 1 and not (saved[[*COUNTED]] > ENOUGH).any(axis=None):
+            here = [run for run in runs if machine_of(run) == machine_of(base[run.seed])]
+            saved = saved[[run in here for run in runs]]
             for cost in TIMED:
-                theirs = pd.Series([_spent(base[run.seed], cost) for run in runs], dtype=float)
+                theirs = pd.Series([_spent(base[run.seed], cost) for run in here], dtype=float)
                 if saved[cost].min() > max(CLEARLY, (theirs.max() - theirs.min()) / theirs.mean()):
                     told = f"{cost}: every seed saves at least {saved[cost].min():.0%}, though no work was left out"
-                    yield UNPROVEN, names_of(runs), told
+                    yield UNPROVEN, names_of(here), told
 
 
 def _saved(run: Record, base: Record) -> list[float | None]:

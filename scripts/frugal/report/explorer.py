@@ -21,6 +21,7 @@ from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.load import Comparison
+from frugal.report.machines import OF_A_MACHINE
 from frugal.report.theme import BAD, FAINT, GOOD, HAIR, INK, OPEN, of_the_page
 from frugal.report.words import exchange, percent, points
 
@@ -135,7 +136,8 @@ def _paid(row: pd.Series, cost: str, baseline: bool) -> dict[str, Any]:
     """What a strategy spent of a cost, and its exchange rate in it; x is null where the cost was not measured."""
     spent, less, rate = (row[f"{cost}_{part}"] for part in ("mean", "saved_mean", "exchange_rate"))
     if pd.isna(spent) or spent <= 0:
-        return {"x": None, "kind": UNRATED, "spent": "not measured", "rate": "–"}
+        where = " on the baseline's machine" if cost in OF_A_MACHINE else ""
+        return {"x": None, "kind": UNRATED, "spent": f"not measured{where}", "rate": "–"}
     kind = row[f"{cost}_exchange_verdict"] if pd.notna(rate) else UNRATED
     saved = f", {percent(less)} less" if pd.notna(less) and less > 0 else ""
     return {

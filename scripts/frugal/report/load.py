@@ -16,6 +16,7 @@ from frugal.costs import RUNNING
 from frugal.errors import FrugalError
 from frugal.record import GENERATED
 from frugal.report.costs import METRICS
+from frugal.report.machines import ELSEWHERE, marked
 from frugal.report.statistics import intervals
 from frugal.study import Study, read_study
 
@@ -62,8 +63,11 @@ def read_study_of(folder: str | Path) -> Study:
 
 
 def runs(tables: str | Path) -> pd.DataFrame:
-    """A row per run. tables: the folder of a study's tables, e.g. results/demo/tables/ast."""
-    return _frame(tables, "runs")
+    """A row per run. tables: the folder of a study's tables, e.g. results/demo/tables/ast.
+
+    elsewhere: whether it was trained on another machine than the baseline, so that its seconds aren't averaged (`machines`)
+    """
+    return marked(read_study_of(tables), _frame(tables, "runs"))
 
 
 def summary(tables: str | Path) -> pd.DataFrame:
@@ -160,7 +164,7 @@ def means(frame: pd.DataFrame, columns: Sequence[str], by: Sequence[str] = ("whe
     columns: known ones are shown in the unit of METRICS (per cent, MB) under its heading, others as they are
     """
     by = list(by)
-    found = intervals(frame[[*by, *columns]], by)
+    found = intervals(frame[[*by, *columns]], by, frame.get(ELSEWHERE))
     return pd.DataFrame({METRICS[name].shown if name in METRICS else name: spread(found, name) for name in columns})
 
 

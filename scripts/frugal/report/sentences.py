@@ -59,7 +59,11 @@ def headline(compared: Comparison) -> str:
     best = best_proposal(compared)
     if best is None:
         lost = "each one that saves something loses more than the margin"
-        saves = (proposals[f"{study.cost}_saved_mean"] > ENOUGH).any()
+        saved = proposals[f"{study.cost}_saved_mean"]
+        if saved.isna().all():
+            noun = COSTS[study.cost].noun
+            return f"{where}, **nothing can be told**: no proposal has {noun} that can be held against the baseline's."
+        saves = (saved > ENOUGH).any()
         return f"{where}, **nothing is saved**: {lost if saves else 'no proposal spends less than the baseline'}."
     said = [
         f"{where}, {_saved(best, compared)}",
@@ -268,6 +272,9 @@ def reaching_the_clock(compared: Comparison) -> str:
             share = percent(seconds / saved) if seconds > 0 else "none"
             told = f"{percent(saved, 1)} | {percent(seconds, 1)} | {interval} | {share}"
             rows.append(f"| `{row['strategy']}` | {told} |".replace("| -", "| \N{MINUS SIGN}"))
+    others = compared.summary[compared.summary["strategy"] != compared.study.baseline]
+    if len(others) and others["train_seconds_saved_mean"].isna().all():
+        return "No strategy has seconds that can be held against the baseline's: they are of another machine."
     if not rows:
         return "No strategy saves more than one per cent, so there is nothing that could reach the clock."
     head = f"| strategy | {COSTS[cost].saved} | seconds saved | 95 % interval | reaches the clock |\n|:--|--:|--:|--:|--:|\n"
@@ -281,7 +288,6 @@ def reaching_the_target(compared: Comparison) -> str:
     always = summary[summary["seeds_at_target"] == summary["seeds"]]
     if always.empty:
         return f"No strategy reaches {target} with every seed."
-    fastest = always.loc[always["seconds_to_target_mean"].idxmin()]
     first = always.loc[always["epochs_to_target_mean"].idxmin()]
     said = [f"in epochs is `{first['strategy']}` ({first['epochs_to_target_mean']:.3g})"]
     if study.cost != "train_seconds" and always["cost_to_target_mean"].notna().any():
@@ -289,7 +295,9 @@ def reaching_the_target(compared: Comparison) -> str:
         cost = COSTS[study.cost]
         spent = cost.told(least["cost_to_target_mean"])
         said.append(f"by {cost.axis.removesuffix(' in training')} `{least['strategy']}` ({spent})")
-    said.append(f"in time `{fastest['strategy']}` ({fastest['seconds_to_target_mean']:.3g} s)")
+    if always["seconds_to_target_mean"].notna().any():
+        fastest = always.loc[always["seconds_to_target_mean"].idxmin()]
+        said.append(f"in time `{fastest['strategy']}` ({fastest['seconds_to_target_mean']:.3g} s)")
     never = summary["strategy"][summary["seeds_at_target"] == 0].tolist()
     return f"{len(always)} of {len(summary)} strategies reach {target} with every seed; first {', '.join(said)}." + (
         f" Never: {code(never)}." if never else ""

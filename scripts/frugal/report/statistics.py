@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from frugal.report.machines import OF_A_MACHINE, counted
+from frugal.report.machines import ELSEWHERE, OF_A_MACHINE, counted, marked
 from frugal.report.pooled import TINY, Pool, by_seed, pool_of
 from frugal.study import Study
 
@@ -131,6 +131,8 @@ def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFram
       _high, the difference in test accuracy over the seeds that both have, and control_verdict, what it allows to conclude; no
       row where nothing was measured or nobody spent as much
     """
+    if study.cost in OF_A_MACHINE and ELSEWHERE not in runs:
+        runs = marked(study, runs)
     spent = counted(runs, study.cost).groupby(cell, sort=False, observed=True)[study.cost].mean()
     rows, grounds = [], {}
     for place, here in runs.groupby(cell[:-1], sort=False, observed=True):

@@ -16,7 +16,7 @@ from frugal.report.costs import COSTS as OF_A_RUN
 from frugal.report.costs import spent_by_epoch
 from frugal.report.datapackage import datapackage
 from frugal.report.latex import latex
-from frugal.report.machines import ELSEWHERE, marked
+from frugal.report.machines import ELSEWHERE, OF_A_MACHINE, marked
 from frugal.report.pooled import compare
 from frugal.report.records import Found, Record
 from frugal.report.reference import spread_for
@@ -132,6 +132,8 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     numbers = [*ACCURACIES, *COSTS, *OTHERS]
     values = runs[[*CELL, "seed", *numbers]].copy()
     values[numbers] = values[numbers].astype(float)
+    if study.cost in OF_A_MACHINE:
+        values["cost_to_target"] = values["cost_to_target"].mask(runs[ELSEWHERE])
     base = values[values["strategy"] == study.baseline].drop(columns="strategy")
     _, saved = paired(values, base, by=["dataset", "model", "seed"])
     own = values["strategy"] == study.baseline  # the baseline's difference to itself says nothing

@@ -8,6 +8,7 @@ from typing import Any
 from frugal.differences import some
 from frugal.recipe import DEFAULTS
 from frugal.report.copies import EQUAL_COST, Finding, names_of
+from frugal.report.machines import machine_of
 from frugal.report.records import Record
 from frugal.study import Study, epochs_of, merged
 
@@ -151,12 +152,7 @@ def _differing(compared: list[Record], finding: str, key: str, value_of: dict[st
 
 
 def _hardware(compared: list[Record]) -> Iterable[Finding]:
-    machines = {}
-    for record in compared:
-        hardware = record.manifest.hardware
-        gpu = f"{hardware.gpu}, " if hardware.gpu else ""
-        machine = f"{gpu}{hardware.cpu}, {hardware.cores} cores, {hardware.threads} threads, {record.metrics.device}"
-        machines[names_of([record])] = machine
+    machines = {names_of([record]): machine_of(record) for record in compared}
     for finding, runs, detail in _differing(compared, "different hardware", "machine:", machines):
         yield finding, runs, f"{detail}; seconds and joules are told of the baseline's machine alone"
 

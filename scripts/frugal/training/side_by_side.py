@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 from torch.overrides import TorchFunctionMode
 
 WIDTH = 64  # pixels of a row; of 16, 24, 32, 40 and 64 the last was the fastest at 3x3 and at 7x7
@@ -41,20 +41,21 @@ class Layer(NamedTuple):
 
 
 class SideBySide(TorchFunctionMode):
-    """While entered, convolutions of some layers take their gradients this way; everything else is torch's own.
+    """While entered, convolutions of some layers take their gradients this way, under autocast; all else is torch's own.
 
-    layers: the `Layer` of each; dtype: which autocast computes in
+    layers: the `Layer` of each
     """
 
-    def __init__(self, layers: Iterable[Sequence[int]], dtype: torch.dtype = torch.bfloat16):
+    def __init__(self, layers: Iterable[Sequence[int]]):
         super().__init__()
-        self.layers, self.dtype = {Layer(*layer) for layer in layers}, dtype
+        self.layers = {Layer(*layer) for layer in layers}
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         """What a function of torch gives. Called by torch for each one."""
         if func is not torch.conv2d or kwargs or not torch.is_grad_enabled() or layer_of(*args) not in self.layers:
             return func(*args, **(kwargs or {}))
-        given = [part if part is None else part.to(self.dtype) for part in args[:3]]  # as autocast does
+        narrow = torch.get_autocast_dtype("cpu")
+        given = [part if part is None else part.to(narrow) for part in (*args[:3], None)[:3]]  # as autocast does
         return _Convolution.apply(*given)
 
 
@@ -67,11 +68,13 @@ def layer_of(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Layer | None:
-    """The layer of a call of torch.conv2d with trained weights that keeps the size of images; None for any other.
+    """The layer of a call of torch.conv2d under autocast, with trained weights, that keeps the size of images; else None.
 
     x: images (b, C, H, W); weight: filters (O, C, k, k); the rest as torch.conv2d takes it
     """
-    if x.dim() != 4 or not weight.requires_grad or groups != 1 or padding == "valid":
+    if x.dim() != 4 or x.dtype == torch.float64 or not torch.is_autocast_enabled("cpu"):
+        return None
+    if not weight.requires_grad or groups != 1 or padding == "valid":
         return None
     kernel = weight.shape[2]
     same = weight.shape[3] == kernel and kernel % 2 == 1 and kernel > 1
@@ -82,8 +85,8 @@ def layer_of(
     return Layer(weight.shape[1], weight.shape[0], kernel, *x.shape[2:])
 
 
-def _pair(value: int | Sequence[int]) -> Sequence[int]:
-    return (value,) if isinstance(value, int) else value
+def _pair(value: Any) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, Sequence) else (int(value),)
 
 
 class _Convolution(torch.autograd.Function):
@@ -96,7 +99,6 @@ class _Convolution(torch.autograd.Function):
         return torch.conv2d(x, weight, bias, padding=weight.shape[2] // 2)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad
