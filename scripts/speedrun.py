@@ -232,6 +232,7 @@ def summary(
         f"machine: {gpu}{hardware['cpu']}, {', '.join(flags) or 'none of ' + ', '.join(TELLING)}; threads: {hardware['threads']}",
         f"torch {about['versions']['torch']}, commit {commit}, {records[0][0]['epochs_trained']:g} epochs",
         next((note for note in about["notes"] if note.startswith("precision")), "precision: not told"),
+        *(note for note in about["notes"] if note.startswith("gradients of convolutions")),
         *(f"data: {note}" for note in notes),
     ]
     return "\n".join(lines)

@@ -58,7 +58,7 @@ MANIFEST = {
     "hardware": {"cpu": "A CPU", "threads": 2},
     "git": {"commit": "0123456789abcdef", "dirty": True},
     "versions": {"torch": "2.15"},
-    "notes": ["device: cpu", "precision auto: float32, since"],
+    "notes": ["device: cpu", "precision auto: float32, since", "gradients of convolutions' weights: so"],
 }
 
 
@@ -83,6 +83,7 @@ def test_the_end_says_the_mean_with_its_interval_and_the_machine():
     assert lines[3:] == [
         "torch 2.15, commit 0123456789ab with changes, 10 epochs",
         "precision auto: float32, since",
+        "gradients of convolutions' weights: so",
         "data: 20 images are others",
     ]
     assert "one seed has no interval" in speedrun.summary(records[:1], [])
