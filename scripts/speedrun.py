@@ -3,6 +3,7 @@
 94.03 % on six views of each test image (95 % interval 93.89 to 94.18), 93.42 % on one (93.34 to 93.49), in 30 CPU minutes on one
 core and 0.343 PFLOP: the mean of five seeds, on AMD EPYCs with AVX-512 bfloat16, 2026-11-29 and 30, commit d1e0ecc, printed
 by `python scripts/speedrun.py --seeds 5` from the records of that scale (benchmarks/2026-11-30-amd-epyc-speedrun.json).
+On a core with AMX one seed took 15 minutes (benchmarks/2026-11-30-intel-r--xeon-r--processor-speedrun.json).
 
 It trains the baseline of scale `strong` of studies/cross.yaml: the net of airbench94 (models/airbench.py) on the 49,000
 training images that validation leaves, by the recipe that stands there. How each column is measured:
