@@ -17,7 +17,9 @@ with views   the same net on the mean of its logits for six views of each test i
              and right, each with its mirror image
 
 Every run has a process of its own and leaves its record where that study looks for it: one that is there is not trained again,
-here or there, unless code, recipe or data changed. With --epochs records lie under build/speedrun, apart from the others.
+here or there, unless code, recipe or data changed. With --epochs records lie under build/speedrun, apart from the others, and
+those of other epochs take their place; 0.1 epochs, five steps, are the least. While a seed trains, train.log beside its record
+tells how far it is.
 The mean stands with its 95 % t-interval over seeds.
 
 With --plain each seed is followed by one of a plain torch loop of the same net and recipe (frugal/bench/airbench_loop.py), in the

@@ -10,7 +10,7 @@ from frugal.errors import FrugalError
 from frugal.report import load
 from frugal.report.audit import FAILED
 from frugal.report.budget_curve import CURRENCIES, currency
-from frugal.report.costs import COSTS, worth_a_column
+from frugal.report.costs import COSTS, METRICS, worth_a_column
 from frugal.report.load import Comparison, spread
 from frugal.report.words import exchange, percent, points
 
@@ -31,6 +31,9 @@ def savings(tables: str | Path) -> pd.DataFrame:
     found = {"accuracy, %": spread(table, "test_accuracy"), "points": _points(table), "verdict": table["verdict"]}
     if "own_recipe" in table and table["own_recipe"].notna().any():  # tables of before it was written lack it
         found["own recipe"] = table["own_recipe"].fillna("")
+    views = "test_accuracy_flips_mean"
+    if views in table and table[views].notna().any():  # tables of before it was written lack it
+        found[METRICS["test_accuracy_flips"].shown] = spread(table, "test_accuracy_flips")
     if fidelity:
         found["accuracy, uncompressed, %"] = spread(table, "test_accuracy_full_fidelity")
         found["verdict, uncompressed"] = table["verdict_full_fidelity"]

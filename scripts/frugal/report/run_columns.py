@@ -28,6 +28,7 @@ ACCURACIES = columns_of(
     *("number", "fraction"),
     test_accuracy="accuracy on the test set at the end, at the strategy's own fidelity",
     test_accuracy_full_fidelity="accuracy on the test set at the end, on uncompressed samples",
+    test_accuracy_flips="accuracy on the test set of the mean over several views of each image, as recipe.test_time asks",
     test_f1="F1 score on the test set, mean over classes without weights (macro)",
     test_balanced_accuracy="share of a class that is right on the test set, mean over the classes that occur",
     test_roc_auc="area under the ROC curve on the test set; of more than two classes the mean of each against the rest",
@@ -75,9 +76,6 @@ RUNS = {
         skipped_steps="part of steps that changed no weight, since a gradient overflowed in float16",
     ),
     **ACCURACIES,
-    **columns_of(
-        "number", "fraction", test_accuracy_flips="test accuracy of the mean over several views of each image"
-    ),
     **columns_of(
         "number", "ratio", test_wer="word error rate on the test set", test_cer="character error rate on the test set"
     ),

@@ -27,7 +27,8 @@ from frugal.study import Study
 
 CELL = ["dataset", "model", "strategy"]
 ACCURACIES = [
-    *("test_accuracy", "test_accuracy_full_fidelity", "test_f1", "test_balanced_accuracy", "test_roc_auc"),
+    *("test_accuracy", "test_accuracy_full_fidelity", "test_accuracy_flips"),
+    *("test_f1", "test_balanced_accuracy", "test_roc_auc"),
     *("val_accuracy", "best_val_accuracy"),
 ]
 ENOUGH = 10  # degrees of freedom of a spread, below which that of a reference is taken where there is one
