@@ -16,11 +16,11 @@ from scipy import stats
 
 from frugal.errors import FrugalError
 from frugal.report.costs import COSTS
+from frugal.report.machines import MACHINE, OF_A_MACHINE
 from frugal.report.statistics import CONFIDENCE, holm
 
 CELL = ["study", "dataset", "model", "strategy"]
-MACHINE = ["cpu", "gpu", "cores", "threads", "device"]
-OF_A_MACHINE = {"train_seconds", "cpu_seconds", "inference_seconds", "energy_joules", "peak_memory_bytes"}
+NOT_COMPARED = {*OF_A_MACHINE, "peak_memory_bytes"}  # where the machine is another one
 ACCURACY = "test_accuracy"
 FIGURES = [ACCURACY, *COSTS, "inference_seconds"]
 RATIO = ["ratio", "ratio_low", "ratio_high"]
@@ -75,7 +75,7 @@ def differences(
         for figure in FIGURES:
             if figure in one and figure in other and one[figure].notna().all() and other[figure].notna().all():
                 found = _difference(one[figure].astype(float), other[figure].astype(float))
-                if moved and figure in OF_A_MACHINE:
+                if moved and figure in NOT_COMPARED:
                     found |= {"p": None, "how": ELSEWHERE}
                 elif figure == "energy_joules" and _meters(one) != _meters(other):
                     found |= {"p": None, "how": METERS}

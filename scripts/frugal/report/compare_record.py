@@ -15,7 +15,6 @@ from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import Rate, exchange_rate
 from frugal.report.machines import ELSEWHERE, counted, marked
 
-CLOCKS = ("train_seconds", "cpu_seconds", "energy_joules")  # what another machine changes
 MACHINE = ("cpu", "threads")  # what `frugal.meter` tells of it
 NEEDED = ("name", "seed", "test_accuracy", "hardware", *CURRENCIES)
 
@@ -48,8 +47,7 @@ def compare_records(
     if len(chosen) != 1:
         told = ", ".join(f"{one} with {other}" for one, other in pairs)
         raise FrugalError(f"{tables} holds {told}; name one of them with DATASET= and MODEL=")
-    mine = runs[(runs["dataset"] == chosen[0][0]) & (runs["model"] == chosen[0][1])]
-    mine = marked(study, mine)
+    mine = marked(study, runs[(runs["dataset"] == chosen[0][0]) & (runs["model"] == chosen[0][1])])
     curve, _, remark = curve_of(study, mine)
     if curve is None:
         raise FrugalError(
@@ -57,10 +55,8 @@ def compare_records(
         )
     metered = pd.DataFrame([read_metered(file) for file in files])
     theirs = mine.loc[~mine[ELSEWHERE], list(MACHINE)].drop_duplicates()
-    metered[ELSEWHERE] = [
-        tuple(one.get(key) for key in MACHINE) not in set(theirs.itertuples(index=False, name=None))
-        for one in metered["hardware"]
-    ]
+    known = set(theirs.itertuples(index=False, name=None))
+    metered[ELSEWHERE] = [tuple(one.get(key) for key in MACHINE) not in known for one in metered["hardware"]]
     remarks, rows = [remark] if remark else [], []
     for name, own in metered.groupby("name", sort=False):
         if own["seed"].duplicated().any():
@@ -69,8 +65,7 @@ def compare_records(
             )
         remarks += _remarks(str(name), own, theirs)
         for cost in CURRENCIES:
-            known = own[cost].notna().all()
-            spent = pd.to_numeric(own[cost]).mean() if known else np.nan
+            spent = pd.to_numeric(own[cost]).mean() if own[cost].notna().all() else np.nan
             whole = counted(mine[mine["strategy"] == study.baseline], cost)[cost].mean()
             rate = exchange_rate(curve, own.assign(**{cost: pd.to_numeric(own[cost])}), cost)
             rows.append((name, len(own), own["test_accuracy"].mean(), cost, spent, whole, rate))

@@ -14,8 +14,9 @@ import pandas as pd
 
 from frugal.differences import of_code, settings_apart, some
 from frugal.record import MANIFEST
-from frugal.report.compare import CELL, MACHINE
+from frugal.report.compare import CELL
 from frugal.report.load import STUDY
+from frugal.report.machines import in_words
 
 
 class Apart(NamedTuple):
@@ -68,7 +69,7 @@ def _of_tables(runs: list[pd.DataFrame]) -> Iterator[Apart]:
             yield from _apart("data", dataset, sums)
     for study in runs[0]["study"].unique():
         yield from _apart("seeds", study, [one.loc[one["study"] == study, "seed"] for one in runs])
-    yield from _apart("machine", "", [one.apply(_machine, axis=1) for one in runs])
+    yield from _apart("machine", "", [one.apply(in_words, axis=1) for one in runs])
     if all("energy_source" in one for one in runs):
         yield from _apart("energy meter", "", [one["energy_source"].astype(str) for one in runs])
 
@@ -85,12 +86,6 @@ def _commits(runs: pd.DataFrame) -> pd.Series:
     dirty = runs["git_dirty"].astype(str) if "git_dirty" in runs else pd.Series("", index=runs.index)
     changes = dirty.map({"True": " with changes"}).fillna("")
     return runs["git_commit"].astype(object).fillna("not under git").str[:10] + changes
-
-
-def _machine(run: pd.Series) -> str:
-    known = {key: None if pd.isna(run[key]) else run[key] for key in MACHINE}
-    gpu = f"{known['gpu']}, " if known["gpu"] else ""
-    return f"{gpu}{known['cpu']}, {known['cores']} cores, {known['threads']} threads, {known['device']}"
 
 
 def _manifest(place: Path, runs: pd.DataFrame, cell: tuple[str, ...]) -> dict[str, Any] | None:

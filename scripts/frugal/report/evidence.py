@@ -47,13 +47,14 @@ def unproven(study: Study, compared: list[Record]) -> Iterable[Finding]:
                     names_of([run]),
                     f"{told}; train the baseline with that net, or say in evidence() what was cut",
                 )
-        if len(runs) > 1 and not (saved[[*COUNTED]] > ENOUGH).any(axis=None):
-            here = [run for run in runs if machine_of(run) == machine_of(base[run.seed])]
-            saved = saved[[run in here for run in runs]]
+        alike = [machine_of(run) == machine_of(base[run.seed]) for run in runs]
+        here = [run for run, same in zip(runs, alike, strict=True) if same]
+        if len(here) > 1 and not (saved[[*COUNTED]] > ENOUGH).any(axis=None):
             for cost in TIMED:
                 theirs = pd.Series([_spent(base[run.seed], cost) for run in here], dtype=float)
-                if saved[cost].min() > max(CLEARLY, (theirs.max() - theirs.min()) / theirs.mean()):
-                    told = f"{cost}: every seed saves at least {saved[cost].min():.0%}, though no work was left out"
+                least = saved.loc[alike, cost].min()
+                if least > max(CLEARLY, (theirs.max() - theirs.min()) / theirs.mean()):
+                    told = f"{cost}: every seed saves at least {least:.0%}, though no work was left out"
                     yield UNPROVEN, names_of(here), told
 
 

@@ -286,8 +286,8 @@ class Comparison:
 
     @cached_property
     def everything(self) -> pd.DataFrame:
-        """A row per run, those with a budget of their own among them."""
-        return self._mine(self.tables["runs"])
+        """A row per run, those with a budget of their own among them; `elsewhere` as in `runs`."""
+        return marked(self.study, self._mine(self.tables["runs"]))
 
     @cached_property
     def runs(self) -> pd.DataFrame:

@@ -6,27 +6,34 @@ one with most other runs. Means, savings and exchange rates in seconds or joules
 has none there.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from frugal.report.records import Record
 from frugal.study import Study
 
 OF_A_MACHINE = ("train_seconds", "cpu_seconds", "energy_joules", "inference_seconds", "seconds_to_target")
-KEYS = ["cpu", "gpu", "cores", "threads", "device"]  # columns of a run that make its machine
+MACHINE = ["cpu", "gpu", "cores", "threads", "device"]  # columns of a run that make its machine
 ELSEWHERE = "elsewhere"  # column that `marked` adds: whether a run's machine is another one than the baseline's
 
 
+def in_words(machine: Mapping[str, Any]) -> str:
+    """A machine, with the threads of a run, from what `MACHINE` names; gpu: null without one."""
+    known = {key: None if pd.isna(machine[key]) else machine[key] for key in MACHINE}
+    gpu = f"{known['gpu']}, " if known["gpu"] else ""
+    return f"{gpu}{known['cpu']}, {known['cores']} cores, {known['threads']} threads, {known['device']}"
+
+
 def machine_of(run: Record) -> str:
-    """The machine of a run in words, with its threads."""
-    hardware = run.manifest.hardware
-    gpu = f"{hardware.gpu}, " if hardware.gpu else ""
-    return f"{gpu}{hardware.cpu}, {hardware.cores} cores, {hardware.threads} threads, {run.metrics.device}"
+    """The machine of a run in words."""
+    return in_words(run.manifest.hardware.model_dump() | {"device": run.metrics.device})
 
 
 def marked(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """The same rows with a column `elsewhere`. runs: a row per run, those of the baseline's budgets perhaps among them."""
-    columns = [runs[key].map(lambda value: "" if pd.isna(value) else f"{value}") for key in KEYS]
-    machines = columns[0].str.cat(columns[1:], sep=" ").astype(object)
+    machines = pd.Series([in_words(one) for one in runs[MACHINE].to_dict("records")], runs.index, dtype=object)
     places = runs["dataset"].str.cat(runs["model"], sep=" ").astype(object)
     whole = (runs["strategy"] == study.baseline).astype(int)
     votes = pd.DataFrame({"place": places, "machine": machines, "whole": whole, "runs": 1})

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from frugal.report.machines import ELSEWHERE, OF_A_MACHINE, counted, marked
+from frugal.report.machines import OF_A_MACHINE, counted
 from frugal.report.pooled import TINY, Pool, by_seed, pool_of
 from frugal.study import Study
 
@@ -129,10 +129,8 @@ def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFram
     A control is itself compared with the other controls; the baseline with none. runs: a row per run
     returns: columns of `cell`, control, distance (share by which the costs differ), and control_difference_mean, _low,
       _high, the difference in test accuracy over the seeds that both have, and control_verdict, what it allows to conclude; no
-      row where nothing was measured or nobody spent as much
+      row where nothing was measured or nobody spent as much; seconds of rows marked as elsewhere (`machines`) don't count
     """
-    if study.cost in OF_A_MACHINE and ELSEWHERE not in runs:
-        runs = marked(study, runs)
     spent = counted(runs, study.cost).groupby(cell, sort=False, observed=True)[study.cost].mean()
     rows, grounds = [], {}
     for place, here in runs.groupby(cell[:-1], sort=False, observed=True):

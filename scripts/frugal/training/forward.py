@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from frugal.errors import FrugalError
 from frugal.measure.clock import synchronise
-from frugal.training import side_by_side
+from frugal.training import convolution_gradients
 from frugal.training.device import cpu_flags
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}  # of autocast, by the recipe's names
@@ -64,7 +64,7 @@ class Forward:
         layers: Sequence[Sequence[int]] = (),
     ):
         self.model, self.device = model, device
-        self.gradients = side_by_side.SideBySide(layers) if layers else nullcontext()
+        self.gradients = convolution_gradients.SideBySide(layers) if layers else nullcontext()
         self.autocast = autocast(device, precision)
         self.compiled = torch.compile(model, dynamic=False, mode=mode) if mode else None
         self.mode = mode
@@ -160,7 +160,7 @@ def choose_gradients(
         return [], []
     smaller = [(min(shape[0], FILLS), *shape[1:]) for shape in shapes]
     with _twin(model, smaller[0], device, torch.float32) as (twin, _):
-        layers, notes = side_by_side.choose(twin, [laid_out(torch.randn(shape)) for shape in smaller])
+        layers, notes = convolution_gradients.choose(twin, [laid_out(torch.randn(shape)) for shape in smaller])
     return [tuple(layer) for layer in layers], notes
 
 

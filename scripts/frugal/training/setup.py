@@ -212,9 +212,8 @@ def _choose(trainer: RunState, shapes: list[tuple[int, ...]], mode: str | None) 
         check_float16(model, (2, *shapes[-1][1:]), trainer.classes, device, data.dtype)
         why = "precision float16: as asked, with a scaled loss"
     layers, notes = [], []
-    if (
-        use == "bfloat16" and mode is None and not recipe.deterministic
-    ):  # a choice by the clock isn't the same each time
+    # Never where the same bits are asked for: a choice by the clock isn't the same each time.
+    if use == "bfloat16" and mode is None and not recipe.deterministic:
         layers, notes = from_main(choose_gradients(model, shapes, device))
     return {"precision": use, "side_by_side": layers, "why": [why, *notes]}
 

@@ -32,7 +32,7 @@ from frugal.training.tasks import Task
 class Chosen(TypedDict):
     """What is chosen before the first step, by the clock where the recipe leaves it open.
 
-    precision: in force; side_by_side: layers as in `training.side_by_side`; why: for the record
+    precision: in force; side_by_side: layers as in `training.convolution_gradients`; why: for the record
     """
 
     precision: str

@@ -34,11 +34,6 @@ class Layer(NamedTuple):
     def __str__(self) -> str:
         return f"{self.inputs} to {self.outputs} channels at {self.height}x{self.width}"
 
-    @property
-    def beside(self) -> int:
-        """How many images, with the zeros between them, lie in one row."""
-        return WIDTH // (self.width + self.kernel // 2)
-
 
 class SideBySide(TorchFunctionMode):
     """While entered, convolutions of some layers take their gradients this way, under autocast; all else is torch's own.
@@ -54,9 +49,9 @@ class SideBySide(TorchFunctionMode):
         """What a function of torch gives. Called by torch for each one."""
         if func is not torch.conv2d or kwargs or not torch.is_grad_enabled() or layer_of(*args) not in self.layers:
             return func(*args, **(kwargs or {}))
-        narrow = torch.get_autocast_dtype("cpu")
-        given = [part if part is None else part.to(narrow) for part in (*args[:3], None)[:3]]  # as autocast does
-        return _Convolution.apply(*given)
+        x, weight, bias = (*args[:3], None)[:3]
+        narrow = torch.get_autocast_dtype("cpu")  # to which autocast would cast them
+        return _Convolution.apply(x.to(narrow), weight.to(narrow), None if bias is None else bias.to(narrow))
 
 
 def layer_of(
@@ -115,23 +110,27 @@ def weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
 
     gradient: (b, O, H, W) of its outputs; x: (b, C, H, W), its inputs; weight: (O, C, k, k), of which only the shape counts
     """
-    gap = weight.shape[2] // 2
-    beside = max(1, WIDTH // (x.shape[3] + gap))
-    return _gradients(in_rows(gradient, beside, gap), in_rows(x, beside, gap), weight, None, (False, True, False))[1]
+    gap, count = weight.shape[2] // 2, beside(x.shape[3], weight.shape[2])
+    return _gradients(in_rows(gradient, count, gap), in_rows(x, count, gap), weight, None, (False, True, False))[1]
 
 
-def in_rows(images: Tensor, beside: int, gap: int) -> Tensor:
-    """Images (b, C, H, W) -> (rows, C, H, beside * (W + gap)), channels last; right of each image `gap` columns of zeros.
+def beside(width: int, kernel: int) -> int:
+    """How many images, so many pixels wide, with the zeros that a filter needs between them, lie in one row."""
+    return max(1, WIDTH // (width + kernel // 2))
 
-    Where b isn't a multiple of `beside` the last row ends with zeros.
+
+def in_rows(images: Tensor, count: int, gap: int) -> Tensor:
+    """Images (b, C, H, W) -> (rows, C, H, count * (W + gap)), channels last; right of each image `gap` columns of zeros.
+
+    count: of images in a row; where b isn't a multiple of it the last row ends with zeros
     """
-    count, channels, height, width = images.shape
-    full, left = divmod(count, beside)
-    rows = images.new_zeros(full + (left > 0), height, beside, width + gap, channels)
+    samples, channels, height, width = images.shape
+    full, left = divmod(samples, count)
+    rows = images.new_zeros(full + (left > 0), height, count, width + gap, channels)
     images = images.permute(0, 2, 3, 1)
-    rows[:full, :, :, :width] = images[: full * beside].unflatten(0, (full, beside)).transpose(1, 2)
+    rows[:full, :, :, :width] = images[: full * count].unflatten(0, (full, count)).transpose(1, 2)
     if left:
-        rows[full, :, :left, :width] = images[full * beside :].transpose(0, 1)
+        rows[full, :, :left, :width] = images[full * count :].transpose(0, 1)
     return rows.flatten(2, 3).permute(0, 3, 1, 2)
 
 
@@ -168,7 +167,7 @@ def choose(model: nn.Module, batches: Iterable[Tensor]) -> tuple[list[Layer], li
             model(inputs)
         for layer in seen.layers:
             flops = 2 * len(inputs) * layer.height * layer.width * layer.kernel**2 * layer.inputs * layer.outputs
-            if layer not in timed and layer.beside > 1 and flops >= WORTH_TIMING:
+            if layer not in timed and beside(layer.width, layer.kernel) > 1 and flops >= WORTH_TIMING:
                 timed.add(layer)
                 if (gain := _gain(layer, len(inputs))) >= PAYS:
                     chosen.append(layer)

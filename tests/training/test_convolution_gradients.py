@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 import tiny
-from frugal.training import side_by_side
+from frugal.training import convolution_gradients
+from frugal.training.convolution_gradients import Layer, SideBySide, in_rows, layer_of, weight_gradient
 from frugal.training.forward import Forward
-from frugal.training.side_by_side import Layer, SideBySide, in_rows, layer_of, weight_gradient
 from memory import Kept
 
 CPU = torch.device("cpu")
@@ -64,7 +64,7 @@ def test_rows_hold_images_with_zeros_between_them():
     ],
 )
 def test_convolutions_that_keep_the_size_of_images_are_known(layer, known):
-    with side_by_side._Seen() as seen, torch.autocast("cpu", torch.bfloat16):
+    with convolution_gradients._Seen() as seen, torch.autocast("cpu", torch.bfloat16):
         layer(torch.zeros(2, 4, 7, 6))
     assert list(seen.layers) == ([] if known is None else [known])
 
@@ -149,9 +149,9 @@ def of_gain(gain, timed):
 @pytest.mark.parametrize("gain", [2.0, 1.05])
 def test_layers_are_chosen_where_they_gain(monkeypatch, gain):
     timed, net = [], Net()
-    monkeypatch.setattr(side_by_side, "WORTH_TIMING", 2 * 10 * 49 * 9 * 64)
-    monkeypatch.setattr(side_by_side, "_gain", of_gain(gain, timed))
-    layers, notes = side_by_side.choose(net, [torch.randn(10, 3, 14, 14), torch.randn(10, 3, 16, 16)])
+    monkeypatch.setattr(convolution_gradients, "WORTH_TIMING", 2 * 10 * 49 * 9 * 64)
+    monkeypatch.setattr(convolution_gradients, "_gain", of_gain(gain, timed))
+    layers, notes = convolution_gradients.choose(net, [torch.randn(10, 3, 14, 14), torch.randn(10, 3, 16, 16)])
     smaller = Layer(8, 8, 3, 7, 7)
     assert [layer for layer, _ in timed] == [
         Layer(3, 8, 3, 14, 14),
@@ -159,7 +159,7 @@ def test_layers_are_chosen_where_they_gain(monkeypatch, gain):
         Layer(3, 8, 3, 16, 16),
         Layer(8, 8, 3, 8, 8),
     ]
-    if gain > side_by_side.PAYS:
+    if gain > convolution_gradients.PAYS:
         assert smaller in layers
         assert "1/2.0 for 8 to 8 channels at 7x7" in notes[0]
     else:
@@ -168,16 +168,16 @@ def test_layers_are_chosen_where_they_gain(monkeypatch, gain):
 
 def test_small_work_and_wide_images_are_not_timed(monkeypatch):
     timed = []
-    monkeypatch.setattr(side_by_side, "_gain", of_gain(9.0, timed))
-    assert side_by_side.choose(Net(), [torch.randn(10, 3, 14, 14)]) == ([], [])
-    monkeypatch.setattr(side_by_side, "WORTH_TIMING", 0)
-    assert side_by_side.choose(nn.Conv2d(3, 3, 3, padding=1), [torch.randn(1, 3, 40, 40)]) == ([], [])
+    monkeypatch.setattr(convolution_gradients, "_gain", of_gain(9.0, timed))
+    assert convolution_gradients.choose(Net(), [torch.randn(10, 3, 14, 14)]) == ([], [])
+    monkeypatch.setattr(convolution_gradients, "WORTH_TIMING", 0)
+    assert convolution_gradients.choose(nn.Conv2d(3, 3, 3, padding=1), [torch.randn(1, 3, 40, 40)]) == ([], [])
     assert timed == []
 
 
 def test_a_gain_is_measured_and_draws_nothing_that_a_run_would_draw(digits, monkeypatch):
-    monkeypatch.setattr(side_by_side, "WORTH_TIMING", 0)
-    monkeypatch.setattr(side_by_side, "PAYS", 0)
+    monkeypatch.setattr(convolution_gradients, "WORTH_TIMING", 0)
+    monkeypatch.setattr(convolution_gradients, "PAYS", 0)
     recipe = {"precision": "bfloat16", "epochs": 1}
     trainer = tiny.trainer(digits, tiny.spec(recipe=recipe))
     before, random = {k: v.clone() for k, v in trainer.model.state_dict().items()}, torch.get_rng_state()
@@ -191,11 +191,11 @@ def test_a_gain_is_measured_and_draws_nothing_that_a_run_would_draw(digits, monk
 
 
 def test_a_continued_run_keeps_its_layers(digits, monkeypatch):
-    monkeypatch.setattr(side_by_side, "WORTH_TIMING", 0)
-    monkeypatch.setattr(side_by_side, "_gain", of_gain(3.0, []))
+    monkeypatch.setattr(convolution_gradients, "WORTH_TIMING", 0)
+    monkeypatch.setattr(convolution_gradients, "_gain", of_gain(3.0, []))
     run, kept = tiny.spec(recipe={"precision": "bfloat16"}), Kept()
     first = finished(digits, run, checkpoints=kept)
-    monkeypatch.setattr(side_by_side, "_gain", of_gain(0.1, []))
+    monkeypatch.setattr(convolution_gradients, "_gain", of_gain(0.1, []))
     again = finished(digits, run, checkpoints=kept)
     assert again.chosen == first.chosen
     assert again.forward.gradients.layers == set(first.chosen["side_by_side"]) != set()
