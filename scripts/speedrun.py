@@ -18,8 +18,7 @@ with views   the same net on the mean of its logits for six views of each test i
 
 Every run has a process of its own and leaves its record where that study looks for it: one that is there is not trained again,
 here or there, unless code, recipe or data changed. With --epochs records lie under build/speedrun, apart from the others, and
-those of other epochs take their place; 0.1 epochs, five steps, are the least. While a seed trains, train.log beside its record
-tells how far it is.
+those of other epochs take their place; 0.1 epochs, five steps, are the least. While a seed trains, a bar tells how far it is.
 The mean stands with its 95 % t-interval over seeds.
 
 With --plain each seed is followed by one of a plain torch loop of the same net and recipe (frugal/bench/airbench_loop.py), in the
@@ -36,10 +35,12 @@ import os
 import statistics
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from frugal.atomic import write_json
 from frugal.data.prepare import is_current, prepare
@@ -50,6 +51,7 @@ from frugal.plan import Plan
 from frugal.record import provenance
 from frugal.report.statistics import t_interval
 from frugal.training.device import choose_device, cpu_flags
+from frugal.training.progress import PROGRESS_FILE
 from frugal.yamlfile import read_yaml
 
 STUDY, DATASET, MODEL, STRATEGY = "cross", "cifar-10-49000", "airbench", "full"
@@ -146,13 +148,27 @@ def train(
     out = Path(plan.results, "runs", STUDY, DATASET, MODEL)
     command = [sys.executable, Path(__file__).with_name("train.py"), "--spec", f"[{spec.model_dump_json()}]"]
     command += ["--seeds", str(seed), "--cache", cache, "--out", out, "--threads", str(threads), "--device", device]
-    done = subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
     folder = out / STRATEGY / f"seed-{seed}"
-    if done.returncode:
+    if watched(command, folder / PROGRESS_FILE, f"seed {seed}", spec.recipe.epochs):
         log = folder / "train.log"
         last = last_line(log.read_text()) if log.exists() else None
         raise FrugalError(f"seed {seed} failed, see {log}: {last or 'it left no log'}")
     return tuple(json.loads((folder / name).read_text()) for name in ("metrics.json", "manifest.json"))
+
+
+def watched(command: list[str | Path], progress: Path, name: str, epochs: float) -> int:
+    """The exit status of a run. At a terminal a bar tells how far it is, by the file that the run writes for `make status`."""
+    form = "{desc}: {bar}| {n:.2f}/{total:.4g} epochs [{elapsed}<{remaining}]"
+    with (
+        subprocess.Popen(command, stderr=subprocess.DEVNULL) as process,
+        tqdm(total=epochs, desc=name, leave=False, disable=not sys.stderr.isatty(), bar_format=form) as bar,
+    ):
+        while True:
+            try:
+                return process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                with suppress(FileNotFoundError):  # before the first step, and when the record is written
+                    bar.update(json.loads(progress.read_text())["epochs_done"] - bar.n)
 
 
 def train_plain(
