@@ -21,7 +21,7 @@ PLAIN := set -f +B;
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed demo run status watch test test-slurm lint format bench speedrun gpu compare compare-record check-reference known-outcomes error-rates lock schemas clean
+.PHONY: help setup installed demo run status watch test test-slurm lint format bench speedrun gpu share compare compare-record check-reference known-outcomes error-rates lock schemas clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -83,6 +83,10 @@ speedrun: installed  ## train CIFAR-10 as fast as we can, seed after seed: SEEDS
 gpu: MINUTES :=
 gpu: installed  ## all that waits for a GPU, to be cut off and started again: MINUTES=9 ARGS='--list'; see benchmarks/README.md
 	@$(PLAIN) $(BIN)/python scripts/gpu.py $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+share: installed  ## pages and tables of SCALE copied to be shown elsewhere: TO=<folder> FROM=<results/scale> ARGS="--largest 1 --leave-out '*.pdf'"
+	@test -n '$(TO)' || { echo "say where to: make share SCALE=demo TO=/var/www/demo" >&2; exit 2; }
+	$(BIN)/python scripts/share.py '$(or $(FROM),results/$(SCALE))' '$(TO)' $(ARGS)
 
 compare: installed  ## differences beyond seed noise, printed and as a page: A=<results/scale> B=<results/scale> RELEVANT=0.002 OUT=; fails on a regression
 	@test -n '$(A)' && test -n '$(B)' || { echo "give two sets of results: make compare A=results/demo B=/elsewhere/demo" >&2; exit 2; }

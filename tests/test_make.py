@@ -15,6 +15,7 @@ STAYS = (
     "status",
     "watch",
     "compare",
+    "share",
     "lint",
     "format",
     "bench",

@@ -1,0 +1,111 @@
+"""Copy the pages and tables of a scale to a folder that can be put on a web server, committed or sent.
+
+    python scripts/share.py results/mnist /var/www/mnist
+    python scripts/share.py results/strong results/shown/strong --largest 1 --leave-out '*.pdf'
+
+Copied are index.html, reports/ (pages, notebooks, figures) and tables/; runs, checkpoints, caches and logs are not. Files above
+--largest MB, but for pages, and those that a pattern of --leave-out names stay behind: pages show their names without a link, and
+datapackage.json does not list them. In the folder, what an earlier call left in these places is replaced; all else stays.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import tempfile
+from fnmatch import fnmatch
+from pathlib import Path
+from urllib.parse import unquote
+
+from frugal.errors import FrugalError, exit_with_one_line
+
+PAGE, FOLDERS = "index.html", ("reports", "tables")
+LOGS = "logs"  # of the jobs, among the reports
+LINK = re.compile(r'<a\b[^>]*\bhref="(?P<target>[^"#?]+)[^"]*"[^>]*>(?P<text>.*?)</a>', re.DOTALL)
+ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//")  # https:, mailto:, data:
+
+
+def main() -> None:
+    """Copy, and say how much."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("results", type=Path, help="results folder of a scale, e.g. results/mnist")
+    arguments.add_argument("out", type=Path, help="folder to copy to; made if it isn't there")
+    arguments.add_argument(
+        "--largest", type=float, default=5, metavar="MB", help="of a file that is copied (default: 5)"
+    )
+    arguments.add_argument(
+        "--leave-out", nargs="+", default=[], metavar="PATTERN", help="of files: '*.pdf' 'tables/*/trace.csv'"
+    )
+    given = arguments.parse_args()
+    copied, left = share(given.results, given.out, given.largest * 1e6, given.leave_out)
+    size = sum((given.out / name).stat().st_size for name in copied) / 1e6
+    print(
+        f"{given.out / PAGE}: {len(copied)} files, {size:.1f} MB" + (f"; left out: {', '.join(left)}" if left else "")
+    )
+
+
+def share(results: Path, out: Path, largest: float, leave_out: list[str]) -> tuple[list[str], list[str]]:
+    """Names of the files that were copied and of those left out, relative to both folders.
+
+    largest: bytes of a file; leave_out: patterns of names. Raises FrugalError where there are no pages, and for a folder that
+    holds the results or lies in them.
+    """
+    if not (results / PAGE).is_file():
+        raise FrugalError(
+            f"{results} has no {PAGE}; name the folder of a scale whose pages are made, e.g. results/demo"
+        )
+    if out.resolve().is_relative_to(results.resolve()) or results.resolve().is_relative_to(out.resolve()):
+        raise FrugalError(f"{out} and {results} lie in one another; name a folder apart")
+    found = sorted(path for name in FOLDERS for path in (results / name).rglob("*") if path.is_file())
+    found = [path for path in found if LOGS not in path.relative_to(results).parts] + [results / PAGE]
+    names = {path.relative_to(results).as_posix(): path.stat().st_size for path in found}
+    left = [name for name, size in names.items() if unwanted(name, size, largest, leave_out)]
+    kept = [name for name in names if name not in left]
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".share-") as made:
+        for name in kept:
+            copy = Path(made, name)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(results / name, copy)
+        for name in kept:
+            adapt(Path(made), name)
+        for name in (*FOLDERS, PAGE):
+            replace(Path(made, name), out / name)
+    return kept, left
+
+
+def unwanted(name: str, size: int, largest: float, leave_out: list[str]) -> bool:
+    """Whether a file stays behind; a page never does."""
+    return not name.endswith(".html") and (size > largest or any(fnmatch(name, one) for one in leave_out))
+
+
+def adapt(folder: Path, name: str) -> None:
+    """Take from a page the links, and from a datapackage.json the tables, of files that `folder` doesn't have."""
+    file = folder / name
+    if name.endswith(".html"):
+        file.write_text(LINK.sub(lambda link: linked(link, file.parent), file.read_text()))
+    elif file.name == "datapackage.json":
+        package = json.loads(file.read_text())
+        package["resources"] = [one for one in package["resources"] if (file.parent / one["path"]).exists()]
+        file.write_text(json.dumps(package, indent=2) + "\n")
+
+
+def linked(link: re.Match[str], beside: Path) -> str:
+    """The link as it was, or its text alone where the file isn't there. beside: folder of its page."""
+    target = unquote(link["target"])
+    if ELSEWHERE.match(target) or (beside / target).exists():
+        return link[0]
+    return f'<span title="not kept here">{link["text"]}</span>'
+
+
+def replace(made: Path, place: Path) -> None:
+    """Put a file or folder in its place. Of a folder what was there goes first, also where nothing comes."""
+    if place.is_dir():
+        shutil.rmtree(place)
+    if made.exists():
+        os.replace(made, place)
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)
