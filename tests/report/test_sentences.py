@@ -11,7 +11,7 @@ from frugal.report import sentences as findings
 from frugal.report.answers import answer
 from frugal.report.exchange_rate import LEVELLED, SHORTER
 from frugal.report.load import comparisons
-from frugal.report.statistics import against_control
+from frugal.report.statistics import against_control, equal_cost
 from frugal.study import study_of
 from report import factory
 
@@ -120,6 +120,15 @@ def test_every_control_of_equal_cost_is_compared(selection):
     said = findings.against_controls(selection)
     assert "| `infobatch` | `random-subset` | +1." in said
     assert "| `infobatch` | `full-short` |" in said
+
+
+def test_the_control_that_follows_a_strategy_comes_before_a_nearer_one(selection):
+    for own in ("random-subset", "full-short"):
+        study = selection.study.model_copy(update={"follows": {own: "infobatch"}})
+        pairs = equal_cost(study, selection.runs, ["dataset", "model", "strategy"])
+        controls = pairs["control"][pairs["strategy"] == "infobatch"].tolist()
+        assert controls[0] == own
+        assert len(controls) == 2
 
 
 @pytest.mark.parametrize(("seeds", "warned"), [(1, False), (2, True), (4, True), (5, False)])

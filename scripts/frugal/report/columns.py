@@ -56,7 +56,7 @@ def _summary() -> dict[str, Column]:
         "pool_spread": Column("number", "fraction", "standard deviation of one run's accuracy, pooled over strategies"),
         "pool_freedom": Column("number", "", "degrees of freedom of pool_spread"),
         "pool_remark": Column("string", "", "where pool_spread is that of a reference: which"),
-        "control": Column("string", "", "control of equal cost that is nearest in cost"),
+        "control": Column("string", "", "control of equal cost: its own, or else the nearest in cost"),
         "control_verdict": Column("string", "", "what the difference to that control allows to conclude"),
     }
     control = _with_interval("control_difference", ACCURACIES["test_accuracy"], "test accuracy minus the control's")

@@ -124,7 +124,7 @@ def holm(p: pd.Series) -> pd.Series:
 
 
 def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
-    """Every strategy beside every control that spent nearly as much of the study's cost, the nearest first.
+    """Every strategy beside every control that spent nearly as much of the study's cost, its own first, then the nearest.
 
     A control is itself compared with the other controls; the baseline with none. runs: a row per run
     returns: columns of `cell`, control, distance (share by which the costs differ), and control_difference_mean, _low,
@@ -145,7 +145,7 @@ def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFram
             if mine and strategy != study.baseline and (*pair, name) in spent.index
         }
         near = {name: distance for name, distance in distances.items() if distance <= NEAR}  # NaN is not near
-        for control in sorted(near, key=near.get):
+        for control in sorted(near, key=lambda name: (study.follows.get(name) != strategy, near[name])):
             row = dict(zip(cell, key, strict=True)) | {"control": control, "distance": near[control]}
             rows.append(row | difference(*grounds[tuple(pair)], strategy, control))
     return pd.DataFrame(rows, columns=[*cell, "control", "distance", *DIFFERENCE, VERDICT])
@@ -170,8 +170,8 @@ def difference(values: pd.DataFrame, pool: Pool, mine: str, control: str) -> dic
 
 
 def against_controls(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
-    """Per cell the nearest control: columns control, control_difference_mean, _low, _high, control_verdict; null without one."""
+    """Per cell the first control: columns control, control_difference_mean, _low, _high, control_verdict; null without one."""
     cells = runs.groupby(cell, sort=False).size().index
-    nearest = equal_cost(study, runs, cell).drop_duplicates(cell).set_index(cell)
-    nearest = nearest.reindex(cells)[["control", *DIFFERENCE, VERDICT]]
-    return nearest.astype(dict.fromkeys(DIFFERENCE, float) | {"control": object, VERDICT: object})
+    first = equal_cost(study, runs, cell).drop_duplicates(cell).set_index(cell)
+    first = first.reindex(cells)[["control", *DIFFERENCE, VERDICT]]
+    return first.astype(dict.fromkeys(DIFFERENCE, float) | {"control": object, VERDICT: object})
