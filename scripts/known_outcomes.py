@@ -1,4 +1,4 @@
-"""What a right harness finds, and what papers claim, held against the tables of a scale: found, not found or undecided.
+"""What a right harness finds, and what papers claim, held against the tables of a scale: found or not, confirmed or refuted.
 
 python scripts/known_outcomes.py --results results/mnist
 """
@@ -11,9 +11,19 @@ from rich.console import Console
 from rich.table import Table
 
 from frugal.errors import exit_with_one_line
-from frugal.report.known_outcomes import FILE, FOUND, NOT_FOUND, NOT_RUN, UNDECIDED, Outcome, outcomes, read_cases
+from frugal.report.known_outcomes import (
+    FILE,
+    FOUND,
+    NOT_FOUND,
+    NOT_RUN,
+    UNDECIDED,
+    WITHIN,
+    Outcome,
+    outcomes,
+    read_cases,
+)
 
-COLOURS = {FOUND: "green", NOT_FOUND: "red", UNDECIDED: "yellow", NOT_RUN: "dim"}
+COLOURS = {FOUND: "green", WITHIN: "green", NOT_FOUND: "red", UNDECIDED: "yellow", NOT_RUN: "dim"}
 
 
 def main() -> None:
@@ -27,23 +37,25 @@ def main() -> None:
     console.width = max(console.width, 140)  # so that a log has the same table as a terminal
     console.print(table(found))
     claims = [one for one in found if one.case.kind == "claimed"]
-    about_accuracy = [one for one in claims if one.case.against is not None]
-    console.print(f"all: {counted(found)}")
-    console.print(f"claims about accuracy: {counted(about_accuracy)}")
-    console.print(f"claims about cost: {counted([one for one in claims if one.case.against is None])}")
+    for what, some in (
+        ("known", [one for one in found if one.case.kind == "known"]),
+        ("claims about accuracy", [one for one in claims if one.case.against is not None]),
+        ("claims about cost", [one for one in claims if one.case.against is None]),
+    ):
+        console.print(f"{what}: {counted(some)}")
 
 
 def counted(found: list[Outcome]) -> str:
-    """How many trials came out how, e.g. "2 found, 0 not found, 1 undecided, 0 not run"."""
-    counts = Counter(one.outcome for one in found)
-    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in COLOURS)
+    """How many trials came out how, e.g. "2 found, 1 undecided"."""
+    counts = Counter(one.told for one in sorted(found, key=lambda one: list(COLOURS).index(one.outcome)))
+    return ", ".join(f"{count} {told}" for told, count in counts.items()) or "none"
 
 
 def table(found: list[Outcome]) -> Table:
     """The outcomes as a table for a terminal; the sources stand in the file of cases."""
     shown = Table("case", "kind", "ground", "seeds", "expected", "measured (95 %)", "outcome")
     for one in found:
-        outcome = f"[{COLOURS[one.outcome]}]{one.outcome}"
+        outcome = f"[{COLOURS[one.outcome]}]{one.told}"
         shown.add_row(
             one.case.case, one.case.kind, one.ground, str(one.seeds or "–"), one.case.told, one.measured, outcome
         )

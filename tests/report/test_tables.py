@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from frugal.report.caveats import seconds_in_doubt
+from frugal.report.caveats import seconds_in_doubt, uneven_seconds
 from frugal.report.costs import COSTS, spent_by_epoch
 from frugal.report.load import comparisons
 from frugal.report.sentences import exchanged, headline
@@ -404,6 +404,21 @@ def test_seconds_of_a_crowded_machine_are_not_to_be_trusted(make_tables, load, q
 def test_seconds_of_a_quiet_machine_need_no_word(make_tables):
     study, _, folder = make_tables()
     assert seconds_in_doubt(comparisons(folder, study)[0]) == ""
+
+
+@pytest.mark.parametrize(("slower", "told"), [(1.0, ""), (1.3, "1 of 2 controls that compute what `full` does")])
+def test_a_control_that_computes_the_same_and_takes_longer_casts_doubt_on_cpu_seconds(make_tables, slower, told):
+    def spoil(root):
+        for file in root.glob("*/*/*/seed-*/metrics.json"):
+            work = json.loads(file.read_text())["flops_executed"]
+            factor = slower if "full-short" in str(file) else 1.0
+            edit(file, lambda metrics, seconds=work * 1e-9 * factor: metrics.update(cpu_seconds=seconds))
+
+    study, _, folder = make_tables(spoil, of=factory.selection)
+    said = uneven_seconds(comparisons(folder, study)[0])
+    assert told in said
+    assert bool(said) == bool(told)
+    assert not told or "by 30\N{NO-BREAK SPACE}% in CPU seconds for each FLOP" in said
 
 
 def test_a_run_left_out_is_named_and_the_rest_compared(make_tables):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from frugal.report.load import Comparison
+from frugal.report.machines import counted
 from frugal.report.power import detectable, seeds_for
 from frugal.report.words import percent
 from frugal.study import Study
@@ -11,6 +12,8 @@ EACH = 3  # findings of one kind that a report tells
 QUEUED = (
     0.1  # share of the training's seconds in a queue for a core, above which they are told to be of a crowded machine
 )
+UNEVEN = 0.1  # share by which CPU seconds for a FLOP may differ where the same is computed
+SAME_WORK = 0.01  # share by which FLOPs for a sample may differ where the same is computed
 FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
 
 
@@ -66,6 +69,31 @@ def seconds_in_doubt(compared: Comparison) -> str:
     return (
         f"**Seconds are not to be trusted**: {crowded.sum()} of {len(runs)} runs shared their cores with other work ({load}"
         f"up to {percent(queued.max())} of the time in a queue for one). CPU seconds tell what was computed."
+    )
+
+
+def uneven_seconds(compared: Comparison) -> str:
+    """One line where controls that compute what the plain net does took other CPU seconds for it; else empty.
+
+    A plain net trained for less, or on fewer samples, spends as many CPU seconds for a FLOP as the baseline. Where it doesn't,
+    runs were made at other times, by other code or beside other work, which no interval over seeds shows.
+    """
+    study, runs = compared.study, counted(compared.runs, "cpu_seconds")
+    spent = runs.groupby("strategy", sort=False)[["cpu_seconds", "flops_executed", "samples_forwarded"]].mean()
+    if study.baseline not in spent.index:
+        return ""
+    seconds, work = spent["cpu_seconds"] / spent["flops_executed"], spent["flops_executed"] / spent["samples_forwarded"]
+    same = (work / work[study.baseline] - 1).abs() < SAME_WORK
+    apart = (seconds / seconds[study.baseline] - 1)[same & spent.index.isin(study.controls)].dropna()
+    uneven = apart[apart.abs() > UNEVEN]
+    if uneven.empty:
+        return ""
+    least, most = (percent(share).replace("-", "\N{MINUS SIGN}") for share in (uneven.min(), uneven.max()))
+    told = least if least == most else f"{least} to {most}"
+    return (
+        f"**CPU seconds are uncertain**: {len(uneven)} of {len(apart)} controls that compute what `{study.baseline}` does, only "
+        f"less of it, differ from it by {told} in CPU seconds for each FLOP. They were made at another time, by other "
+        f"code or beside other work, and so may others be: a rate in seconds is less certain than its interval."
     )
 
 

@@ -2,7 +2,8 @@
 
 Each case is decided by one 95 % interval: that of a difference in test accuracy to another strategy, that of a share of a cost
 that was saved, or that of an exchange rate. It is found where all of the interval agrees, not found where none of it does, and
-undecided where the interval has both. Differences to the study's baseline and exchange rates have the intervals of the reports,
+undecided where the interval has both. "No worse" and "no better" are held against the study's margin: a difference that is sure
+and smaller is found within the margin. Differences to the study's baseline and exchange rates have the intervals of the reports,
 which hold for all strategies of the study together; of two other strategies it is the interval of that pair.
 """
 
@@ -26,8 +27,15 @@ from frugal.study import Study
 from frugal.yamlfile import read_yaml
 
 FILE = Path("config/known_outcomes.yaml")
-FOUND, NOT_FOUND, UNDECIDED, NOT_RUN = "found", "not found", "undecided", "not run"
-VERDICTS = {FOUND: "confirmed", NOT_FOUND: "refuted", UNDECIDED: "not decided", NOT_RUN: "not run"}  # of a claim
+FOUND, WITHIN, NOT_FOUND = "found", "found within the margin", "not found"
+UNDECIDED, NOT_RUN = "undecided", "not run"
+VERDICTS = {  # of a claim
+    FOUND: "confirmed",
+    WITHIN: "confirmed within the margin",
+    NOT_FOUND: "refuted",
+    UNDECIDED: "not decided",
+    NOT_RUN: "not run",
+}
 
 
 class Case(Strict):
@@ -90,6 +98,11 @@ class Outcome:
     outcome: str
     seeds: int = 0
 
+    @property
+    def told(self) -> str:
+        """The outcome in the words of its kind: a claim is confirmed or refuted, what is known is found or not."""
+        return VERDICTS[self.outcome] if self.case.kind == "claimed" else self.outcome
+
 
 def read_cases(path: Path = FILE) -> list[Case]:
     """The cases of a file. Raises FrugalError naming the entry that is wrong."""
@@ -120,12 +133,12 @@ def claim_verdicts(results: str | Path, cases: str | Path = FILE) -> pd.DataFram
     rows = [
         {
             "claim": one.case.case,
-            "verdict": VERDICTS[one.outcome],
+            "verdict": one.told,
             "measured": one.measured,
             "put to the test": one.case.told,
             "on": one.ground or "–",
             "reported": one.case.reported,
-            "a fairer trial": one.case.decided_by if one.outcome != FOUND else "",
+            "a fairer trial": one.case.decided_by if one.outcome not in (FOUND, WITHIN) else "",
             "source": one.case.source,
         }
         for one in found
@@ -167,7 +180,12 @@ def _by_accuracy(case: Case, ground: str, study: Study, values: pd.DataFrame, ro
     sign = -1 if case.expected in ("worse", "no worse") else 1
     least, most = sorted((sign * low, sign * high))  # "worse" is "better" with the axis turned round
     strict = case.expected in ("better", "worse")
-    outcome = decided(least > 0, most < 0) if strict else decided(most <= study.margin, least > 0)
+    if strict:
+        outcome = decided(least > 0, most < 0)
+    elif least > 0 and most <= study.margin:
+        outcome = WITHIN
+    else:
+        outcome = decided(most <= study.margin, least > 0)
     return Outcome(case, ground, f"{points(mean)} points ({points(low)} to {points(high)})", outcome, seeds)
 
 

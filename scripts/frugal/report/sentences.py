@@ -9,7 +9,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from frugal.report.budget_curve import currency
-from frugal.report.caveats import in_sight, own_intervals, seconds_in_doubt
+from frugal.report.caveats import in_sight, own_intervals, seconds_in_doubt, uneven_seconds
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import LEVELLED, SAVES, SHORTER, WASTES
 from frugal.report.load import Comparison, comparisons, read_study_of, without_baseline
@@ -111,7 +111,7 @@ def _saved(row: pd.Series, compared: Comparison) -> str:
         UNDECIDED: "and may be less accurate than the baseline, or not",
     }[row["verdict"]]
     if row["verdict"] == UNDECIDED and row["test_accuracy_difference_high"] < 0:
-        held = f"and is less accurate than the baseline, by more than {margin} or by less"
+        held = f"and is less accurate than the baseline; these seeds can't tell whether by more than {margin}"
     return f"`{row['strategy']}` {saved} {held} ({_against(row, compared)})"
 
 
@@ -142,7 +142,11 @@ def _by_control(row: pd.Series, compared: Comparison) -> str:
     }[row["control_verdict"]]
     between = f", {points(low)} to {points(high)}" if pd.notna(low) else ", no interval"
     difference = f"({points(row['control_difference_mean'])} points{between})"
-    return f"{found} its control `{control}`, which {equally} {difference}"
+    mine = compared.summary[compared.summary["strategy"] == control].iloc[0]
+    paid = currency(compared.study)
+    saves = mine[f"{paid}_exchange_verdict"] == SAVES
+    too = f" and saves by its own exchange rate, {exchange(mine, paid)}" if saves else ""
+    return f"{found} its control `{control}`, which {equally} {difference}{too}"
 
 
 def _by_curve(row: pd.Series, compared: Comparison) -> str:
@@ -218,7 +222,7 @@ def verdicts(compared: Comparison) -> str:
     fidelity = "At their own fidelity, against" if compared.fidelity_differs else "Against"
     opening = f"{fidelity} `{compared.study.baseline}` and with a margin of {margin}:"
     parts = [opening, "\n".join(f"- {line}" for line in said), own_intervals(compared), in_sight(compared)]
-    parts.append(seconds_in_doubt(compared))
+    parts += [seconds_in_doubt(compared), uneven_seconds(compared)]
     return "\n\n".join(filter(None, parts))
 
 
