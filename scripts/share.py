@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from frugal.errors import FrugalError, exit_with_one_line
 
 PAGE, FOLDERS = "index.html", ("reports", "tables")
-LOGS = "logs"  # of the jobs, among the reports
+OF_JOBS = ("*/logs/*", "*.log", "*benchmark.tsv")  # that stand among them
 LINK = re.compile(r'<a\b[^>]*\bhref="(?P<target>[^"#?]+)[^"]*"[^>]*>(?P<text>.*?)</a>', re.DOTALL)
 ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//")  # https:, mailto:, data:
 
@@ -58,8 +58,8 @@ def share(results: Path, out: Path, largest: float, leave_out: list[str]) -> tup
     if out.resolve().is_relative_to(results.resolve()) or results.resolve().is_relative_to(out.resolve()):
         raise FrugalError(f"{out} and {results} lie in one another; name a folder apart")
     found = sorted(path for name in FOLDERS for path in (results / name).rglob("*") if path.is_file())
-    found = [path for path in found if LOGS not in path.relative_to(results).parts] + [results / PAGE]
-    names = {path.relative_to(results).as_posix(): path.stat().st_size for path in found}
+    names = {path.relative_to(results).as_posix(): path.stat().st_size for path in [*found, results / PAGE]}
+    names = {name: size for name, size in names.items() if not any(fnmatch(name, one) for one in OF_JOBS)}
     left = [name for name, size in names.items() if unwanted(name, size, largest, leave_out)]
     kept = [name for name in names if name not in left]
     out.mkdir(parents=True, exist_ok=True)

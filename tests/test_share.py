@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,11 @@ def test_shared_pages_have_no_dead_link_and_leave_what_else_is_there(tmp_path):
     (out / "tables" / "of-before").mkdir(parents=True)
     (out / "tables" / "of-before" / "runs.csv").write_text("old")
     (out / "README.md").write_text("mine")
-    done = shared(RESULTS, out, "--largest", str(LARGEST), "--leave-out", "*.pdf")
+    results = shutil.copytree(RESULTS, tmp_path / "results")
+    (results / "reports" / "logs").mkdir()
+    for log in ("reports/logs/cross.log", "tables/cross/tabulate.log", "tables/cross/benchmark.tsv"):
+        (results / log).write_text("of a job")
+    done = shared(results, out, "--largest", str(LARGEST), "--leave-out", "*.pdf")
     assert done.returncode == 0, done.stderr
     assert "tables/cross/iterations.csv" in done.stdout
 
@@ -39,6 +44,7 @@ def test_shared_pages_have_no_dead_link_and_leave_what_else_is_there(tmp_path):
     assert all(
         file.stat().st_size <= LARGEST * 1e6 for file in out.rglob("*") if file.is_file() and file.suffix != ".html"
     )
+    assert not [*out.rglob("*.log"), *out.rglob("benchmark.tsv")]
     pages = list(out.rglob("*.html"))
     assert len(pages) == 2
     for page in pages:

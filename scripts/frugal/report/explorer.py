@@ -250,7 +250,7 @@ def _chart(
     text = alt.Text("label:N")
     names = (
         every.transform_filter(f"datum.label !== '' && ({in_sight})")
-        .mark_text(align="left", dx=8, dy=-7, fontSize=11, color=INK, limit=LONGEST)
+        .mark_text(dy=-12, fontSize=11, color=INK, limit=LONGEST)  # above: what saves lies above the line
         .encode(x, y, text)
     )
     lower = (
