@@ -3,9 +3,10 @@
     python scripts/share.py results/mnist /var/www/mnist
     python scripts/share.py results/strong results/shown/strong --largest 1 --leave-out '*.pdf'
 
-Copied are index.html, reports/ (pages, notebooks, figures) and tables/; runs, checkpoints, caches and logs are not. Files above
---largest MB, but for pages, and those that a pattern of --leave-out names stay behind: pages show their names without a link, and
-datapackage.json does not list them. In the folder, what an earlier call left in these places is replaced; all else stays.
+Copied are index.html, reports/ (pages, notebooks, figures), tables/, and of each run what pages link: metrics.json, history.csv,
+manifest.json and train.log. Checkpoints, caches and logs of other jobs are not. Files above --largest MB, but for pages and
+records, and those that a pattern of --leave-out names stay behind: pages show their names without a link, and datapackage.json
+does not list them. In the folder, what an earlier call left in these places is replaced, but for records; all else stays.
 """
 
 import argparse
@@ -19,8 +20,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from frugal.errors import FrugalError, exit_with_one_line
+from frugal.report.links import RECORD
 
-PAGE, FOLDERS = "index.html", ("reports", "tables")
+PAGE, FOLDERS, RUNS = "index.html", ("reports", "tables"), "runs"
 OF_JOBS = ("*/logs/*", "*.log", "*benchmark.tsv")  # that stand among them
 LINK = re.compile(r'<a\b[^>]*\bhref="(?P<target>[^"#?]+)[^"]*"[^>]*>(?P<text>.*?)</a>', re.DOTALL)
 ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//")  # https:, mailto:, data:
@@ -62,7 +64,12 @@ def share(results: Path, out: Path, largest: float, leave_out: list[str]) -> tup
     names = {name: size for name, size in names.items() if not any(fnmatch(name, one) for one in OF_JOBS)}
     left = [name for name, size in names.items() if unwanted(name, size, largest, leave_out)]
     kept = [name for name in names if name not in left]
+    records = [path for path in (results / RUNS).rglob("seed-*/*") if path.name in RECORD.values()]
     out.mkdir(parents=True, exist_ok=True)
+    for path in records:
+        copy = out / path.relative_to(results)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
     with tempfile.TemporaryDirectory(dir=out, prefix=".share-") as made:
         for name in kept:
             copy = Path(made, name)
@@ -72,7 +79,7 @@ def share(results: Path, out: Path, largest: float, leave_out: list[str]) -> tup
             adapt(Path(made), name)
         for name in (*FOLDERS, PAGE):
             replace(Path(made, name), out / name)
-    return kept, left
+    return kept + [path.relative_to(results).as_posix() for path in records], left
 
 
 def unwanted(name: str, size: int, largest: float, leave_out: list[str]) -> bool:

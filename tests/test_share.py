@@ -51,6 +51,9 @@ def test_shared_pages_have_no_dead_link_and_leave_what_else_is_there(tmp_path):
         assert not dead_links(page)
         assert 'href="tables/cross/summary.csv"' in page.read_text() or page.name != "index.html"
     assert "iterations.csv</span>" in (out / "reports" / "cross.html").read_text()
+    records = [file.relative_to(results) for file in (results / "runs").rglob("metrics.json")]
+    assert records, "the leaderboard links them"
+    assert all((out / file).exists() for file in records)
     listed = {one["path"] for one in json.loads((out / "tables/cross/datapackage.json").read_text())["resources"]}
     assert listed == {file.name for file in (out / "tables/cross").glob("*.csv")}
 
