@@ -143,7 +143,7 @@ def exchange_forest(tables: str | Path, costs: Sequence[str] = ("cpu_seconds", "
         rows = rows.sort_values(f"{paid}_exchange_rate", ascending=False, ignore_index=True)
         for axes, cost in zip(line, shown, strict=True):
             _forest(axes, rows, cost)
-            axes.set_xlabel(f"exchange rate in {METRICS[cost].noun}")
+            axes.set_xlabel(f"{'exchange rate ' * (cost == paid)}in {METRICS[cost].noun}")
         line[0].set_yticks(range(len(rows)), rows["strategy"])
         for label, kind in zip(line[0].get_yticklabels(), rows["kind"], strict=True):
             label.set_color(FAINT if kind == "control" else INK)
@@ -169,8 +169,10 @@ def _forest(axes: Axes, rows: pd.DataFrame, cost: str) -> None:
             axes.plot(np.clip([low[row], high[row]], *ends), [row, row], color=colour, linewidth=1.6, alpha=0.7)
         marker = {"<": 4, ">": 5}.get(bound if isinstance(bound, str) else "", "o")  # matplotlib's carets, or a point
         axes.plot(np.clip(rate[row], *ends), row, color=colour, marker=marker, markersize=5 if marker == "o" else 7)
-    candidates = (0.1, 0.2, 0.5, 1, 2, 5, 10) if ends[1] > 3 * ends[0] else (0.5, 0.7, 1, 1.4, 2)
-    ticks = [tick for tick in candidates if ends[0] <= tick <= ends[1]]
+    for candidates in ((0.1, 0.2, 0.5, 1, 2, 5, 10), (0.5, 0.7, 1, 1.4, 2)):
+        ticks = [tick for tick in candidates if ends[0] <= tick <= ends[1]]
+        if len(ticks) > 2:  # one tick is no scale
+            break
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.grid(False, axis="y")
