@@ -54,8 +54,10 @@ def outcome(tables, **case):
     [
         (2.0, k.FOUND, k.NOT_FOUND, k.NOT_FOUND, k.FOUND),
         (-2.0, k.NOT_FOUND, k.FOUND, k.FOUND, k.NOT_FOUND),
+        (0.5, k.FOUND, k.NOT_FOUND, k.UNDECIDED, k.FOUND),  # surely better, by more than the margin or by less
         (0.3, k.FOUND, k.NOT_FOUND, k.WITHIN, k.FOUND),
         (-0.3, k.NOT_FOUND, k.FOUND, k.FOUND, k.WITHIN),
+        (-0.5, k.NOT_FOUND, k.FOUND, k.FOUND, k.UNDECIDED),
         (0.0, k.UNDECIDED, k.UNDECIDED, k.FOUND, k.FOUND),  # the interval is narrower than the margin of half a point
     ],
 )

@@ -185,7 +185,7 @@ def _by_accuracy(case: Case, ground: str, study: Study, values: pd.DataFrame, ro
     elif least > 0 and most <= study.margin:
         outcome = WITHIN
     else:
-        outcome = decided(most <= study.margin, least > 0)
+        outcome = decided(most <= study.margin, least > study.margin)  # as the reports' own verdict
     return Outcome(case, ground, f"{points(mean)} points ({points(low)} to {points(high)})", outcome, seeds)
 
 
