@@ -166,7 +166,7 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         verdicts[f"{column}_reason"] = np.where(
             is_baseline, "what the others are compared with", [why for _, why in reached]
         )
-        remark = summary["interval_remark"].fillna("").astype(str)
+        remark = summary["interval_remark"].astype(object).fillna("").astype(str)
         told = summary[f"{accuracy}_difference_low"].isna() & summary["seeds"].gt(1) & remark.ne("")
         verdicts[f"{column}_reason"] = np.where(told, remark, verdicts[f"{column}_reason"])
         unpaired = summary["seeds_compared"].lt(2) & summary["seeds"].gt(1)
