@@ -47,15 +47,15 @@ def main() -> None:
 
 def counted(found: list[Outcome]) -> str:
     """How many trials came out how, e.g. "2 found, 1 undecided"."""
-    counts = Counter(one.told for one in sorted(found, key=lambda one: list(COLOURS).index(one.outcome)))
-    return ", ".join(f"{count} {told}" for told, count in counts.items()) or "none"
+    counts = Counter(one.verdict for one in sorted(found, key=lambda one: list(COLOURS).index(one.outcome)))
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "none"
 
 
 def table(found: list[Outcome]) -> Table:
     """The outcomes as a table for a terminal; the sources stand in the file of cases."""
     shown = Table("case", "kind", "ground", "seeds", "expected", "measured (95 %)", "outcome")
     for one in found:
-        outcome = f"[{COLOURS[one.outcome]}]{one.told}"
+        outcome = f"[{COLOURS[one.outcome]}]{one.verdict}"
         shown.add_row(
             one.case.case, one.case.kind, one.ground, str(one.seeds or "–"), one.case.told, one.measured, outcome
         )

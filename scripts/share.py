@@ -50,36 +50,52 @@ def main() -> None:
 def share(results: Path, out: Path, largest: float, leave_out: list[str]) -> tuple[list[str], list[str]]:
     """Names of the files that were copied and of those left out, relative to both folders.
 
-    largest: bytes of a file; leave_out: patterns of names. Raises FrugalError where there are no pages, and for a folder that
-    holds the results or lies in them.
+    largest: bytes of a file; leave_out: patterns of names. Raises FrugalError where there are no pages, and where copying would
+    cost what isn't a copy.
     """
     if not (results / PAGE).is_file():
         raise FrugalError(
             f"{results} has no {PAGE}; name the folder of a scale whose pages are made, e.g. results/demo"
         )
-    if out.resolve().is_relative_to(results.resolve()) or results.resolve().is_relative_to(out.resolve()):
-        raise FrugalError(f"{out} and {results} lie in one another; name a folder apart")
+    check_place(results, out)
     found = sorted(path for name in FOLDERS for path in (results / name).rglob("*") if path.is_file())
     names = {path.relative_to(results).as_posix(): path.stat().st_size for path in [*found, results / PAGE]}
     names = {name: size for name, size in names.items() if not any(fnmatch(name, one) for one in OF_JOBS)}
     left = [name for name, size in names.items() if unwanted(name, size, largest, leave_out)]
     kept = [name for name in names if name not in left]
-    records = [path for path in (results / RUNS).rglob("seed-*/*") if path.name in RECORD.values()]
+    behind = (path for path in (results / RUNS).rglob("seed-*/*") if path.name in RECORD.values())
+    records = sorted(path.relative_to(results).as_posix() for path in behind)
     out.mkdir(parents=True, exist_ok=True)
-    for path in records:
-        copy = out / path.relative_to(results)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+    copy(results, out, records)
     with tempfile.TemporaryDirectory(dir=out, prefix=".share-") as made:
-        for name in kept:
-            copy = Path(made, name)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(results / name, copy)
+        copy(results, Path(made), kept)
         for name in kept:
             adapt(Path(made), name)
         for name in (*FOLDERS, PAGE):
             replace(Path(made, name), out / name)
-    return kept + [path.relative_to(results).as_posix() for path in records], left
+    return kept + records, left
+
+
+def check_place(results: Path, out: Path) -> None:
+    """Raises FrugalError where copying to `out` would cost what isn't a copy."""
+    if out.resolve().is_relative_to(results.resolve()) or results.resolve().is_relative_to(out.resolve()):
+        raise FrugalError(f"{out} and {results} lie in one another; name a folder apart")
+    if (out / "reports" / "logs").exists():  # these are never copied
+        raise FrugalError(
+            f"{out} holds results that the workflow makes, and they would be replaced; name a folder apart"
+        )
+    others = [f"{name}/" for name in FOLDERS if (out / name).exists() and not (out / PAGE).exists()]
+    if others:
+        raise FrugalError(
+            f"{out} has {' and '.join(others)} without an {PAGE}, and would lose them; name another folder"
+        )
+
+
+def copy(source: Path, to: Path, names: list[str]) -> None:
+    """Copy files, named relative to both folders."""
+    for name in names:
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, to / name)
 
 
 def unwanted(name: str, size: int, largest: float, leave_out: list[str]) -> bool:

@@ -28,6 +28,7 @@ def test_shared_pages_have_no_dead_link_and_leave_what_else_is_there(tmp_path):
     out = tmp_path / "shown here"
     (out / "tables" / "of-before").mkdir(parents=True)
     (out / "tables" / "of-before" / "runs.csv").write_text("old")
+    (out / "index.html").write_text("of before")
     (out / "README.md").write_text("mine")
     results = shutil.copytree(RESULTS, tmp_path / "results")
     (results / "reports" / "logs").mkdir()
@@ -60,16 +61,23 @@ def test_shared_pages_have_no_dead_link_and_leave_what_else_is_there(tmp_path):
 
 def test_what_cannot_be_shared_is_one_line_and_changes_nothing(tmp_path):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "paper" / "tables").mkdir(parents=True)
+    (tmp_path / "live" / "reports" / "logs").mkdir(parents=True)
+    (tmp_path / "live" / "index.html").write_text("mine")
     for words, said in (
         ((tmp_path / "empty", tmp_path / "out"), "has no index.html"),
         ((RESULTS, RESULTS / "out"), "lie in one another"),
         ((RESULTS, RESULTS.parent), "lie in one another"),
+        ((RESULTS, tmp_path / "paper"), "has tables/ without an index.html"),
+        ((RESULTS, tmp_path / "live"), "results that the workflow makes"),
     ):
         done = shared(*words)
         assert done.returncode
         assert said in done.stderr
         assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+    assert (tmp_path / "paper" / "tables").exists()
+    assert (tmp_path / "live" / "index.html").read_text() == "mine"
     assert not (RESULTS / "out").exists()
 
 

@@ -1,5 +1,6 @@
 """`make speedrun`: what it trains, what it says, and that it refuses where CIFAR-10 isn't there."""
 
+import json
 import os
 import subprocess
 import sys
@@ -60,6 +61,19 @@ MANIFEST = {
     "versions": {"torch": "2.15"},
     "notes": ["device: cpu", "precision auto: float32, since", "gradients of convolutions' weights: so"],
 }
+
+
+@pytest.mark.parametrize("told", [0.5, None])
+def test_a_watched_run_gives_its_exit_status_and_its_bar_stands_where_the_run_is(tmp_path, monkeypatch, told):
+    progress, stood = tmp_path / "progress.json", []
+    if told is not None:
+        progress.write_text(json.dumps({"epochs_done": told}))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    close = speedrun.tqdm.close
+    monkeypatch.setattr(speedrun.tqdm, "close", lambda bar: (stood.append(bar.n), close(bar)))
+    command = [sys.executable, "-c", "import time; time.sleep(1.5); raise SystemExit(3)"]
+    assert speedrun.watched(command, progress, "seed 0", 2.0) == 3
+    assert stood[0] == (told or 0)
 
 
 def test_a_row_stands_below_its_headings():

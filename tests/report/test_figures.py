@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 
 from frugal import report
 from frugal.report import load, theme
-from frugal.report.cost_figures import pareto_front
+from frugal.report.cost_figures import exchange_forest, pareto_front
 from report import factory
 
 mpl.use("agg")
@@ -102,3 +102,11 @@ def test_a_grid_is_laid_out_once_and_also_where_nobody_saves_it(tmp_path, monkey
     shown.figure.canvas.draw()
     assert len(passes) == 2
     plt.close(shown.figure)
+
+
+@pytest.mark.parametrize("folder", ["strong", "cross", "titanic", "imdb"])
+def test_every_axis_of_exchange_rates_has_a_scale(folder):
+    figure = exchange_forest(f"results/shown/{folder}/tables/cross")
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        assert sum(low <= tick <= high for tick in axes.get_xticks()) > 2, "one tick is no scale"

@@ -9,7 +9,7 @@ from frugal.errors import FrugalError
 from frugal.report import caveats, load, reported
 from frugal.report import sentences as findings
 from frugal.report.answers import answer
-from frugal.report.exchange_rate import LEVELLED, SHORTER
+from frugal.report.exchange_rate import LEVELLED, SAVES, SHORTER
 from frugal.report.load import comparisons
 from frugal.report.statistics import against_control, equal_cost
 from frugal.study import study_of
@@ -129,6 +129,18 @@ def test_the_control_that_follows_a_strategy_comes_before_a_nearer_one(selection
         controls = pairs["control"][pairs["strategy"] == "infobatch"].tolist()
         assert controls[0] == own
         assert len(controls) == 2
+
+
+def test_headline_says_when_the_control_saves_too(selection):
+    rate = {"samples_backpropagated_exchange_rate": 1.2, "samples_backpropagated_exchange_verdict": SAVES}
+    rate |= {"samples_backpropagated_exchange_low": 1.1, "samples_backpropagated_exchange_high": 1.3}
+    too, summary = replace(selection), selection.summary.copy()
+    for column, value in rate.items():
+        values = summary[column].astype(object)
+        summary[column] = values.where(summary["strategy"] != "random-subset", value)
+    vars(too)["summary"] = summary
+    assert "and saves by its own exchange rate, 1.20 (1.10 to 1.30);" in findings.headline(too)
+    assert "by its own exchange rate" not in findings.headline(selection)
 
 
 @pytest.mark.parametrize(("seeds", "warned"), [(1, False), (2, True), (4, True), (5, False)])

@@ -99,7 +99,7 @@ class Outcome:
     seeds: int = 0
 
     @property
-    def told(self) -> str:
+    def verdict(self) -> str:
         """The outcome in the words of its kind: a claim is confirmed or refuted, what is known is found or not."""
         return VERDICTS[self.outcome] if self.case.kind == "claimed" else self.outcome
 
@@ -133,7 +133,7 @@ def claim_verdicts(results: str | Path, cases: str | Path = FILE) -> pd.DataFram
     rows = [
         {
             "claim": one.case.case,
-            "verdict": one.told,
+            "verdict": one.verdict,
             "measured": one.measured,
             "put to the test": one.case.told,
             "on": one.ground or "–",
