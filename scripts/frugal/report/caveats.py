@@ -68,7 +68,7 @@ def seconds_in_doubt(compared: Comparison) -> str:
     )
     return (
         f"**Seconds are not to be trusted**: {crowded.sum()} of {len(runs)} runs shared their cores with other work ({load}"
-        f"up to {percent(queued.max())} of the time in a queue for one). CPU seconds tell what was computed."
+        f"up to {percent(queued.max())} of the time in a queue for one). CPU seconds are disturbed less."
     )
 
 
@@ -76,7 +76,7 @@ def uneven_seconds(compared: Comparison) -> str:
     """One line where controls that compute what the plain net does took other CPU seconds for it; else empty.
 
     A plain net trained for less, or on fewer samples, spends as many CPU seconds for a FLOP as the baseline. Where it doesn't,
-    runs were made at other times, by other code or beside other work, which no interval over seeds shows.
+    something else than the strategy moved them, which no interval over seeds shows.
     """
     study, runs = compared.study, counted(compared.runs, "cpu_seconds")
     spent = runs.groupby("strategy", sort=False)[["cpu_seconds", "flops_executed", "samples_forwarded"]].mean()
@@ -92,8 +92,8 @@ def uneven_seconds(compared: Comparison) -> str:
     told = least if least == most else f"{least} to {most}"
     return (
         f"**CPU seconds are uncertain**: {len(uneven)} of {len(apart)} controls that compute what `{study.baseline}` does, only "
-        f"less of it, differ from it by {told} in CPU seconds for each FLOP. They were made at another time, by other "
-        f"code or beside other work, and so may others be: a rate in seconds is less certain than its interval."
+        f"less of it, differ from it by {told} in CPU seconds for each FLOP. Another time, other code, other work "
+        f"beside them, or very short runs do that: a rate in seconds is less certain than its interval."
     )
 
 
