@@ -131,6 +131,12 @@ def test_claims_that_no_run_puts_to_the_test_are_folded(tables, monkeypatch):
         (True, waiting),
     ]
     assert f"no run here puts to the test: {waiting}<" in shown[1]
+    tried = found[found["verdict"] != k.VERDICTS[k.NOT_RUN]]
+    named = [shown[0].count(f'<span class="of">{name}</span>') for name in ("measured", "a fairer trial")]
+    assert named == [
+        len(tried),
+        (tried["a fairer trial"] != "").sum(),
+    ]  # a card of a phone names what it holds, and no empty cell
 
 
 def test_what_has_no_runs_or_no_rate_is_said_to_have_none(tables):

@@ -17,10 +17,10 @@ NUMERIC = re.compile(
 COLOURED = {*VERDICTS, *known_outcomes.VERDICTS.values()}  # words of strategies, and of claims
 
 
-def table(frame: pd.DataFrame, digits: int = 2, fold: str = "") -> None:
+def table(frame: pd.DataFrame, digits: int = 2, fold: str = "", cards: bool = False) -> None:
     """Show a data frame as a table that scrolls sideways on a phone: verdicts coloured, unknown numbers as dashes.
 
-    fold: what it holds, for one that opens on a click
+    fold: what it holds, for one that opens on a click. cards: on a phone each row is a card, which names its cells
     """
     if frame.empty:
         display(Markdown("None."))
@@ -35,10 +35,14 @@ def table(frame: pd.DataFrame, digits: int = 2, fold: str = "") -> None:
     for name in {"strategy", "control", "against"} & set(cells):
         cells[name] = [f"<code>{text}</code>" for text in cells[name]]
     heads = {name: f'<span class="words">{name}</span>' for name in wordy}
+    if cards:
+        for name in cells.columns[1:]:
+            told = zip(rows[name], cells[name], strict=True)
+            cells[name] = ["" if value == "" else f'<span class="of">{name}</span> {text}' for value, text in told]
     shown = (
         cells.rename(columns=str).rename(columns=heads).to_html(index=False, escape=False, border=0, justify="unset")
     )
-    shown = f'<div class="scroll{" facts" * ("fact" in cells)}">{shown}</div>'
+    shown = f'<div class="scroll{" facts" * ("fact" in cells)}{" cards" * cards}">{shown}</div>'
     display(HTML(f"<details><summary>{html.escape(fold)}</summary>{shown}</details>" if fold else shown))
 
 

@@ -169,10 +169,10 @@ class Overview:
 def show_claims(found: pd.DataFrame) -> None:
     """Show what became of claims, a row each of `claim_verdicts`; those that no run here puts to the test are folded."""
     waiting = found["verdict"] == VERDICTS[NOT_RUN] if "verdict" in found else pd.Series(False, found.index)
-    table(found[~waiting])
+    table(found[~waiting], cards=True)
     if waiting.any():
         told = f"Claims that no run here puts to the test: {waiting.sum()}"
-        table(found.loc[waiting, ["claim", "put to the test", "reported", "source"]], fold=told)
+        table(found.loc[waiting, ["claim", "put to the test", "reported", "source"]], fold=told, cards=True)
 
 
 def _fold(found: pd.DataFrame, nothing: str) -> None:
