@@ -1,10 +1,12 @@
 """What a right harness finds, and what papers claim, held against the tables of a scale: found or not, confirmed or refuted.
 
 python scripts/known_outcomes.py --results results/mnist
+python scripts/known_outcomes.py --results results/mnist results/strong --page verdicts.md
 """
 
 import argparse
-from collections import Counter
+import shlex
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +24,7 @@ from frugal.report.known_outcomes import (
     outcomes,
     read_cases,
 )
+from frugal.report.verdicts_page import counts, verdicts_page
 
 COLOURS = {FOUND: "green", WITHIN: "green", NOT_FOUND: "red", UNDECIDED: "yellow", NOT_RUN: "dim"}
 
@@ -29,26 +32,20 @@ COLOURS = {FOUND: "green", WITHIN: "green", NOT_FOUND: "red", UNDECIDED: "yellow
 def main() -> None:
     """Print a row per case and ground, then how many came out how."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", required=True, type=Path, help="results of a scale, e.g. results/mnist")
+    parser.add_argument("--results", required=True, type=Path, nargs="+", help="results of scales, e.g. results/mnist")
     parser.add_argument("--cases", default=FILE, type=Path, help=f"default: {FILE}")
+    parser.add_argument("--page", type=Path, help="also write what was tried to this file, as a page of Markdown")
     given = parser.parse_args()
-    found = outcomes(read_cases(given.cases), given.results / "tables")
+    found = outcomes(read_cases(given.cases), *given.results)
+    tried = [one for one in found if one.outcome != NOT_RUN]
     console = Console(highlight=False)
     console.width = max(console.width, 140)  # so that a log has the same table as a terminal
-    console.print(table(found))
-    claims = [one for one in found if one.case.kind == "claimed"]
-    for what, some in (
-        ("known", [one for one in found if one.case.kind == "known"]),
-        ("claims about accuracy", [one for one in claims if one.case.against is not None]),
-        ("claims about cost", [one for one in claims if one.case.against is None]),
-    ):
-        console.print(f"{what}: {counted(some)}")
-
-
-def counted(found: list[Outcome]) -> str:
-    """How many trials came out how, e.g. "2 found, 1 undecided"."""
-    counts = Counter(one.verdict for one in sorted(found, key=lambda one: list(COLOURS).index(one.outcome)))
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "none"
+    console.print(table(tried))
+    for what, told in counts(found).items():
+        console.print(f"{what}: {told}")
+    if given.page is not None:
+        page = verdicts_page(found, f"python {shlex.join(sys.argv)}", given.page.parent)
+        given.page.write_text(page, encoding="utf-8")
 
 
 def table(found: list[Outcome]) -> Table:

@@ -45,7 +45,7 @@ def shifted(tables, points):
 
 
 def outcome(tables, **case):
-    (found,) = k.outcomes([k.Case(case="a case", **case)], tables)
+    (found,) = k.outcomes([k.Case(case="a case", **case)], tables.parent)
     return found.outcome
 
 
@@ -69,7 +69,9 @@ def test_a_difference_is_read_from_the_side_of_what_is_expected(tables, points, 
 
 def test_a_difference_to_the_baseline_has_the_interval_of_the_reports(tables):
     row = pd.read_csv(tables / "cross/summary.csv").set_index("strategy").loc["infobatch"]
-    (found,) = k.outcomes([k.Case(case="a case", **OF_ACCURACY | {"against": "full"}, expected="no worse")], tables)
+    (found,) = k.outcomes(
+        [k.Case(case="a case", **OF_ACCURACY | {"against": "full"}, expected="no worse")], tables.parent
+    )
     told = f"{100 * row['test_accuracy_difference_low']:.2f} to {100 * row['test_accuracy_difference_high']:+.2f}"
     assert told.replace("-", "\N{MINUS SIGN}") in found.measured
 

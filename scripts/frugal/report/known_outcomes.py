@@ -8,7 +8,7 @@ which hold for all strategies of the study together; of two other strategies it 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -90,13 +90,17 @@ class Case(Strict):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was measured of a case. ground: data set and model; measured: in words, with the interval; seeds: compared."""
+    """What was measured of a case.
+
+    ground: data set and model; measured: in words, with the interval; seeds: compared; results: the folder of a scale
+    """
 
     case: Case
     ground: str
     measured: str
     outcome: str
     seeds: int = 0
+    results: Path | None = None
 
     @property
     def verdict(self) -> str:
@@ -109,15 +113,16 @@ def read_cases(path: Path = FILE) -> list[Case]:
     return [parse(Case, {"case": name} | (entry or {}), f"{path}: {name}") for name, entry in read_yaml(path).items()]
 
 
-def outcomes(cases: Sequence[Case], tables: Path) -> list[Outcome]:
-    """Each case on each data set and model of its study. tables: the folder that holds one of tables per study.
+def outcomes(cases: Sequence[Case], *results: Path) -> list[Outcome]:
+    """Each case on each data set and model of its study. results: folders of scales, which hold tables.
 
     A case whose strategies were run nowhere is listed once, as not run. Raises FrugalError for tables that are broken.
     """
     found = []
     for case in cases:
-        everywhere = _everywhere(case, tables / case.study)
-        found += [one for one in everywhere if one.outcome != NOT_RUN] or everywhere[:1]
+        everywhere = [one for folder in results for one in _everywhere(case, folder)]
+        tried = [one for one in everywhere if one.outcome != NOT_RUN]
+        found += everywhere[:1] if case.because is not None or not tried else tried
     return found
 
 
@@ -129,7 +134,7 @@ def claim_verdicts(results: str | Path, cases: str | Path = FILE) -> pd.DataFram
     """
     tables = Path(results) / "tables"
     claims = [case for case in read_cases(Path(cases)) if case.kind == "claimed" and (tables / case.study).is_dir()]
-    found = outcomes(claims, tables)
+    found = outcomes(claims, Path(results))
     rows = [
         {
             "claim": one.case.case,
@@ -146,14 +151,18 @@ def claim_verdicts(results: str | Path, cases: str | Path = FILE) -> pd.DataFram
     return pd.DataFrame(rows or [{"fact": "None of these studies puts a claim to the test."}])
 
 
-def _everywhere(case: Case, folder: Path) -> list[Outcome]:
+def _everywhere(case: Case, results: Path) -> list[Outcome]:
+    folder = results / "tables" / case.study
     if case.because is not None:
         return [Outcome(case, "", case.because, UNDECIDED)]
     if not folder.is_dir():
         return [Outcome(case, "", f"no tables in {folder}", NOT_RUN)]
     study, tables = read_study_of(folder), (read_table(folder, name) for name in ("runs", "summary"))
     runs, summary = (dict(iter(table.groupby(["dataset", "model"], sort=False))) for table in tables)
-    return [_outcome(case, study, "/".join(pair), runs[pair], summary[pair]) for pair in study.pairs if pair in runs]
+    pairs = [pair for pair in study.pairs if pair in runs]
+    return [
+        replace(_outcome(case, study, "/".join(pair), runs[pair], summary[pair]), results=results) for pair in pairs
+    ]
 
 
 def _outcome(case: Case, study: Study, ground: str, runs: pd.DataFrame, summary: pd.DataFrame) -> Outcome:

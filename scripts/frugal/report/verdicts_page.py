@@ -1,0 +1,81 @@
+"""One page of verdicts over all data and nets: what each work claims, what was measured, what became of it. Markdown."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from frugal.report.known_outcomes import NOT_RUN, VERDICTS, Outcome
+
+ORDER = list(VERDICTS)  # in which outcomes are counted
+MARKS = dict(zip(ORDER, ("\N{CHECK MARK}", "\N{CHECK MARK}", "\N{MULTIPLICATION X}", "?", ""), strict=True))
+HEAD = """# What became of claims of "train with less"
+
+Each claim has a row for every data set and net on which it was tried. **Confirmed**: the whole 95 % interval agrees; **refuted**:
+none of it does; **not decided**: the interval has both. Differences in accuracy are in percentage points of test accuracy. An
+exchange rate is what the plain net, trained for less, would have had to spend for the same accuracy, as a multiple of what the
+strategy spent: above 1 it saves. Intervals against the plain net hold for all strategies of a data set and net together. A
+verdict holds for that data, net and recipe.
+"""
+COLUMNS = "| what is tested | reported | data, net | seeds | measured (95 %) | verdict |\n|---|---|---|---|---|---|\n"
+
+
+def counted(found: Iterable[Outcome]) -> str:
+    """How many trials came out how, e.g. "2 found, 1 undecided"."""
+    counts = Counter(one.verdict for one in sorted(found, key=lambda one: ORDER.index(one.outcome)))
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "none"
+
+
+def counts(found: Sequence[Outcome]) -> dict[str, str]:
+    """What is known, claims about accuracy and claims about cost, each with how many came out how."""
+    claims = [one for one in found if one.case.kind == "claimed"]
+    return {
+        "known": counted(one for one in found if one.case.kind == "known"),
+        "claims about accuracy": counted(one for one in claims if one.case.against is not None),
+        "claims about cost": counted(one for one in claims if one.case.against is None),
+    }
+
+
+def verdicts_page(found: Sequence[Outcome], made_by: str, folder: Path) -> str:
+    """The page: claims by their source, in the order of the cases, then what others have established.
+
+    made_by: the command, as it is shown. folder: where the page will lie; a data set and net is a link from there to the README
+    of its results, if there is one.
+    """
+    tried = [one for one in found if one.outcome != NOT_RUN]
+    claims = [one for one in tried if one.case.kind == "claimed"]
+    text = f"{HEAD}\n" + "".join(f"- {what}: {told}\n" for what, told in counts(tried).items())
+    for source, trials in groupby(claims, key=lambda one: one.case.source):
+        text += f"\n## {source}\n\n{_table(list(trials), folder)}"
+    if known := [one for one in tried if one.case.kind == "known"]:
+        text += f"\n## What others have established\n\nA right harness finds these.\n\n{_table(known, folder)}"
+    if waiting := dict.fromkeys(one.case.case for one in found if one.outcome == NOT_RUN):
+        text += "\n## Tried nowhere yet\n\n" + "".join(f"- {case}\n" for case in waiting)
+    return f"{text}\n*Made by* `{made_by}`\n"
+
+
+def _table(found: Sequence[Outcome], folder: Path) -> str:
+    """A table, in which what is tested and was reported stands at the first of its rows; under it fairer trials of its claims."""
+    table, fairer = COLUMNS, ""
+    for case, trials in groupby(found, key=lambda one: one.case):
+        told = f"{case.case}: {case.told}", case.reported
+        for one in trials:
+            cells = (
+                *told,
+                _linked(one, folder),
+                str(one.seeds or ""),
+                one.measured,
+                f"{MARKS[one.outcome]} {one.verdict}",
+            )
+            table += f"| {' | '.join(cells)} |\n"
+            told = "", ""
+        if case.decided_by:
+            fairer += f"\n*A fairer trial* of {case.case}: {case.decided_by}.\n"
+    return table + fairer
+
+
+def _linked(one: Outcome, folder: Path) -> str:
+    if one.results is None or not (readme := one.results / "README.md").is_file():
+        return one.ground
+    return f"[{one.ground}]({Path(os.path.relpath(readme, folder)).as_posix()})"
