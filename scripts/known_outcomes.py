@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from frugal.errors import exit_with_one_line
+from frugal.report.cost_figures import exchange_grid
 from frugal.report.known_outcomes import (
     FILE,
     FOUND,
@@ -24,6 +25,7 @@ from frugal.report.known_outcomes import (
     outcomes,
     read_cases,
 )
+from frugal.report.theme import set_theme
 from frugal.report.verdicts_page import counts, verdicts_page
 
 COLOURS = {FOUND: "green", WITHIN: "green", NOT_FOUND: "red", UNDECIDED: "yellow", NOT_RUN: "dim"}
@@ -34,7 +36,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", required=True, type=Path, nargs="+", help="results of scales, e.g. results/mnist")
     parser.add_argument("--cases", default=FILE, type=Path, help=f"default: {FILE}")
-    parser.add_argument("--page", type=Path, help="also write what was tried to this file, as a page of Markdown")
+    parser.add_argument(
+        "--page", type=Path, help="also write what was tried to this file, as a page of Markdown with a picture"
+    )
     given = parser.parse_args()
     found = outcomes(read_cases(given.cases), *given.results)
     tried = [one for one in found if one.outcome != NOT_RUN]
@@ -44,7 +48,12 @@ def main() -> None:
     for what, told in counts(found).items():
         console.print(f"{what}: {told}")
     if given.page is not None:
-        page = verdicts_page(found, f"python {shlex.join(sys.argv)}", given.page.parent)
+        set_theme(given.page.parent)
+        picture = given.page.with_suffix(".png")
+        exchange_grid(dict.fromkeys(one.results / "tables" / one.case.study for one in tried if one.results)).savefig(
+            picture
+        )
+        page = verdicts_page(found, f"python {shlex.join(sys.argv)}", given.page.parent, picture.name)
         given.page.write_text(page, encoding="utf-8")
 
 

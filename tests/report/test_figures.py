@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 
 from frugal import report
 from frugal.report import load, theme
-from frugal.report.cost_figures import exchange_forest, pareto_front
+from frugal.report.cost_figures import exchange_forest, exchange_grid, pareto_front
 from report import factory
 
 mpl.use("agg")
@@ -110,3 +110,29 @@ def test_every_axis_of_exchange_rates_has_a_scale(folder):
     for axes in figure.axes:
         low, high = axes.get_xlim()
         assert sum(low <= tick <= high for tick in axes.get_xticks()) > 2, "one tick is no scale"
+
+
+def test_the_grid_of_exchange_rates_shows_each_strategy_that_was_tried_twice_where_its_verdict_is():
+    folders = [f"results/shown/{folder}/tables/cross" for folder in ("cross", "strong")]
+    figure = exchange_grid(folders)
+    drawn = {
+        (axes.get_title(loc="left").replace("\n", ", "), names[round(line.get_ydata()[0])]): (
+            line.get_xdata()[0],
+            line.get_color(),
+        )
+        for names in [[label.get_text() for label in figure.axes[0].get_yticklabels()]]
+        for axes in figure.axes
+        for line in axes.lines
+        if len(line.get_xdata()) == 1
+    }
+    known = pd.concat([load.summary(folder) for folder in folders]).query(
+        "kind == 'proposal' and flops_executed_exchange_rate > 0"
+    )
+    twice = known.groupby("strategy", observed=True)["where"].nunique()
+    expected = known[known["strategy"].isin(twice[twice > 1].index)]
+    assert {name for _, name in drawn} == set(expected["strategy"]) >= {"infobatch", "frequency-curriculum"}
+    assert len(drawn) == len(expected)
+    for row in expected.itertuples():
+        at, colour = drawn[row.where, row.strategy]
+        assert at == pytest.approx(row.flops_executed_exchange_rate)
+        assert colour == {"saves": theme.GOOD, "wastes": theme.BAD}.get(row.flops_executed_exchange_verdict, theme.OPEN)

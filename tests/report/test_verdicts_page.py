@@ -22,9 +22,10 @@ def test_the_kept_page_is_what_its_command_makes_of_the_kept_tables(monkeypatch)
     assert set(folders) == {table.parents[2] for table in Path("results/shown").glob("*/tables/cross/budgets.csv")} - {
         Path("results/shown/demo")
     }
-    assert verdicts_page(outcomes(read_cases(FILE), *folders), command, PAGE.relative_to(ROOT).parent) == kept, (
-        f"made anew by: {command}"
-    )
+    assert (
+        verdicts_page(outcomes(read_cases(FILE), *folders), command, PAGE.relative_to(ROOT).parent, "verdicts.png")
+        == kept
+    ), f"made anew by: {command}"
 
 
 def test_a_claim_is_told_once_with_a_row_for_each_data_set_and_net(tmp_path):
@@ -35,7 +36,7 @@ def test_a_claim_is_told_once_with_a_row_for_each_data_set_and_net(tmp_path):
         Outcome(CLAIM, "letters/cnn", "0.7 (0.6 to 0.8)", NOT_FOUND, 5, tmp_path / "elsewhere"),
         Outcome(CLAIM.model_copy(update={"case": "another"}), "digits/cnn", "no run", NOT_RUN),
     ]
-    page = verdicts_page(trials, "a command", tmp_path)
+    page = verdicts_page(trials, "a command", tmp_path, "a.png")
     assert page.count("a claim: exchange rate at least 1 in FLOPs") == 1
     assert "| [digits/cnn](here/README.md) | 5 | 0.9 (0.8 to 0.95) | \N{MULTIPLICATION X} refuted |" in page
     assert "| letters/cnn | 5 |" in page

@@ -3,7 +3,7 @@
 Each takes the folder of a study's tables and returns what `report.save` takes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -153,11 +153,12 @@ def exchange_forest(tables: str | Path, costs: Sequence[str] = ("cpu_seconds", "
     return figure
 
 
-def _forest(axes: Axes, rows: pd.DataFrame, cost: str) -> None:
-    """The rates of one cost, on a logarithmic axis that ends where the rates do; intervals may go beyond it."""
+def _forest(axes: Axes, rows: pd.DataFrame, cost: str, ends: tuple[float, float] | None = None) -> None:
+    """The rates of one cost on a logarithmic axis. ends: of the axis, by default where the rates end; intervals may go beyond."""
     rate, low, high = (rows[f"{cost}_exchange_{part}"].to_numpy(float) for part in ("rate", "low", "high"))
-    ends = np.nanmin(rate, initial=0.8) / 1.3, np.nanmax(rate, initial=1.25) * 1.3
-    ends = max(ends[0], 0.1), min(ends[1], 10.0)
+    if ends is None:
+        ends = np.nanmin(rate, initial=0.8) / 1.3, np.nanmax(rate, initial=1.25) * 1.3
+        ends = max(ends[0], 0.1), min(ends[1], 10.0)
     axes.set_xscale("log")
     axes.set_xlim(*ends)
     axes.axvline(1, color=FAINT, linewidth=1)
@@ -176,3 +177,35 @@ def _forest(axes: Axes, rows: pd.DataFrame, cost: str) -> None:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.grid(False, axis="y")
+
+
+def exchange_grid(studies: Iterable[str | Path], cost: str = "flops_executed") -> Figure:
+    """Exchange rates of all strategies that were tried on more than one data set and net, with their 95 % intervals: a column per
+    data set and net, those of most strategies first. No controls.
+
+    studies: folders of tables. cost: in which the rates are told. Marks as in `exchange_forest`; on one axis for all.
+    """
+    known = pd.concat([load.summary(tables) for tables in studies], ignore_index=True).astype(
+        {"where": str, "strategy": str}
+    )
+    known = known[known[f"{cost}_exchange_rate"].notna() & (known["kind"] == "proposal")]
+    known = known[known.groupby("strategy")["where"].transform("nunique") > 1]
+    names = known.groupby("strategy")[f"{cost}_exchange_rate"].median().sort_values(ascending=False).index
+    places = known["where"].value_counts().index
+    figure, line = plt.subplots(
+        1,
+        max(1, len(places)),
+        figsize=(2 + 1.15 * len(places), 0.24 * len(names) + 1),
+        squeeze=False,
+        sharey=True,
+        sharex=True,
+    )
+    for axes, where in zip(line[0], places, strict=False):
+        _forest(axes, known[known["where"] == where].set_index("strategy").reindex(names), cost, ends=(0.15, 3.0))
+        axes.set_title(where.replace(", ", "\n"), fontsize="small")
+        axes.grid(axis="y", linewidth=0.4)
+    line[0][0].set_yticks(range(len(names)), names, color=INK)
+    line[0][0].set_ylim(len(names) - 0.4, -0.6)
+    figure.supxlabel(f"exchange rate in {METRICS[cost].noun}", fontsize="small")
+    figure.tight_layout()
+    return figure

@@ -18,6 +18,11 @@ exchange rate is what the plain net, trained for less, would have had to spend f
 strategy spent: above 1 it saves. Intervals against the plain net hold for all strategies of a data set and net together. A
 verdict holds for that data, net and recipe.
 """
+PICTURE = (
+    "Exchange rates in FLOPs with their 95 % intervals, of all strategies that were tried on more than one data set and net. "
+    "Right of the line a strategy saves (green), left of it it wastes (red), whatever it leaves out; brown: undecided. An "
+    "arrowhead: at least, or at most, so much."
+)
 COLUMNS = "| what is tested | reported | data, net | seeds | measured (95 %) | verdict |\n|---|---|---|---|---|---|\n"
 
 
@@ -37,15 +42,17 @@ def counts(found: Sequence[Outcome]) -> dict[str, str]:
     }
 
 
-def verdicts_page(found: Sequence[Outcome], made_by: str, folder: Path) -> str:
+def verdicts_page(found: Sequence[Outcome], made_by: str, folder: Path, picture: str) -> str:
     """The page: claims by their source, in the order of the cases, then what others have established.
 
     made_by: the command, as it is shown. folder: where the page will lie; a data set and net is a link from there to the README
-    of its results, if there is one.
+    of its results, if there is one. picture: file name of an `exchange_grid` beside the page.
     """
     tried = [one for one in found if one.outcome != NOT_RUN]
     claims = [one for one in tried if one.case.kind == "claimed"]
-    text = f"{HEAD}\n" + "".join(f"- {what}: {told}\n" for what, told in counts(tried).items())
+    text = f"{HEAD}\n![{PICTURE}]({picture})\n\n*{PICTURE}*\n\n" + "".join(
+        f"- {what}: {told}\n" for what, told in counts(tried).items()
+    )
     for source, trials in groupby(claims, key=lambda one: one.case.source):
         text += f"\n## {source}\n\n{_table(list(trials), folder)}"
     if known := [one for one in tried if one.case.kind == "known"]:
