@@ -5,6 +5,7 @@ from typing import Any
 
 NOT_SETTINGS = {"seed", "study", "scale"}  # what a run's path says already
 SHOWN = 3
+NOT_SET = "not set"
 
 
 def of_settings(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -16,10 +17,20 @@ def settings_apart(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[st
     """Each setting that differs, as ("recipe.epochs", "16", "500"); "not set" where one of the two hasn't it."""
     pairs = dict(_leaves(before, ())), dict(_leaves(now, ()))
     return [
-        (".".join(key), *(str(leaves.get(key, "not set")) for leaves in pairs))
+        (".".join(key), *(str(leaves.get(key, NOT_SET)) for leaves in pairs))
         for key in dict.fromkeys([*pairs[0], *pairs[1]])
         if key[0] not in NOT_SETTINGS and pairs[0].get(key, ...) != pairs[1].get(key, ...)
     ]
+
+
+def of_entries(cache: dict[str, Any], entry: dict[str, Any]) -> list[str]:
+    """Each setting of a data set that was another one when its cache was made, "validation was 180, is 200".
+
+    cache: its manifest. What it doesn't say, as one of before a setting was there, was no other. entry: with the name, as JSON
+    has it
+    """
+    apart = settings_apart(cache["entry"], entry) if cache.get("entry") else []
+    return [f"{key} was {was}, is {now}" for key, was, now in apart if was not in (NOT_SET, "{}")]
 
 
 def of_code(before: dict[str, str], now: dict[str, str]) -> list[str]:

@@ -181,3 +181,16 @@ def test_whether_preparing_has_anything_to_do(tmp_path):
     with open(next(cache.glob("train_*.npy")), "ab") as file:
         file.write(b"more")
     assert not prepare.is_current(TABLE, cache, data)
+
+
+def test_a_cache_tells_an_entry_that_it_was_not_made_for(prepared):
+    _, again, cache = prepared
+    again()
+    entry = json.loads((cache / "manifest.json").read_text())["entry"]
+    assert made_from.entry_changed(cache, entry) is None
+    assert made_from.entry_changed(cache, entry | {"a_new_setting": None}) is None, "caches of before it was there stay"
+    assert made_from.entry_changed(cache, entry | {"split_seed": 7, "name": "other"}) == (
+        f"name was {entry['name']}, is other, split_seed was 0, is 7"
+    )
+    (cache / "manifest.json").write_text("{")
+    assert made_from.entry_changed(cache, entry) is None, "whoever opens it says what is wrong"

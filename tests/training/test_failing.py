@@ -1,6 +1,8 @@
 """A run that fails says so in the place of its record; one that was stopped doesn't."""
 
+import dataclasses
 import json
+import shutil
 
 import pytest
 
@@ -50,6 +52,23 @@ def test_a_failed_run_leaves_why_and_no_record_of_before(run, error, why):
     left = failed.read(one.out)
     assert left.why == why
     assert left.spec == one.spec.model_dump(mode="json")
+
+
+def test_a_run_refuses_a_cache_that_was_prepared_for_another_entry(tmp_path):
+    one = job(tmp_path)
+    manifest = tiny.write_digits(one.cache.parent)
+    entry = one.spec.dataset.model_dump(mode="json")
+    for made, refused in ((entry, False), (entry | {"validation": 30}, True), (entry | {"name": "letters"}, True)):
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"entry": made}))
+        if refused:
+            with pytest.raises(
+                FrugalError, match=r"manifest.json was prepared for another entry .*(validation|name) was"
+            ):
+                failing.train(one)
+            assert not one.out.exists()
+        else:
+            assert failing.train(dataclasses.replace(one, device="cpu")) == 0
+            shutil.rmtree(one.out)
 
 
 @pytest.mark.parametrize("status", [0, 143])

@@ -172,6 +172,20 @@ def test_copied_results_are_done_and_due_again_under_other_settings(finished, co
     assert "tables of study compression are due again: other margin" in finished.said
 
 
+def test_a_cache_that_was_made_for_another_entry_is_prepared_again(finished, copied):
+    """As after an edit, or where another checkout shares the caches; copied results bring no metadata of Snakemake's."""
+    entries = finished.folder / "config/datasets.yaml"
+    before = entries.read_text()
+    assert finished.planned("--rerun-triggers", "mtime", config=under(copied)) == {}
+    entries.write_text(before.replace("  validation: 180\n", "  validation: 200\n", 1))
+    try:
+        planned = finished.planned("--rerun-triggers", "mtime", config=under(copied))
+    finally:
+        entries.write_text(before)
+    assert planned == {"prepare": 1, "card": 1, "train": 4, **AFTER_TRAINING}
+    assert "data set digits is prepared again: validation was 180, is 200" in finished.said
+
+
 def test_damaged_records_are_planned_again_and_nothing_else_is(finished, copied):
     runs = copied / "demo/runs/compression/digits/cnn-tiny"
     (runs / "full/seed-0/metrics.json").write_bytes(b"\xff{")

@@ -162,13 +162,17 @@ def code_of_source(wildcards):
 
 
 def look_at_sources(wildcards):
-    """No input: has Snakemake prepare a data set again whose files look different from when its cache was made."""
+    """No input: has Snakemake prepare a data set again whose files look different from when its cache was made, or whose cache was
+    made for another entry: by another checkout that shares it, or before the entry was edited.
+    """
     if workflow.is_main_process:
         folder = PLAN.config.data or os.environ.get("FRUGAL_DATA")
         folder = folder and os.path.expanduser(folder)
         cache = shared_cache(wildcards)
+        made, entry = Path(cache).parent, PLAN.datasets[wildcards.dataset]
         if os.path.exists(cache) and (
-            why := made_from.changed(Path(cache).parent, folder)
+            why := made_from.changed(made, folder)
+            or made_from.entry_changed(made, entry.model_dump(mode="json"))
         ):
             workflow.dag.forcefiles.add(cache)
             logger.info(f"data set {wildcards.dataset} is prepared again: {why}")

@@ -31,6 +31,7 @@ NOT_CONTENT = (
     "notes",
     "folder",
     "request",
+    "entry",
     "made_from",
     "inferred",
 )  # what the checksum of a cache leaves out

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from frugal.atomic import write_text
+from frugal.differences import of_entries, some
 
 LITTER = frozenset(  # in small letters; what starts with a dot is hidden and needs no entry
     ["@eadir", "@recycle", "#recycle", "#snapshot", "lost+found", "$recycle.bin", "system volume information"]
@@ -88,6 +90,17 @@ def changed(cache: Path, folder: Path | None) -> str | None:
     for path, _, why in _differing(cache, folder):
         return f"{path} {why}"
     return None
+
+
+def entry_changed(cache: Path, entry: dict[str, Any]) -> str | None:
+    """How a data set's entry differs from the one that its cache was made for, in a few words; None: it doesn't.
+
+    entry: with the name, as JSON has it. A cache that can't be read, or of before this was written down, says nothing.
+    """
+    try:
+        return some(of_entries(json.loads((cache / "manifest.json").read_bytes()), entry)) or None
+    except (OSError, ValueError, AttributeError):  # whoever opens it says what is wrong
+        return None
 
 
 def content_changed(cache: Path, folder: Path | None) -> str | None:

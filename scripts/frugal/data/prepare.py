@@ -86,7 +86,7 @@ def _request(dataset: dict[str, Any]) -> str:
 def _prepare(
     dataset: dict[str, Any], request: str, out: Path, downloads: Path, folder: Path | None, threads: int
 ) -> Path:
-    name, started = dataset["name"], time.perf_counter()
+    name, entry, started = dataset["name"], dataset, time.perf_counter()
     options = registry.check("source", dataset["source"], dataset["options"], f"data set {name}")
     keeps_images = dataset.get("images", True)
     if not keeps_images and not dataset["dct"]:
@@ -142,6 +142,7 @@ def _prepare(
         "notes": notes,
         **({"inferred": inferred} if inferred else {}),
         "request": request,
+        "entry": entry,
     }
     if dataset["dct"]:
         if arrays.kind != "image":

@@ -23,7 +23,9 @@ import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as l
 
 from frugal import failed
 from frugal.atomic import write_json
+from frugal.data.arrays import CONFIG
 from frugal.data.cache import DamagedCache, local_copy, open_cache, set_aside
+from frugal.differences import of_entries, some
 from frugal.errors import FrugalError, exit_with_one_line
 from frugal.imports import TRAINING, checksums, closure, digest_of_training
 from frugal.measure.memory import keep_freed_memory
@@ -95,6 +97,11 @@ def train(job: Job) -> int:
             set_aside(file)
         what = str(error).rpartition("; ")[0]
         raise FrugalError(f"{what}; run again, and the data set is prepared anew") from error
+    if apart := of_entries(cache.manifest, spec.dataset.model_dump(mode="json")):
+        raise FrugalError(
+            f"{job.cache} was prepared for another entry of {CONFIG}: {some(apart)}; run the workflow again, and it is "
+            "prepared anew"
+        )
     repeated = spec.strategy.follows, spec.strategy.parameters.get("cost")
     followed = read_followed(job.follow, *repeated) if job.follow else None
     repeats = hashlib.sha256(job.follow.read_bytes()).hexdigest() if job.follow else None
