@@ -49,7 +49,7 @@ def test_every_committed_reference_is_of_the_recipe_that_its_study_has_and_is_ch
         whole = next(cell for cell, budget in cells.items() if budget == 1)
         spec = plan.run(study.name, *whole, study.seeds[0]).model_dump(mode="json")
         reference.check_same_ground(one, spec["recipe"], one.origin("data_checksum"))
-        assert reference.spread_for(study, whole.dataset, whole.model) is not None
+        assert reference.spread_for(study, whole.dataset, whole.model, one.origin("data_checksum")) is not None
 
 
 @pytest.mark.parametrize(("shift", "status", "said"), [(0, 0, "converges as it should"), (-9, 1, "does not converge")])

@@ -167,7 +167,7 @@ def test_few_seeds_take_the_spread_of_a_reference_of_the_same_ground(made, tmp_p
     r.write(made, tmp_path / f"{made.name}.csv")
     recipe = factory.study()["recipe"] | {"epochs": 12}
     few = study(recipe=recipe, name="another", seeds=[0, 1])
-    found = r.spread_for(few, "digits", "cnn-tiny", folder=tmp_path)
+    found = r.spread_for(few, "digits", "cnn-tiny", "ab", folder=tmp_path)
     assert found.spread == pytest.approx(made.table["sd"].iloc[1])
     assert found.freedom == 11
     assert found.sentence.startswith("2 seeds are too few")
@@ -177,10 +177,11 @@ def test_few_seeds_take_the_spread_of_a_reference_of_the_same_ground(made, tmp_p
         study(recipe=recipe | {"epochs": 3}, seeds=[0]),
         study(recipe=recipe, seeds=[0], recipes={"full": {"batch_size": 1}}),
     ):
-        assert r.spread_for(other, "digits", "cnn-tiny", folder=tmp_path) is None
-    assert r.spread_for(few, "digits", "mlp", folder=tmp_path) is None
-    assert r.spread_for(few, "digits", "cnn-tiny", own=((10 * SD) ** 2, 12), folder=tmp_path) is None
-    assert r.spread_for(few, "digits", "cnn-tiny", own=(SD**2, 12), folder=tmp_path) is not None
+        assert r.spread_for(other, "digits", "cnn-tiny", "ab", folder=tmp_path) is None
+    assert r.spread_for(few, "digits", "mlp", "ab", folder=tmp_path) is None
+    assert r.spread_for(few, "digits", "cnn-tiny", "cd", folder=tmp_path) is None, "other data"
+    assert r.spread_for(few, "digits", "cnn-tiny", "ab", own=((10 * SD) ** 2, 12), folder=tmp_path) is None
+    assert r.spread_for(few, "digits", "cnn-tiny", "ab", own=(SD**2, 12), folder=tmp_path) is not None
 
 
 def test_intervals_with_a_references_spread_hold_together_even_with_one_seed():

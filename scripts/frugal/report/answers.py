@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from frugal.report.budget_curve import currency
+from frugal.report.caveats import few_steps
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.load import Comparison
 from frugal.report.sentences import ENOUGH, best_proposal, conclusion, on_a_falling_curve, on_whole_images
+from frugal.report.withheld import withheld
 from frugal.report.words import exchange, percent, points
 from frugal.webpage import coloured_verdict
 
@@ -52,6 +54,8 @@ def _sentence(one: Comparison) -> str:
     caveats = [
         on_whole_images(best).replace("**", ""),
         on_a_falling_curve(best),
+        withheld(best),
+        few_steps(one),
         "" if isinstance(best["control"], str) else "no control of equal cost was run",
     ]
     but = "".join(f"; {caveat}" for caveat in caveats if caveat)

@@ -14,6 +14,7 @@ QUEUED = (
 )
 UNEVEN = 0.1  # share by which CPU seconds for a FLOP may differ where the same is computed
 SAME_WORK = 0.01  # share by which FLOPs for a sample may differ where the same is computed
+FEW_STEPS = 50  # of the optimizer, below which a net has hardly begun to learn
 FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
 
 
@@ -51,6 +52,17 @@ def few_seeds(study: Study) -> str:
     return (
         f"**{seeds} seeds are few.** How far seeds scatter is then known from what all strategies share alone, and a verdict may "
         f"change with more seeds. Run at least {FEW}."
+    )
+
+
+def few_steps(compared: Comparison) -> str:
+    """A warning where the plain net took so few steps that what is left out of them says little; else empty."""
+    steps = compared.runs.loc[compared.runs["strategy"] == compared.study.baseline, "steps"].median()
+    if not steps < FEW_STEPS:
+        return ""
+    return (
+        f"the plain net took {steps:.0f} steps, which is hardly a training: give the recipe more epochs, until half of them lose "
+        "little"
     )
 
 

@@ -21,6 +21,7 @@ from frugal.report.costs import COSTS
 from frugal.report.load import read_study_of, read_table
 from frugal.report.pooled import by_seed, pool_of
 from frugal.report.statistics import difference
+from frugal.report.withheld import withheld
 from frugal.report.words import exchange, percent, points
 from frugal.spec import parse
 from frugal.study import Study
@@ -126,14 +127,14 @@ def outcomes(cases: Sequence[Case], *results: Path) -> list[Outcome]:
     return found
 
 
-def claim_verdicts(results: str | Path, cases: str | Path = FILE) -> pd.DataFrame:
-    """What becomes of the claims of papers: a row per claim and ground where it was tried, of the studies that `results` holds.
+def claim_verdicts(results: str | Path, studies: Sequence[str], cases: str | Path = FILE) -> pd.DataFrame:
+    """What becomes of the claims of papers: a row per claim and ground where it was tried, of these studies.
 
-    results: folder of a scale. A claim that was tried nowhere has one row. What would decide it, or be a fairer trial, stands
+    results: folder of a scale; it may hold tables of other studies, which nobody brought up to date. A claim that was tried
+    nowhere has one row. What would decide it, or be a fairer trial, stands
     beside each that isn't confirmed.
     """
-    tables = Path(results) / "tables"
-    claims = [case for case in read_cases(Path(cases)) if case.kind == "claimed" and (tables / case.study).is_dir()]
+    claims = [case for case in read_cases(Path(cases)) if case.kind == "claimed" and case.study in studies]
     found = outcomes(claims, Path(results))
     rows = [
         {
@@ -195,7 +196,8 @@ def _by_accuracy(case: Case, ground: str, study: Study, values: pd.DataFrame, ro
         outcome = WITHIN
     else:
         outcome = decided(most <= study.margin, least > study.margin)  # as the reports' own verdict
-    return Outcome(case, ground, f"{points(mean)} points ({points(low)} to {points(high)})", outcome, seeds)
+    margin = "" if strict else f", margin {100 * study.margin:g}"
+    return Outcome(case, ground, f"{points(mean)} points ({points(low)} to {points(high)}){margin}", outcome, seeds)
 
 
 def _by_saving(case: Case, ground: str, row: pd.Series) -> Outcome:
@@ -212,6 +214,8 @@ def _by_rate(case: Case, ground: str, row: pd.Series) -> Outcome:
     rate, low, high = (row[f"{case.currency}_exchange_{part}"] for part in ("rate", "low", "high"))
     if pd.isna([rate, low]).any():
         return Outcome(case, ground, f"no rate: {row['exchange_reason']}", UNDECIDED, seeds)
+    if low > 1 and (why := withheld(row)):
+        return Outcome(case, ground, f"{exchange(row, case.currency)}, {why}", UNDECIDED, seeds)
     return Outcome(case, ground, exchange(row, case.currency), _held(case, low, high), seeds)
 
 

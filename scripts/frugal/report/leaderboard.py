@@ -151,7 +151,7 @@ class Leaderboard:
                 _cell(_with_interval(row), row["test_accuracy_mean"]),
                 _cell("" if baseline else points(difference) if pd.notna(difference) else "–", difference),
                 _cell(coloured_verdict(row["verdict"], row["verdict_reason"], short=True), RANK[row["verdict"]]),
-                f"<td>{row['seeds']}</td>",
+                f"<td>{_seeds(row, one)}</td>",
                 f"<td>{html.escape(_where(one))}</td>",
                 f"<td>{self.links.to_study(one.study.name)}</td>",
             ]
@@ -209,6 +209,12 @@ def _beside(study: Study, name: str) -> list[str]:
         used.append(before)
         before = study.follows.get(before)
     return [run for run in study.budgets.get(name, {}) if run != name] + used
+
+
+def _seeds(row: pd.Series, one: Comparison) -> str:
+    """How many seeds a strategy has, and of how many where some are missing."""
+    planned = len(one.study.seeds_of(one.dataset, one.model))
+    return f"{row['seeds']}" + f" <small>of {planned}</small>" * (row["seeds"] < planned)
 
 
 def _measured(one: Comparison, cost: str) -> bool:

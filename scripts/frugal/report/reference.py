@@ -188,12 +188,14 @@ def spread_for(
     study: Study,
     dataset: str,
     model: str,
+    data_checksum: str,
     own: tuple[float, float] | None = None,
     folder: Path = FOLDER,
 ) -> Spread | None:
     """The spread of a reference of this ground, for a study with few seeds; None where seeds suffice or there is none.
 
-    The reference must have the recipe of the study's baseline, whichever study it was made from. Its sd holds what strategies of
+    The reference must be of the same data, by checksum, and have the recipe of the study's baseline, whichever study it was made
+    from. Its sd holds what strategies of
     one seed share, so that intervals of differences are rather too wide than too narrow. `pooled.compare` takes it as
     `known=(spread**2, freedom)`. own: variance and degrees of freedom of the study's own pool; where an F-test at 1 %
     tells them from the reference's, this study scatters otherwise, and None is returned.
@@ -206,7 +208,7 @@ def spread_for(
     for more in (study.pair(dataset, model).recipe, study.recipes.get(study.baseline, {})):
         recipe = merged(recipe, more)
     for reference in _of(read_all(folder), dataset, model):
-        if _differing(reference.recipe, recipe):
+        if data_checksum != reference.origin("data_checksum") or _differing(reference.recipe, recipe):
             continue
         row = reference.table.iloc[-1]
         if row["budget"] != 1 or (own and _apart(own, (row["sd"] ** 2, row["freedom"]))):

@@ -9,11 +9,12 @@ import pandas as pd
 from IPython.display import Markdown
 
 from frugal.report.budget_curve import currency
-from frugal.report.caveats import in_sight, own_intervals, seconds_in_doubt, uneven_seconds
+from frugal.report.caveats import few_steps, in_sight, own_intervals, seconds_in_doubt, uneven_seconds
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import LEVELLED, SAVES, SHORTER, WASTES
 from frugal.report.load import Comparison, comparisons, read_study_of, without_baseline
 from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
+from frugal.report.withheld import withheld
 from frugal.report.words import code, exchange, listed, percent, points
 from frugal.study import Study
 
@@ -71,6 +72,7 @@ def headline(compared: Comparison) -> str:
         _by_control(best, compared),
         _by_curve(best, compared),
         f"**{falls}**" if (falls := on_a_falling_curve(best)) else "",
+        *(f"**{why}**" for why in (withheld(best), few_steps(compared)) if why),
     ]
     return "; ".join(filter(None, said)) + ". " + _conclusion(best, study)
 

@@ -23,6 +23,7 @@ from frugal.report.reference import spread_for
 from frugal.report.schema import ITERATIONS, Metrics
 from frugal.report.statistics import BASELINE, UNPAIRED, against_controls, intervals, paired, verdict
 from frugal.report.terms import own_recipe, recipe_of
+from frugal.report.withheld import withhold
 from frugal.study import Study
 
 CELL = ["dataset", "model", "strategy"]
@@ -75,7 +76,7 @@ def tabulate(study: Study, found: Found) -> Tables:
     history = _joined(records, [record.history for record in records])
     trace = _joined(records, [record.trace for record in records])
     notes = _joined(records, [pd.DataFrame({"note": record.manifest.notes}, dtype=str) for record in records])
-    summary, budgets = summary_table(study, runs), budgets_table(study, runs)
+    summary, budgets = withhold(study, summary_table(study, runs), doubts), budgets_table(study, runs)
     return Tables(runs, summary, history, doubts, trace, notes, budgets, _iterations_of(records), study)
 
 
@@ -151,7 +152,7 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     )
     counts["charged"] = [charged(mine) for _, mine in groups]
     counts["seeds_compared"] = comparison.groupby(CELL).size().reindex(counts.index, fill_value=0)
-    accuracies = accuracy_table(study, values)
+    accuracies = accuracy_table(study, values.assign(data_checksum=runs["data_checksum"]))
     exchange = exchange_table(study, everything, accuracies.pop("level"))
     costs = intervals(values[[*CELL, *COSTS, *OTHERS]], CELL, runs[ELSEWHERE])
     controls = against_controls(study, runs, CELL)
@@ -177,8 +178,9 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
 def accuracy_table(study: Study, values: pd.DataFrame) -> pd.DataFrame:
     """Of each accuracy its mean and its difference to the baseline, by cell, with intervals; and level, of one such interval.
 
-    values: a row per run. No interval of a mean leaves [0, 1]. pool_spread: standard deviation of one run around its strategy
-    and seed, pool_freedom: its degrees of freedom; pool_remark: where it is that of a reference, since these runs are too few
+    values: a row per run, with the checksum of its data. No interval of a mean leaves [0, 1]. pool_spread: standard deviation
+    of one run around its strategy and seed, pool_freedom: its degrees of freedom; pool_remark: where it is that of a reference,
+    since these runs are too few
     """
     parts = []
     for place, mine in values.groupby(CELL[:2], sort=False):
@@ -186,7 +188,8 @@ def accuracy_table(study: Study, values: pd.DataFrame) -> pd.DataFrame:
         for name in ACCURACIES:
             asked = mine[["strategy", "seed"]].assign(value=mine[name])
             table, pool = compare(asked, study.baseline)
-            elsewhere = spread_for(study, *place, (pool.variance, pool.freedom)) if pool.freedom < ENOUGH else None
+            own, data = (pool.variance, pool.freedom), mine["data_checksum"].iloc[0]
+            elsewhere = spread_for(study, *place, data, own) if pool.freedom < ENOUGH else None
             if elsewhere:
                 table, pool = compare(asked, study.baseline, known=(elsewhere.spread**2, elsewhere.freedom))
             table = table.reindex(dict.fromkeys(mine["strategy"]))
