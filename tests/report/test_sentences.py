@@ -74,7 +74,36 @@ def test_where_the_plain_net_is_better_trained_for_less_the_answers_say_so(selec
     vars(elsewhere)["summary"] = selection.summary.assign(exchange_reason=LEVELLED)
     for said in (findings.headline, lambda one: answer([one])):
         assert SHORTER in said(falling)
+        assert f"{SHORTER}: " not in said(falling), "these tables have no budgets"
         assert SHORTER not in said(selection) + said(elsewhere)
+
+
+def test_the_best_of_the_plain_nets_trainings_is_told_where_it_is_a_shorter_one(make_tables):
+    def spoil(root):
+        for file in root.glob("digits/cnn-tiny/full@0.5/seed-*/metrics.json"):
+            file.write_text(json.dumps(json.loads(file.read_text()) | {"test_accuracy": 0.996}))
+
+    study, _, folder = make_tables(spoil, of=factory.with_budgets)
+    assert f"{SHORTER}: 99.60\N{NO-BREAK SPACE}% with 0.5 of its epochs" in findings.headline(
+        comparisons(folder, study)[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("interval", "told"),
+    [
+        ((-0.03, -0.046, -0.014), "rare classes lose more: \N{MINUS SIGN}3.00 points"),
+        ((-0.002, -0.003, -0.001), ""),
+        ((-0.03, -0.07, 0.01), ""),
+    ],
+)
+def test_a_loss_on_rare_classes_that_accuracy_hides_is_told(selection, interval, told):
+    lost = replace(selection)
+    names = [f"test_balanced_accuracy_difference_{part}" for part in ("mean", "low", "high")]
+    vars(lost)["summary"] = selection.summary.assign(**dict(zip(names, interval, strict=True)))
+    for said in (findings.headline(lost), answer([lost])):
+        assert told in said
+        assert ("rare classes" in said) == bool(told)
 
 
 def as_far_from_its_control(folder):

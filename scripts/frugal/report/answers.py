@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from frugal.report.budget_curve import currency
-from frugal.report.caveats import few_steps
+from frugal.report.caveats import cautions
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.load import Comparison
-from frugal.report.sentences import ENOUGH, best_proposal, conclusion, on_a_falling_curve, on_whole_images
-from frugal.report.withheld import withheld
+from frugal.report.sentences import ENOUGH, best_proposal, conclusion
 from frugal.report.words import exchange, percent, points
 from frugal.webpage import coloured_verdict
 
@@ -51,13 +50,8 @@ def _sentence(one: Comparison) -> str:
     rate = best[f"{paid}_exchange_rate"]
     told = f"exchange rate {html.escape(exchange(best, paid))}" if pd.notna(rate) else "no exchange rate"
     pill = coloured_verdict(conclusion(best, study))
-    caveats = [
-        on_whole_images(best).replace("**", ""),
-        on_a_falling_curve(best),
-        withheld(best),
-        few_steps(one),
-        "" if isinstance(best["control"], str) else "no control of equal cost was run",
-    ]
-    but = "".join(f"; {caveat}" for caveat in caveats if caveat)
+    caveats = cautions(best, one)
+    caveats += [] if isinstance(best["control"], str) else ["no control of equal cost was run"]
+    but = "".join(f"; {caveat}" for caveat in caveats)
     within = f" (margin {100 * study.margin:g})"
     return f"{where}, {name} {saved} at {points(difference)} points{within}: {told}, {pill}{but}."

@@ -1,11 +1,15 @@
 """What results can't tell, in sentences: few seeds, crowded machines, intervals of their own, findings of the audit. Markdown."""
 
 import numpy as np
+import pandas as pd
 
+from frugal.report.exchange_rate import SHORTER
 from frugal.report.load import Comparison
 from frugal.report.machines import counted
 from frugal.report.power import detectable, seeds_for
-from frugal.report.words import percent
+from frugal.report.statistics import UNDECIDED, WORSE
+from frugal.report.withheld import withheld
+from frugal.report.words import percent, points
 from frugal.study import Study
 
 EACH = 3  # findings of one kind that a report tells
@@ -53,6 +57,50 @@ def few_seeds(study: Study) -> str:
         f"**{seeds} seeds are few.** How far seeds scatter is then known from what all strategies share alone, and a verdict may "
         f"change with more seeds. Run at least {FEW}."
     )
+
+
+def cautions(row: pd.Series, compared: Comparison) -> list[str]:
+    """What has to be said beside the answer that a strategy's row of the summary gives, in the order of its weight."""
+    told = (
+        withheld(row),
+        few_steps(compared),
+        on_whole_images(row),
+        on_classes(row, compared),
+        on_a_falling_curve(row, compared),
+    )
+    return [caution for caution in told if caution]
+
+
+def on_whole_images(row: pd.Series) -> str:
+    """What a strategy that is tested on the images it was trained on loses on uncompressed ones; empty where it loses nothing."""
+    worse = row["verdict_full_fidelity"] in (WORSE, UNDECIDED) and row["verdict_full_fidelity"] != row["verdict"]
+    reached = row["test_accuracy_full_fidelity_mean"]
+    told = f"on uncompressed images it reaches {100 * reached:.2f}\N{NO-BREAK SPACE}%"
+    return told if worse and reached < row["test_accuracy_mean"] else ""
+
+
+def on_classes(row: pd.Series, compared: Comparison) -> str:
+    """What a strategy surely loses on classes that are rare, though not in accuracy; empty where that isn't so.
+
+    Balanced accuracy is the mean over classes of the share that is recognised, so that each counts alike.
+    """
+    mean, low, high = (row[f"test_balanced_accuracy_difference_{part}"] for part in ("mean", "low", "high"))
+    if not (high < 0 and mean < -compared.study.margin) or row["verdict"] == WORSE:
+        return ""
+    told = f"{points(mean)} points ({points(low)} to {points(high)}) of balanced accuracy"
+    return f"rare classes lose more: {told}, in which each class counts alike"
+
+
+def on_a_falling_curve(row: pd.Series, compared: Comparison) -> str:
+    """What a rate is worth where the plain net, trained for less, is the more accurate one; empty where it isn't."""
+    if SHORTER not in str(row["exchange_reason"]):
+        return ""
+    budgets = compared.tables["budgets"]
+    here = (budgets["dataset"] == compared.dataset) & (budgets["model"] == compared.model)
+    curve = budgets[here & (budgets["strategy"] == compared.study.baseline)].set_index("budget")["test_accuracy_mean"]
+    if curve.empty:
+        return SHORTER
+    return f"{SHORTER}: {100 * curve.max():.2f}\N{NO-BREAK SPACE}% with {curve.idxmax():g} of its epochs"
 
 
 def few_steps(compared: Comparison) -> str:

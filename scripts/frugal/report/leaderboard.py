@@ -14,13 +14,12 @@ import pandas as pd
 from IPython.display import HTML
 
 from frugal.report.budget_curve import CURRENCIES, currency
-from frugal.report.caveats import seconds_in_doubt
+from frugal.report.caveats import on_whole_images, seconds_in_doubt
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.links import RECORD, Links
 from frugal.report.load import Comparison
 from frugal.report.reported import brief, whole_percent
-from frugal.report.sentences import on_whole_images
 from frugal.report.statistics import BASELINE, BETTER, EQUAL, WORSE
 from frugal.report.words import exchange, listed, points
 from frugal.study import Study, merged
@@ -186,7 +185,7 @@ class Leaderboard:
             [self._records(one, each) for each in (name, *_beside(study, name))],
             html.escape(settings),
             _control(row),
-            on_whole_images(row).replace("**", ""),
+            on_whole_images(row),
             _doubts(one, name, row),
             f"<code>{html.escape(command)}</code>",
         ]

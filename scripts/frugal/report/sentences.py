@@ -9,12 +9,11 @@ import pandas as pd
 from IPython.display import Markdown
 
 from frugal.report.budget_curve import currency
-from frugal.report.caveats import few_steps, in_sight, own_intervals, seconds_in_doubt, uneven_seconds
+from frugal.report.caveats import cautions, in_sight, own_intervals, seconds_in_doubt, uneven_seconds
 from frugal.report.costs import COSTS
-from frugal.report.exchange_rate import LEVELLED, SAVES, SHORTER, WASTES
+from frugal.report.exchange_rate import LEVELLED, SAVES, WASTES
 from frugal.report.load import Comparison, comparisons, read_study_of, without_baseline
 from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
-from frugal.report.withheld import withheld
 from frugal.report.words import code, exchange, listed, percent, points
 from frugal.study import Study
 
@@ -68,11 +67,9 @@ def headline(compared: Comparison) -> str:
         return f"{where}, **nothing is saved**: {lost if saves else 'no proposal spends less than the baseline'}."
     said = [
         f"{where}, {_saved(best, compared)}",
-        on_whole_images(best),
         _by_control(best, compared),
         _by_curve(best, compared),
-        f"**{falls}**" if (falls := on_a_falling_curve(best)) else "",
-        *(f"**{why}**" for why in (withheld(best), few_steps(compared)) if why),
+        *(f"**{caution}**" for caution in cautions(best, compared)),
     ]
     return "; ".join(filter(None, said)) + ". " + _conclusion(best, study)
 
@@ -115,19 +112,6 @@ def _saved(row: pd.Series, compared: Comparison) -> str:
     if row["verdict"] == UNDECIDED and row["test_accuracy_difference_high"] < 0:
         held = f"and is less accurate than the baseline; these seeds can't tell whether by more than {margin}"
     return f"`{row['strategy']}` {saved} {held} ({_against(row, compared)})"
-
-
-def on_whole_images(row: pd.Series) -> str:
-    """What a strategy that is tested on the images it was trained on loses on uncompressed ones; empty where it loses nothing."""
-    worse = row["verdict_full_fidelity"] in (WORSE, UNDECIDED) and row["verdict_full_fidelity"] != row["verdict"]
-    reached = row["test_accuracy_full_fidelity_mean"]
-    told = f"**on uncompressed images it reaches {100 * reached:.2f}\N{NO-BREAK SPACE}%**"
-    return told if worse and reached < row["test_accuracy_mean"] else ""
-
-
-def on_a_falling_curve(row: pd.Series) -> str:
-    """What a rate is worth where the plain net, trained for less, is the more accurate one; empty where it isn't."""
-    return SHORTER if SHORTER in str(row["exchange_reason"]) else ""
 
 
 def _by_control(row: pd.Series, compared: Comparison) -> str:
