@@ -3,13 +3,17 @@
     python scripts/share.py results/mnist /var/www/mnist
     python scripts/share.py results/strong results/shown/strong --largest 1 --leave-out '*.pdf'
 
-Copied are index.html, reports/ (pages, notebooks, figures), tables/, and of each run what pages link: metrics.json, history.csv,
-manifest.json and train.log. Checkpoints, caches and logs of other jobs are not. Files above --largest MB, but for pages and
-records, and those that a pattern of --leave-out names stay behind: pages show their names without a link, and datapackage.json
-does not list them. In the folder, what an earlier call left in these places is replaced, but for records; all else stays.
+Copied are index.html, reports/ (pages, notebooks, figures), tables/, and of each run in the tables what pages link: metrics.json,
+history.csv, manifest.json and train.log. Checkpoints, caches, logs of other jobs and records that no table has are not. Files
+above --largest MB, but for pages and records, and those that a pattern of --leave-out names stay behind: pages show their names
+without a link, and datapackage.json does not list them.
+
+The folder is a new one, an empty one, or an earlier copy, as its .shared.json tells. There index.html, reports/ and tables/ are
+replaced as a whole, and a record by one of the same run; all else stays. Nothing changes before all is copied.
 """
 
 import argparse
+import csv
 import json
 import os
 import re
@@ -20,9 +24,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from frugal.errors import FrugalError, exit_with_one_line
+from frugal.record import METRICS
 from frugal.report.links import RECORD
 
 PAGE, FOLDERS, RUNS = "index.html", ("reports", "tables"), "runs"
+MARK = ".shared.json"  # tells a copy from a folder where something else would be lost
+NAMED = 3  # runs, at most, in an error
 OF_JOBS = ("*/logs/*", "*.log", "*benchmark.tsv")  # that stand among them
 LINK = re.compile(r'<a\b[^>]*\bhref="(?P<target>[^"#?]+)[^"]*"[^>]*>(?P<text>.*?)</a>', re.DOTALL)
 ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//")  # https:, mailto:, data:
@@ -40,7 +47,13 @@ def main() -> None:
         "--leave-out", nargs="+", default=[], metavar="PATTERN", help="of files: '*.pdf' 'tables/*/trace.csv'"
     )
     given = arguments.parse_args()
-    copied, left = share(given.results, given.out, given.largest * 1e6, given.leave_out)
+    try:
+        copied, left = share(given.results, given.out, given.largest * 1e6, given.leave_out)
+    except OSError as error:
+        why = ": ".join(filter(None, (error.strerror or str(error), error.filename)))
+        raise FrugalError(
+            f"cannot copy {given.results} to {given.out}: {why}; mend that and call again, or name another folder"
+        ) from error
     size = sum((given.out / name).stat().st_size for name in copied) / 1e6
     print(
         f"{given.out / PAGE}: {len(copied)} files, {size:.1f} MB" + (f"; left out: {', '.join(left)}" if left else "")
@@ -48,10 +61,10 @@ def main() -> None:
 
 
 def share(results: Path, out: Path, largest: float, leave_out: list[str]) -> tuple[list[str], list[str]]:
-    """Names of the files that were copied and of those left out, relative to both folders.
+    """Names of the files that were copied, relative to both folders, and of what was left out.
 
-    largest: bytes of a file; leave_out: patterns of names. Raises FrugalError where there are no pages, and where copying would
-    cost what isn't a copy.
+    largest: bytes of a file; leave_out: patterns of names. Raises FrugalError where there are no pages, where copying would cost
+    what isn't a copy, and where the records aren't those that the tables were made from; OSError where a file can't be copied.
     """
     if not (results / PAGE).is_file():
         raise FrugalError(
@@ -63,16 +76,22 @@ def share(results: Path, out: Path, largest: float, leave_out: list[str]) -> tup
     names = {name: size for name, size in names.items() if not any(fnmatch(name, one) for one in OF_JOBS)}
     left = [name for name, size in names.items() if unwanted(name, size, largest, leave_out)]
     kept = [name for name in names if name not in left]
+    runs = tabulated(results)
     behind = (path for path in (results / RUNS).rglob("seed-*/*") if path.name in RECORD.values())
-    records = sorted(path.relative_to(results).as_posix() for path in behind)
+    of_runs = sorted(path.relative_to(results) for path in behind)
+    records = [path.as_posix() for path in of_runs if path.parent in runs]
+    if untold := {path.parent for path in of_runs} - set(runs):
+        left.append(f"{len(untold)} records that no table has")
     out.mkdir(parents=True, exist_ok=True)
-    copy(results, out, records)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".share-") as made:
-        copy(results, Path(made), kept)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".share-") as folder:
+        made = Path(folder)
+        copy(results, made, kept + records)
+        check_records(results, made, runs)
         for name in kept:
-            adapt(Path(made), name)
-        for name in (*FOLDERS, PAGE):
-            replace(Path(made, name), out / name)
+            adapt(made, name)
+        (made / MARK).write_text(json.dumps({"from": results.resolve().name}) + "\n")
+        for name in (MARK, *records, *FOLDERS, PAGE):  # the mark first: what it stands beside may be replaced again
+            replace(made, out, name)
     return kept + records, left
 
 
@@ -80,14 +99,44 @@ def check_place(results: Path, out: Path) -> None:
     """Raises FrugalError where copying to `out` would cost what isn't a copy."""
     if out.resolve().is_relative_to(results.resolve()) or results.resolve().is_relative_to(out.resolve()):
         raise FrugalError(f"{out} and {results} lie in one another; name a folder apart")
-    if (out / "reports" / "logs").exists():  # these are never copied
+    filled = out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir())
+    if (filled and not (out / MARK).is_file()) or (out / "reports" / "logs").exists():  # logs are never copied
         raise FrugalError(
-            f"{out} holds results that the workflow makes, and they would be replaced; name a folder apart"
+            f"{out} holds what share.py did not copy there, and it might be replaced; name a new or an empty folder"
         )
-    others = [f"{name}/" for name in FOLDERS if (out / name).exists() and not (out / PAGE).exists()]
-    if others:
+
+
+def tabulated(results: Path) -> dict[Path, str]:
+    """The fingerprint of each run in the tables, by the folder of its record, relative to `results`. Raises FrugalError."""
+    found = {}
+    for table in sorted(results.glob("tables/*/runs.csv")):
+        with table.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                try:
+                    parts = [row[name] for name in ("study", "dataset", "model", "strategy")]
+                    found[Path(RUNS, *parts, f"seed-{row['seed']}")] = row["fingerprint"]
+                except (KeyError, TypeError) as error:
+                    raise FrugalError(f"{table} is no whole table of runs ({error}); run the workflow again") from error
+    return found
+
+
+def check_records(results: Path, made: Path, runs: dict[Path, str]) -> None:
+    """Raises FrugalError where a record in `made`, copied from `results`, isn't the one that the tables were made from.
+
+    runs: as `tabulated` gives it
+    """
+    wrong = []
+    for run, fingerprint in runs.items():
+        record = made / run / METRICS
+        if not record.is_file():
+            wrong.append(f"{run} is missing")
+        elif f'"{fingerprint}"' not in record.read_text(encoding="utf-8", errors="replace"):
+            wrong.append(f"{run} is another")
+    if wrong:
+        more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
         raise FrugalError(
-            f"{out} has {' and '.join(others)} without an {PAGE}, and would lose them; name another folder"
+            f"the tables of {results} were made from other records: {', '.join(wrong[:NAMED])}{more}; "
+            "run the workflow again, which makes tables and pages anew"
         )
 
 
@@ -122,12 +171,14 @@ def linked(link: re.Match[str], beside: Path) -> str:
     return f'<span title="not kept here">{link["text"]}</span>'
 
 
-def replace(made: Path, place: Path) -> None:
-    """Put a file or folder in its place. Of a folder what was there goes first, also where nothing comes."""
+def replace(made: Path, out: Path, name: str) -> None:
+    """Put a file or folder of `made` in its place. A folder that is there goes, also where nothing comes; `made` keeps it."""
+    place = out / name
+    place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_dir():
-        shutil.rmtree(place)
-    if made.exists():
-        os.replace(made, place)
+        os.replace(place, made / f"{name} of before")
+    if (made / name).exists():
+        os.replace(made / name, place)
 
 
 if __name__ == "__main__":
