@@ -81,7 +81,7 @@ def share(results: Path, out: Path, largest: float, leave_out: list[str]) -> tup
     of_runs = sorted(path.relative_to(results) for path in behind)
     records = [path.as_posix() for path in of_runs if path.parent in runs]
     if untold := {path.parent for path in of_runs} - set(runs):
-        left.append(f"{len(untold)} records that no table has")
+        left.append(f"records that no table has ({len(untold)})")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".share-") as folder:
         made = Path(folder)
