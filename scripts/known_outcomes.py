@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from frugal.errors import exit_with_one_line
+from frugal.errors import FrugalError, exit_with_one_line
 from frugal.report.cost_figures import exchange_grid
 from frugal.report.known_outcomes import (
     FILE,
@@ -40,6 +40,9 @@ def main() -> None:
         "--page", type=Path, help="also write what was tried to this file, as a page of Markdown with a picture"
     )
     given = parser.parse_args()
+    for folder in given.results:
+        if not folder.is_dir():
+            raise FrugalError(f"{folder} is no folder; give the results of a scale, such as results/mnist")
     found = outcomes(read_cases(given.cases), *given.results)
     tried = [one for one in found if one.outcome != NOT_RUN]
     console = Console(highlight=False)

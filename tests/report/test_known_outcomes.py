@@ -164,6 +164,14 @@ def test_the_cases_name_strategies_of_their_studies_and_each_gets_a_row(tables):
     }
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    command = [sys.executable, ROOT / "scripts/known_outcomes.py", "--results", tmp_path, tmp_path / "nope"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.startswith(f"frugal: {tmp_path / 'nope'} is no folder")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
