@@ -9,7 +9,7 @@ from rich.table import Table
 from frugal.atomic import write_text
 from frugal.errors import exit_with_one_line
 from frugal.report.compare import BETTER, WORSE, differences, only_in, read_runs, told
-from frugal.report.compare_page import page_of
+from frugal.report.compare_page import TITLE, page_of
 from frugal.report.compare_settings import apart
 from frugal.webpage import check_place
 
@@ -28,7 +28,7 @@ def main() -> int:
     given = parser.parse_args()
     places, there = (given.before, given.after), Path(given.after)
     page = given.out or (there if there.is_dir() else there.parent) / "compare.html"
-    check_place(page)
+    check_place(page, TITLE)
     before, after = map(read_runs, places)
     found = differences(before, after, given.relevant, given.relevant_cost)
     console = Console(highlight=False)

@@ -21,7 +21,7 @@ from frugal.errors import FrugalError, exit_with_one_line
 from frugal.plan import Plan
 from frugal.plan_status import Look, PlanStatus
 from frugal.status import STATES, RunStatus
-from frugal.status_page import REFRESH, epoch_of, write_page
+from frugal.status_page import REFRESH, TITLE, epoch_of, write_page
 from frugal.webpage import check_place
 from frugal.yamlfile import read_yaml
 
@@ -47,7 +47,7 @@ def main() -> int:
     """Print the state of every study; 1 where a run has failed, so that a script can ask too."""
     given = arguments()
     if given.page:
-        check_place(given.page)
+        check_place(given.page, TITLE)
     look, console = Look(planned(given)), Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
     state = look()
     if given.watch and (console.is_terminal or given.page):

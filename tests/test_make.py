@@ -107,13 +107,24 @@ def test_status_takes_the_keys_of_a_run(tmp_path):
         "--configfile",
         str(mine),
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # over the page of before
     assert done.returncode == 0, done.stderr
     assert f"runs under {tmp_path}/out/demo\n" in done.stdout
     assert done.stdout.count("compression") == 2, "its row, and that its time left is unknown"
     assert " 2 " in done.stdout  # two strategies, one seed, waiting
     assert "time left: unknown yet" in done.stdout
     assert "0 of 2 done, 2 waiting" in page.read_text()
+
+
+def test_status_writes_its_page_over_no_other_file(tmp_path):
+    notes = tmp_path / "notes.md"
+    notes.write_text("mine")
+    command = [sys.executable, "scripts/status.py", "--page", str(notes), f"results={tmp_path}", "scale=demo"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stdout
+    assert f"{notes} is there and no page of this kind" in done.stderr
+    assert notes.read_text() == "mine"
 
 
 @pytest.mark.parametrize("word", ["scale", "1=2", "override={seeds: 5"])

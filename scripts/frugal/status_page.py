@@ -10,6 +10,7 @@ from frugal.plan_status import PlanStatus, duration
 from frugal.status import STATES, RunStatus
 from frugal.webpage import document
 
+TITLE = "Runs under"
 REFRESH = 5  # seconds
 SHOWN = 50  # runs of one state; the rest are counted
 
@@ -35,7 +36,7 @@ def page_of(state: PlanStatus, page: Path, watched: bool) -> str:
         _running([run for run in state.runs if run.state == "running"]),
         *(_ended(state, kind, page) for kind in ("failed", "stopped")),
     ]
-    return document(f"Runs under {state.results}", "\n".join(filter(None, parts)), REFRESH if live else None)
+    return document(f"{TITLE} {state.results}", "\n".join(filter(None, parts)), REFRESH if live else None)
 
 
 def counts(runs: list[RunStatus]) -> str:

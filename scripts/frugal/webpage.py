@@ -41,7 +41,13 @@ def coloured_verdict(told: str, why: object = None, short: bool = False) -> str:
     return f'<span class="verdict {word}" title="{whole}">{html.escape(word if short else told)}</span>'
 
 
-def check_place(page: Path) -> None:
-    """Raise FrugalError where a page can't be written because a folder has its name."""
+def check_place(page: Path, title: str) -> None:
+    """Raise FrugalError where a page would go to a folder's name, or replace what isn't an earlier page of its kind.
+
+    title: how the titles of its kind begin, as text
+    """
     if page.is_dir():
         raise FrugalError(f"{page} is a folder; give the name of the page, such as {page / 'page.html'}")
+    there = page.read_text(encoding="utf-8", errors="replace") if page.is_file() else ""
+    if there and f"<title>{html.escape(title)}" not in there:
+        raise FrugalError(f"{page} is there and no page of this kind; give another name, or move it away")

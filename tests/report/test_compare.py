@@ -13,6 +13,7 @@ from forks import REPORTS
 from frugal.errors import FrugalError
 from frugal.report.compare import CELL, MACHINE, differences, only_in, read_runs
 from frugal.report.compare_settings import apart
+from frugal.webpage import document
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +153,16 @@ def test_the_page_shows_what_changed_then_what_both_were_made_with_and_the_exit_
     assert page.index("\N{MINUS SIGN}11.00 points") < rest < made < page.index("<td>setting recipe.epochs</td>")
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
+
+
+def test_the_page_replaces_an_earlier_one_and_no_other_file(results, tmp_path):
+    overview = tmp_path / "index.html"
+    overview.write_text(document("Results at the scale demo", "mine"))
+    before = overview.read_text()
+    done = REPORTS.run(["scripts/compare.py", results, results, "--out", overview])
+    assert done.returncode == 2, done.stdout
+    assert f"{overview} is there and no page of this kind" in done.stderr
+    assert overview.read_text() == before
 
 
 def test_without_records_beside_the_tables_what_they_do_not_say_is_unknown(runs, results, tmp_path):

@@ -13,6 +13,7 @@ from frugal.report.compare_settings import Apart
 from frugal.report.costs import COSTS, METRICS
 from frugal.webpage import coloured_verdict, document
 
+TITLE = "B against A: what changed"
 MOST = 1000  # rows of a table; the terminal shows all
 CELLS = 2  # that are named where something differs
 HEAD = ("strategy", "figure", "verdict", "change", "95 % interval", "A", "B", "p", "study", "data set, model")
@@ -48,7 +49,7 @@ def page_of(
         "<h2>What they were made with</h2>",
         *_made(*settings),
     ]
-    return document("B against A: what changed", "\n".join(parts))
+    return document(TITLE, "\n".join(parts))
 
 
 def _place(place: str | Path, page: Path) -> str:
