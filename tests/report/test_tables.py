@@ -121,6 +121,26 @@ def test_budgets_and_controls_of_equal_cost_that_are_not_what_they_say_are_flagg
     assert "1 bytes_read, infobatch, which it repeats, has" in found["control of another cost"].iloc[0]
 
 
+@pytest.mark.parametrize(("steps", "flagged"), [(0.9, False), (-0.9, False), (1.5, True), (-1.5, True)])
+def test_a_control_of_equal_cost_may_be_cut_a_step_later_or_earlier(make_tables, steps, flagged):
+    def spoil(root):
+        given = factory.with_budgets()
+        for seed in range(3):
+            for name in ("infobatch", "full-short"):
+                factory.write_run(root.parents[1], given, "digits", "cnn-tiny", name, seed, steps_per_epoch=5)
+            file = seed_folder(root, "full-short", seed) / "manifest.json"
+            edit(
+                file,
+                lambda about: about["spec"]["strategy"].update(use="equal_cost", parameters={"cost": "bytes_read"}),
+            )
+            read = json.loads((seed_folder(root, "infobatch", seed) / "metrics.json").read_text())["bytes_read"]
+            own = round(read * (1 + steps / 15))
+            edit(file.with_name("metrics.json"), lambda metrics, own=own: metrics.update(bytes_read=own))
+
+    _, tables, _ = make_tables(spoil, of=factory.with_budgets, follows={"full-short": "infobatch"})
+    assert ("control of another cost" in set(tables.audit["finding"])) == flagged
+
+
 def test_a_record_older_than_a_key_of_the_recipe_has_its_default(make_tables):
     def age(root):
         for seed in range(3):

@@ -161,8 +161,8 @@ def doubts(compared: Comparison) -> str:
     """The findings of the audit."""
     if compared.audit.empty:
         return (
-            "The audit found nothing: no two runs share a training-loss curve, and all were made on the same machine, "
-            "with the same data, code and packages."
+            "The audit found nothing: no two runs that should differ share a training-loss curve, and all were made on the same "
+            "machine, with the same data, code and packages."
         )
     lines = []
     for kind, rows in compared.audit.groupby("finding", sort=False):

@@ -125,7 +125,8 @@ def _controls(study: Study, compared: Sequence[Record]) -> Iterable[Finding]:
             ours, wanted = (getattr(run.metrics, cost) for run in (mine, theirs))
             if not alike:  # as many samples as it was trained on
                 wanted -= theirs.metrics.charged_samples_backpropagated or 0
-            if ours is None or wanted is None or abs(ours - wanted) > NEARLY * wanted:
+            step = (wanted or 0) / max(1, theirs.metrics.steps)  # a training is cut between two steps, not within one
+            if ours is None or wanted is None or abs(ours - wanted) > max(NEARLY * wanted, step):
                 what = "samples back-propagated" if cost == "samples_backpropagated" else cost
                 told = f"{_told(ours)} {what}, {leader}, which it repeats, has {_told(wanted)}"
                 yield UNLIKE, names_of([mine]), f"{told}: it is no control of equal cost"
