@@ -2,16 +2,12 @@
 
 import argparse
 import os
-import shlex
 from pathlib import Path
 
-import pandas as pd
-
 from frugal.errors import exit_with_one_line
-from frugal.report import load
+from frugal.report import load, repeat
 from frugal.report.load import read_study_of
 from frugal.report.page import render
-from frugal.study import Study
 
 SHOWN = {".csv", ".tex", ".json"}  # tables that a reader may want
 
@@ -51,31 +47,15 @@ def main() -> None:
         for path in sorted(Path(given.tables).glob("*.*"))
         if path.suffix in SHOWN
     }
+    commits = load.read_table(given.tables, "runs")["git_commit"].dropna()
     around = {
         "home": os.path.relpath(given.home or folder.parent / "index.html", folder),
         "reports": {name: None if name == study.name else f"{name}.html" for name in given.reports},
-        "commands": commands(study, load.read_table(given.tables, "runs"), given.notebook),
+        "commands": repeat.lines(study, commits.unique(), str(given.notebook)),
         "tables": tables,
         "ideas": study.labels,
     }
     render(given.notebook, parameters, given.ipynb, given.html, given.figures, failed, study.title, around)
-
-
-def commands(study: Study, runs: pd.DataFrame, notebook: Path) -> list[str]:
-    """What repeats a report: the code, the runs and all that is made of them, one run, and the notebook by hand."""
-    commits = runs["git_commit"].dropna().unique()
-    chosen = shlex.join([f"scale={study.scale}", f"studies=[{study.name}]"])
-    code = (
-        f"git checkout {commits[0]}"
-        if len(commits) == 1
-        else "# the runs were made by several commits; see the column git_commit of runs.csv"
-    )
-    return [
-        code,
-        "make setup",
-        f".venv/bin/snakemake --cores all --config {chosen}",
-        f".venv/bin/jupyter lab {notebook}",
-    ]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from frugal.config_checks import meant
 from frugal.recipe import Strict
+from frugal.yamlfile import as_yaml
 
 
 class Config(Strict):
@@ -54,6 +55,16 @@ class Config(Strict):
         description="replaces keys of the studies' scale section, e.g. {seeds: 5, recipe: {epochs: 2}}, and parameters of "
         "strategies; of several values a sweep, e.g. {strategies: {infobatch: {prune_ratio: [0.3, 0.5]}}}",
     )
+
+    @property
+    def repeated(self) -> dict[str, str]:
+        """What `--config` needs beside scale and studies to plan the same again: keys that are not the default, as YAML.
+
+        Without those that change only how fast or how safely a machine does it.
+        """
+        others = {"scale", "studies", "scratch", "workers", "jobs_per_gpu", "checkpoint_seconds"}
+        chosen = self.model_dump(mode="json", exclude=others, exclude_defaults=True)
+        return {key: as_yaml(value) for key, value in chosen.items()}
 
     @field_validator("results", "caches", "scratch", "data", mode="before")
     @classmethod

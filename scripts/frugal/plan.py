@@ -146,6 +146,7 @@ class Plan:
             follows={s: other for s in [*strategies, *shortened(budgets)] if (other := study.strategies[s].follows)},
             target_accuracy=scale.target_accuracy,
             sweeps=sweeps,
+            config=self.config.repeated,
         )
         for model in planned.models:
             self.resolver.model(model)

@@ -98,6 +98,11 @@ class Study(BaseModel):
         {},
         description="`RunSpec.plan` of each cell by <data set>/<model> and strategy, for tables; {}: any record is taken",
     )
+    config: dict[str, str] | None = Field(
+        None,
+        description="keys of `--config` beside scale and studies that it was planned with and that are not the default, as YAML; "
+        "null: not known",
+    )
     tasks: list[StudyPair] = Field([], description="data set with model; by default every one with every other")
     skipped: list[Skipped] = Field([], description="strategies that are left out where they don't fit")
     sweeps: list[Sweep] = Field([], description="strategies that an override trains for each of several values")

@@ -1,7 +1,10 @@
-"""YAML file read strictly: UTF-8, a mapping, and no key twice, of which YAML's own readers silently take the last."""
+"""YAML file read strictly: UTF-8, a mapping, and no key twice, of which YAML's own readers silently take the last; and a value
+written as a command line has it.
+"""
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from frugal.errors import FrugalError, needs_extra
 
@@ -80,3 +83,22 @@ def _told(error: yaml.MarkedYAMLError, text: str) -> str:
     return f"line {mark.line + 1}: " + (
         "a tab, where only spaces indent" if tab else str(error.problem or error.context)
     )
+
+
+class _Plain(yaml.SafeDumper):
+    yaml_implicit_resolvers: ClassVar[dict] = {}  # a 4 needs no quotes: Snakemake takes every scalar for text
+
+
+def as_yaml(value: Any) -> str:
+    """A value in one line, as a command line has it."""
+    text = yaml.dump(_texts(value), Dumper=_Plain, default_flow_style=True, sort_keys=False, width=math.inf)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _texts(value: Any) -> Any:
+    """The same with every scalar as the text that YAML has for it: Snakemake's `--config` reads them so."""
+    if isinstance(value, dict):
+        return {str(key): _texts(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_texts(one) for one in value]
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

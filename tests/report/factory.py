@@ -59,6 +59,7 @@ def study(**changes) -> dict:
         "strategies": list(STRATEGIES),
         "labels": STRATEGIES,
         "recipe": {"epochs": 3, "batch_size": 128, "optimizer": "adam", "rate": 0.001},
+        "config": {},
     }
     return given | changes
 

@@ -19,6 +19,7 @@ from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.links import RECORD, Links
 from frugal.report.load import Comparison
+from frugal.report.repeat import UNKNOWN
 from frugal.report.reported import brief, whole_percent
 from frugal.report.statistics import BASELINE, BETTER, EQUAL, WORSE
 from frugal.report.words import exchange, listed, points
@@ -187,7 +188,7 @@ class Leaderboard:
             _control(row),
             on_whole_images(row),
             _doubts(one, name, row),
-            f"<code>{html.escape(command)}</code>",
+            f"<code>{html.escape(command)}</code>" if command else html.escape(UNKNOWN),
         ]
 
     def _records(self, one: Comparison, name: str) -> list:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from frugal.errors import FrugalError
 from frugal.record import HISTORY, MANIFEST, METRICS
+from frugal.report.repeat import command
 from frugal.study import Cell, Study
 
 RECORD = {"metrics": METRICS, "history": HISTORY, "manifest": MANIFEST, "log": "train.log"}
@@ -53,15 +54,12 @@ class Links:
         _there(folder / METRICS)
         return [name for name, file in RECORD.items() if (folder / file).exists()]
 
-    def command(self, study: Study, dataset: str, model: str, strategy: str, seeds: Sequence[int]) -> str:
-        """What trains a strategy anew, all its seeds, and nothing else."""
+    def command(self, study: Study, dataset: str, model: str, strategy: str, seeds: Sequence[int]) -> str | None:
+        """What trains a strategy anew, all its seeds, and nothing else; None where it isn't known."""
         folder = (self.results / study.folder(Cell(dataset, model, strategy), 0)).parent
         numbers = ",".join(map(str, seeds))
         of_seeds = f"seed-{{{numbers}}}" if len(seeds) > 1 else f"seed-{numbers}"  # for the shell to write out
-        chosen = shlex.join([f"scale={study.scale}", f"studies=[{study.name}]"])
-        return (
-            f".venv/bin/snakemake --cores all --force {shlex.quote(str(folder))}/{of_seeds}/{METRICS} --config {chosen}"
-        )
+        return command(study, f"--force {shlex.quote(str(folder))}/{of_seeds}/{METRICS}")
 
 
 def _there(path: Path) -> Path:
