@@ -35,19 +35,34 @@ def fields_in(tree: ast.Module, module: str) -> list[Parameter]:
     """The fields of that class, but for its constants."""
     body = class_in(tree, module).body
     fields = [n for n in body if isinstance(n, ast.AnnAssign) and "ClassVar" not in ast.unparse(n.annotation)]
-    return [
-        Parameter(f.target.id, ast.unparse(f.annotation), f.value is None, f.value and ast.literal_eval(f.value))
-        for f in fields
-    ]
+    return [_parameter(f.target.id, f.annotation, f.value, module) for f in fields]
 
 
 def keywords_in(tree: ast.Module, module: str, function: str) -> list[Parameter]:
-    """The keyword-only arguments of a function; raises FrugalError where there is no such function."""
+    """The keyword-only arguments of a function; raises FrugalError where there is no such function, or one isn't annotated."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == function:
             pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            return [Parameter(a.arg, ast.unparse(a.annotation), d is None, d and ast.literal_eval(d)) for a, d in pairs]
+            return [_parameter(a.arg, a.annotation, default, module) for a, default in pairs]
     raise FrugalError(f"{module} must define a function {function}")
+
+
+def _parameter(name: str, annotation: ast.expr | None, default: ast.expr | None, module: str) -> Parameter:
+    """default: None where there is none. Raises FrugalError for what can't be read without importing the file."""
+    where = f"scripts/{module.replace('.', '/')}.py: the parameter {name}"
+    try:
+        value = default and ast.literal_eval(default)
+    except ValueError as error:
+        raise FrugalError(
+            f"{where} has the default {ast.unparse(default)}, which is computed; write a number, a text, a list, True or None"
+        ) from error
+    if annotation is None:
+        kind = "int" if value is None else type(value).__name__
+        given = "" if default is None else f" = {ast.unparse(default)}"
+        raise FrugalError(
+            f"{where} has no annotation, by which values of the config are checked; write its type, as in {name}: {kind}{given}"
+        )
+    return Parameter(name, ast.unparse(annotation), default is None, value)
 
 
 def takes(tree: ast.Module, function: str, argument: str) -> bool:

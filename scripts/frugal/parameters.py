@@ -139,6 +139,16 @@ class Parameter:
         """Whether a value of it is a folder of the user's, rather than a name on the hub or one of the words it also takes."""
         return "Hub" in self.annotation and isinstance(value, str) and Path(value).is_dir()
 
+    def unwatched(self, value: Any) -> str | None:
+        """A file that is there and that a value of it names, or a part of the value, though it isn't declared as one."""
+        if "File" in self.annotation or "Hub" in self.annotation:
+            return None
+        if isinstance(value, dict | list):
+            parts = value.values() if isinstance(value, dict) else value
+            return next(filter(None, map(self.unwatched, parts)), None)
+        free = isinstance(value, str) and f"'{value}'" not in self.annotation  # no word of a Literal
+        return value if free and os.path.isfile(os.path.expanduser(value)) else None
+
 
 def checked(known: dict[str, Parameter], given: dict[str, Any], use: str, where: str) -> dict[str, Any]:
     """Values of all of these parameters, defaults filled in; raises FrugalError naming the key and what is allowed.
@@ -167,6 +177,11 @@ def value_of(parameter: Parameter, given: Any, where: str) -> Any:
             VOCABULARY,
         )  # our own source, not the user's
         value = TypeAdapter(expected).validate_python(given, strict=False)
+    except NameError as error:
+        raise FrugalError(
+            f"{where}: {parameter.name} is annotated {parameter.annotation}, and {error.name} is not known here; use int, float, "
+            f"str, bool, list, dict, {', '.join(VOCABULARY)}"
+        ) from error
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         problem = problem.removeprefix("Value error, ")

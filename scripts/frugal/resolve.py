@@ -144,11 +144,17 @@ class Resolver:
     def model(self, name: str) -> ModelSpec:
         """A model with the checksums of the files it names, read only where a run uses it.
 
-        Raises FrugalError for a file that can't be read.
+        Raises FrugalError for a file that can't be read, and for one whose content nothing would look at.
         """
         model: ModelSpec = self.models[name]
         files, known = {}, registry.parameters("model", model.use)
         for key, value in model.parameters.items():
+            where = f"{self.folder / 'models.yaml'}: {name}: {key}"
+            if file := known[key].unwatched(value):
+                raise FrugalError(
+                    f"{where} names the file {file}, and other content of it would go unnoticed; annotate {key} as File, from "
+                    f"frugal.parameters, in scripts/frugal/models/{model.use}.py, or give the file with a parameter that is"
+                )
             if known[key].names_folder(value):
                 inside = sorted(path for path in Path(value).iterdir() if path.is_file())
                 files |= {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in inside}
@@ -156,9 +162,10 @@ class Resolver:
                 try:
                     files[value] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
                 except OSError as error:
+                    words = f" nor one of {known[key].words}" if known[key].words else ""
                     raise FrugalError(
-                        f"{self.folder / 'models.yaml'}: {name}: {key} is {value!r}, neither a file that can be read "
-                        f"({error.strerror}) nor one of {known[key].words}"
+                        f"{where} is {value!r}, {'neither' if words else 'not'} a file that can be read ({error.strerror})"
+                        f"{words}; a relative path is taken from the folder in which snakemake is started"
                     ) from error
         return model.model_copy(update={"files": files})
 
