@@ -146,6 +146,7 @@ class Plan:
             follows={s: other for s in [*strategies, *shortened(budgets)] if (other := study.strategies[s].follows)},
             target_accuracy=scale.target_accuracy,
             sweeps=sweeps,
+            absent=_absent(study, strategies),
             config=self.config.repeated,
         )
         for model in planned.models:
@@ -218,6 +219,13 @@ class Plan:
     def dataset_json(self, dataset: str) -> str:
         """What prepare.py needs to know, as JSON."""
         return json.dumps(self.datasets[dataset].model_dump(mode="json"))
+
+
+def _absent(study: StudyConfig, strategies: list[str]) -> dict[str, list[str]]:
+    """Of each of these strategies the controls that follow it in the study and are none of them; those that have any."""
+    others = [(name, own.follows) for name, own in study.strategies.items() if own.control and name not in strategies]
+    found = {one: [name for name, followed in others if followed == one] for one in strategies}
+    return {one: names for one, names in found.items() if names}
 
 
 def torchrun(ranks: int) -> str:

@@ -98,6 +98,9 @@ class Study(BaseModel):
         {},
         description="`RunSpec.plan` of each cell by <data set>/<model> and strategy, for tables; {}: any record is taken",
     )
+    absent: dict[str, list[str]] = Field(
+        {}, description="by strategy, the controls that follow it in the study's file and are not trained"
+    )
     config: dict[str, str] | None = Field(
         None,
         description="keys of `--config` beside scale and studies that it was planned with and that are not the default, as YAML; "

@@ -185,7 +185,7 @@ class Leaderboard:
             html.escape(_reason(row)),
             [self._records(one, each) for each in (name, *_beside(study, name))],
             html.escape(settings),
-            _control(row),
+            _control(row, study),
             on_whole_images(row),
             _doubts(one, name, row),
             f"<code>{html.escape(command)}</code>" if command else html.escape(UNKNOWN),
@@ -272,9 +272,10 @@ def _reason(row: pd.Series) -> str:
     return "; ".join(filter(None, [told, reason if isinstance(reason, str) else ""]))
 
 
-def _control(row: pd.Series) -> str:
+def _control(row: pd.Series, study: Study) -> str:
     if not isinstance(row["control"], str):
-        return "none of equal cost"
+        known = [f"<code>{html.escape(name)}</code>" for name in study.absent.get(row["strategy"], [])]
+        return "none of equal cost" + (f" was trained; the study knows {listed(known)}" if known else "")
     low, high = row["control_difference_low"], row["control_difference_high"]
     between = f" ({points(low)} to {points(high)})" if pd.notna(low) else ""
     told = f"{points(row['control_difference_mean'])} points{between}: {row['control_verdict']}"
