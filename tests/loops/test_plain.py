@@ -225,15 +225,6 @@ def never_steps(training, loader, model, optimizer):
             training.weigh(losses_of(model, batch)).backward()
 
 
-def has_other_rows(rows):
-    def loop(training, loader, model, optimizer):
-        whole = loader.dataset[torch.arange(300)]
-        data = TensorDataset(*(torch.cat([part, part])[:rows] for part in whole))
-        next(iter(DataLoader(data, batch_sampler=training.sampler)))
-
-    return loop
-
-
 def two_schedules(training, loader, model, optimizer):
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
     for batch in loader:
@@ -286,13 +277,6 @@ AST, SCHEDULED = frugal.AdaptiveSparseTraining, {"schedule": lambda progress: 0.
         (leaves_an_epoch, None, {}, "epoch 1 was left after 1 of 9 batches"),
         (steps_another_optimizer, None, {}, "took no step in epoch 1"),
         (never_steps, None, {}, r"or training\.step\(\) was not called"),
-        (
-            has_other_rows(360),
-            None,
-            {},
-            "samples=300, and the loader's data has 360 rows, of which the rest .* samples=360",
-        ),
-        (has_other_rows(299), frugal.RS2, {}, "data has 299 rows, fewer than that"),
         (two_schedules, None, SCHEDULED, "by `schedule` and by somebody else"),
         (goes_on_after_the_end, None, {}, "all 4 epochs are done"),
         (diverges, None, {}, "a loss of epoch 1 is no number"),
