@@ -38,13 +38,14 @@ COUNTS = ("epoch", "passed", "steps", "step_of_epoch", "trained", "steps_before"
 class Frugal(Epochs):
     """A strategy at work in somebody's loop. What its hooks may read of it is `frugal.strategies.base.TrainingState`.
 
-    strategy: a new one, as `InfoBatch(prune_ratio=0.5)`; model: not yet wrapped by DistributedDataParallel; where the strategy
-    puts other parameters into it (sparse layers), the optimizer is made after this and given to `attach`; samples: of the
-    training set, `len(data)`, since samples beyond it would never be visited; epochs: of the training; batch_size: of a step, of all ranks together; seed: of the order of samples and of
-    all that the strategy draws; example: a batch of inputs, for strategies that trace the model; schedule: learning rate by the
-    share of the training that is done, set before each step, where no scheduler does it; followed: `history` of a run that
-    the strategy repeats; scores: (n,) or (n, columns) of the samples, for strategies that use them; label_smoothing: of the
-    loss; device: of the model during training, where it isn't there yet
+    strategy: a new one, as `InfoBatch(prune_ratio=0.5)`; model: not yet wrapped by DistributedDataParallel; where the
+    strategy puts other parameters into it (sparse layers), the optimizer is made after this and given to `attach`; samples:
+    of the training set, `len(data)`, since samples beyond it would never be visited; epochs: of the training; batch_size: of
+    a step, of all ranks together; seed: of the order of samples and of all that the strategy draws; example: a batch of
+    inputs, for strategies that trace the model; schedule: learning rate by the share of the training that is done, set before
+    each step, where no scheduler does it; followed: `history` of a run that the strategy repeats; scores: (n,) or (n,
+    columns) of the samples, for strategies that use them; label_smoothing: of the loss; device: of the model during training,
+    where it isn't there yet
     Raises FrugalError for what can't be done in a loop of one's own, or a parameter out of its range.
     """
 
