@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from frugal import due
+from frugal import due, failed
+from frugal.errors import FrugalError
+from frugal.failed import without_record
 from frugal.imports import TRAINING, checksums, closure, digest_of
 from frugal.plan import Plan, read_yaml
 from frugal.record import SEALED, of_scores, read_identity, seal
+from frugal.report.audit import audit
+from frugal.report.records import LeftOut
+from frugal.study import Cell
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {"strategies": ["full", "ema-4-16", "random-4-16"], "seeds": 2, "budgets": [], "recipe": {"epochs": 2}}
@@ -136,6 +141,35 @@ def test_a_record_in_another_runs_place_is_due(finished):
     shutil.copytree(record(finished), record(finished, seed=1))
     told = f"1 record of study compression is due again: the record is that of {CELL}/full/seed-0"
     assert said(finished) == [f"{told} (digits/cnn-tiny/full/seed-1)"]
+
+
+def test_tables_are_due_where_they_tell_of_other_failed_runs_than_there_are(finished):
+    study, tables = finished.studies["compression"], Path(finished.results, "tables/compression")
+    tables.mkdir(parents=True)
+    (tables / "study.json").write_text(study.model_dump_json(exclude={"plans"}))
+
+    def told(*failed):
+        rows = [LeftOut(Cell("digits", "cnn-tiny", name), 0, why, failed=True) for name, why in failed]
+        of_others = LeftOut(Cell("digits", "cnn-tiny", "full"), 1, "the record is broken")
+        audit(study, [], [*rows, of_others]).to_csv(tables / "audit.csv", index=False)
+        return due.tables(finished, lambda study: without_record(study, Path(finished.results), spec_of)[0])
+
+    def spec_of(*run):
+        return finished.run("compression", *run).model_dump(mode="json")
+
+    assert told() == {}, "every record is there"
+    (record(finished, "ema-4-16") / "metrics.json").unlink()
+    failed.leave(
+        record(finished, "ema-4-16"), spec_of("digits", "cnn-tiny", "ema-4-16", 0), FrugalError('a "rate", of 0')
+    )
+    why = f'a "rate", of 0; {record(finished, "ema-4-16")}/train.log'
+    again = {"compression": ["failed runs"]}
+    assert told() == again, "it failed after the tables were made"
+    assert told(("ema-4-16", why)) == {}, "they were made since"
+    assert told(("ema-4-16", "another reason")) == told(("ema-4-16", why), ("full", why)) == again
+    (tables / "audit.csv").write_bytes(b"\xff")
+    assert due.tables(finished, lambda study: {}) == again, "a file that can't be read"
+    assert due.tables(finished) == {}, "runs that failed are tried again first"
 
 
 def edit(path):

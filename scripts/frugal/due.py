@@ -13,10 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from frugal import audited
 from frugal.differences import of_code, of_settings, some
 from frugal.imports import TRAINING, checksums, closure
 from frugal.plan import Plan
 from frugal.record import Unsealed, check_files, fits, read_identity
+from frugal.study import Study
 
 KINDS = 5  # reasons told for a study; further ones are counted
 
@@ -52,10 +54,13 @@ def find(plan: Plan, code_of: CodeOf, asked: Iterable[str] = ()) -> list[Due]:
     return found
 
 
-def tables(plan: Plan) -> dict[str, list[str]]:
-    """Studies whose tables are there and are of another study than is planned now, each with the keys that differ.
+def tables(plan: Plan, failed_of: Callable[[Study], dict[str, str]] | None = None) -> dict[str, list[str]]:
+    """Studies whose tables are there and are of another study than is planned now, each with what differs: its keys, failed runs.
 
-    A margin, a target or a list of strategies changes no record, but what tables and pages say of them.
+    A margin, a target or a list of strategies changes no record, but what tables and pages say of them. A run that failed has
+    no record any more, and a table isn't older than a record that is gone.
+
+    failed_of: gives the failed runs of a study and why, where its tables have to do without them; None: all runs are to be there
     """
     found = {}
     for name, study in plan.studies.items():
@@ -67,7 +72,10 @@ def tables(plan: Plan) -> dict[str, list[str]]:
             found[name] = ["study.json can't be read"]
             continue
         now = json.loads(study.model_dump_json(exclude={"plans"}))
-        if keys := [key for key in now if told.get(key) != now[key]]:
+        keys = [key for key in now if told.get(key) != now[key]]
+        if failed_of and failed_of(study) != audited.failed_runs(name, Path(plan.results, "tables", name, "audit.csv")):
+            keys.append("failed runs")
+        if keys:
             found[name] = keys
     return found
 

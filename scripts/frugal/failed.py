@@ -54,15 +54,16 @@ def read(folder: Path) -> Failed | None:
 
 
 def why_missing(study: Study, cell: Cell, seed: int, results: Path) -> str | None:
-    """Why a run that failed, or follows one that did, has no record, in one line; None for any other run."""
+    """Why a run that failed, or follows one that did, has no record, in one line; None for any other run.
+
+    A record of before lies where a run follows one that failed later: then it is of other counts, and who follows it waits too.
+    """
     folder = results / study.folder(cell, seed)
-    if failed := read(folder):
+    if not (folder / "metrics.json").exists() and (failed := read(folder)):
         return f"{failed.why}; {failed.log}"
     leader = study.follows.get(cell.strategy)
-    if leader is None or (results / study.folder(cell._replace(strategy=leader), seed) / "metrics.json").exists():
-        return None
-    behind = why_missing(study, cell._replace(strategy=leader), seed, results)
-    return behind and f"not run: it follows {leader}, which failed"
+    behind = leader and why_missing(study, cell._replace(strategy=leader), seed, results)
+    return f"not run: it follows {leader}, which failed" if behind else None
 
 
 def without_record(

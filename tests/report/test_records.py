@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from frugal import failed
 from frugal.bench import records as invented
 from frugal.errors import FrugalError
 from frugal.report import reported
@@ -209,6 +210,48 @@ def test_a_control_of_a_run_that_was_made_anew_is_left_out(tmp_path):
     assert read(tmp_path).left_out == []
     factory.seal(folder, spec=spec, followed="0" * 64)
     assert "another record of full than is there now" in why(read(tmp_path))
+
+
+def fail(leader):
+    """As a run does that is tried again and fails: what it leaves of its earlier record is the rest of the files."""
+    failed.leave(leader, {}, FrugalError("broken"))
+    remove(leader / "metrics.json")
+
+
+@pytest.mark.parametrize(
+    ("lose", "said"),
+    [
+        (fail, "which failed"),
+        (lambda leader: remove(leader / "metrics.json"), "whose record is missing"),
+        (lambda leader: factory.seal(leader, plan="another"), "whose record is left out"),
+        (lambda leader: cut(leader / "metrics.json"), "whose record is left out"),
+    ],
+)
+def test_who_follows_a_run_without_a_record_of_this_plan_is_left_out_with_all_behind_it(tmp_path, lose, said):
+    given = GIVEN | {"strategies": ["fixed-4", "full", "random-4-16", "ema-4-16"], "seeds": [0]}
+    factory.write_runs(tmp_path, given)
+    top, followed = tmp_path / "runs/compression/digits/cnn-tiny", {"fixed-4": "random-4-16", "random-4-16": "ema-4-16"}
+    for strategy in given["strategies"]:
+        history = top / followed.get(strategy, strategy) / "seed-0/history.csv"
+        about = {"name": strategy, "follows": followed.get(strategy)}
+        factory.seal(
+            top / strategy / "seed-0",
+            spec={"strategy": about},
+            followed=hashlib.sha256(history.read_bytes()).hexdigest() if strategy in followed else None,
+        )
+    plans = {"digits/cnn-tiny": dict.fromkeys(given["strategies"], "planned")}
+    study = study_of(given | {"plans": plans, "follows": followed})
+    assert read_records(study, tmp_path).left_out == []
+    lose(top / "ema-4-16/seed-0")
+    assert (top / "ema-4-16/seed-0/history.csv").is_file(), "which is what the record that follows it is compared with"
+    found = read_records(study, tmp_path)
+    assert [record.cell.strategy for record in found.records] == ["full"]
+    why = {run.cell.strategy: run.why for run in found.left_out}
+    assert list(why) == ["fixed-4", "random-4-16", "ema-4-16"], "in the order of the study"
+    assert f"it follows ema-4-16, {said}; make that one again with" in why["random-4-16"]
+    assert "it follows random-4-16, whose record is left out" in why["fixed-4"]
+    audit = tabulate(study, found).audit
+    assert ("record left out", "random-4-16/seed-0") in set(zip(audit["finding"], audit["runs"], strict=True))
 
 
 def test_a_report_prints_the_settings_of_the_records(tmp_path):

@@ -110,3 +110,30 @@ def test_only_a_failure_of_the_run_as_it_is_planned_settles_it(tmp_path):
     assert len(found()[1]) == 1
     (folder("leader") / "metrics.json").write_text(json.dumps({}))
     assert found() == ({}, ["runs/test/digits/cnn/control/seed-0"])
+
+
+def test_who_follows_a_run_with_a_record_of_before_waits_for_the_one_that_failed(tmp_path):
+    """A chain: the control of a control, of which the second has a record that the first one's failure made worthless."""
+    chained = study().model_copy(
+        update={
+            "strategies": ["full", "leader", "control", "last"],
+            "follows": {"control": "leader", "last": "control"},
+        }
+    )
+
+    def folder(strategy):
+        return tmp_path / chained.folder(Cell("digits", "cnn", strategy), 0)
+
+    for strategy in ("full", "control"):
+        folder(strategy).mkdir(parents=True)
+        (folder(strategy) / "metrics.json").write_text("{}")
+    planned = {"run": "as planned"}
+    failed.leave(folder("leader"), planned, FrugalError("no"))
+    failures, waiting = failed.without_record(chained, tmp_path, lambda *_: planned)
+    assert {path.split("/")[-2] for path in failures} == {"leader", "last"}
+    assert waiting == []
+    (folder("leader") / "metrics.json").write_text("{}")
+    assert failed.without_record(chained, tmp_path, lambda *_: planned) == (
+        {},
+        [chained.folder(Cell("digits", "cnn", "last"), 0).as_posix()],
+    )

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from frugal import failed
+from frugal.errors import FrugalError
 from frugal.faults.accidents import LETTERS, write_letters
 from workflow.conftest import STUDY, Workflow
 
@@ -184,6 +186,21 @@ def test_a_cache_that_was_made_for_another_entry_is_prepared_again(finished, cop
         entries.write_text(before)
     assert planned == {"prepare": 1, "card": 1, "train": 4, **AFTER_TRAINING}
     assert "data set digits is prepared again: validation was 180, is 200" in finished.said
+
+
+def test_tables_without_a_run_that_failed_since_are_made_once(finished, copied, monkeypatch):
+    run, tables = copied / "demo/runs/compression/digits/cnn-tiny/fixed-16/seed-0", copied / "demo/tables/compression"
+    table = f"{tables}/runs.csv"
+    (run / "metrics.json").unlink()
+    failed.leave(run, json.loads((run / "manifest.json").read_text())["spec"], FrugalError("broken; mend it"))
+    monkeypatch.setenv("FRUGAL_SETTLED", "1")  # as `failed.smk` plans once more
+    assert finished.planned(table, config=under(copied)) == {"tabulate": 1}
+    assert "tables of study compression are due again: other failed runs" in finished.said
+    done = finished.snakemake(table, config=under(copied))
+    assert done.returncode == 0, done.stderr
+    assert ",fixed-16," not in (tables / "runs.csv").read_text()
+    assert "run failed,digits,cnn-tiny,fixed-16/seed-0,broken; mend it" in (tables / "audit.csv").read_text()
+    assert finished.planned(table, config=under(copied)) == {}
 
 
 def test_damaged_records_are_planned_again_and_nothing_else_is(finished, copied):

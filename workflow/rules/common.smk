@@ -131,9 +131,12 @@ def force_due():
 
 @cache
 def force_tables():
-    """Have Snakemake make tables again that are of another study than is planned: a copied folder brings no metadata."""
+    """Have Snakemake make tables again that are of another study than is planned, or of runs that failed since: a copied folder
+    brings no metadata.
+    """
     if workflow.is_main_process:
-        for study, keys in due.tables(PLAN).items():
+        failed_of = (lambda study: missing(study)[0]) if SETTLED else None
+        for study, keys in due.tables(PLAN, failed_of).items():
             workflow.dag.forcefiles.add(f"{RESULTS}/tables/{study}/runs.csv")
             logger.info(
                 f"tables of study {study} are due again: other {', '.join(keys)}"

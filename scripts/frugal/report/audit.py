@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
+from frugal.audited import FAILED
 from frugal.report.copies import Finding, alike, copied, identical, trained_before
 from frugal.report.evidence import contradicted, unproven
 from frugal.report.heldout import held_out
@@ -23,7 +24,6 @@ from frugal.study import Study
 
 COLUMNS = ["finding", "dataset", "model", "runs", "detail"]
 LEFT_OUT = "record left out"
-FAILED = "run failed"
 MISSING = "missing seeds"
 CHOSEN_SEEDS = "seeds beyond the study's"
 FOREIGN = "not of this study"

@@ -78,19 +78,40 @@ def read_records(study: Study, results: Path, caches: Path | None = None) -> Fou
     Raises FrugalError naming the first bad file where no run of the baseline is left: there would be nothing to compare.
     """
     prepared = {name: _content_of(caches / name / "manifest.json") for name in study.datasets} if caches else {}
-    records, left_out = [], []
+    found: dict[tuple[Cell, int], Record | LeftOut] = {}
     for cell, seed in study.runs():
         try:
             record = read_record(study, cell, seed, results)
             _check_planned(study, record, prepared.get(cell.dataset))
-            records.append(record)
+            found[cell, seed] = record
         except FrugalError as error:
             there = (results / study.folder(cell, seed) / "metrics.json").exists()
             why = None if there else failed.why_missing(study, cell, seed, results)
-            left_out.append(LeftOut(cell, seed, why or str(error), failed=why is not None, made=there))
+            found[cell, seed] = LeftOut(cell, seed, why or str(error), failed=why is not None, made=there)
+    while late := _of_lost_leaders(found):  # those of one more run, where a run follows one that follows another
+        found |= late
+    records = [one for one in found.values() if isinstance(one, Record)]
+    left_out = [one for one in found.values() if isinstance(one, LeftOut)]
     if not any(record.cell.strategy == study.baseline for record in records):
         raise FrugalError(next(run.why for run in left_out if run.cell.strategy == study.baseline))
     return Found(records, left_out, foreign(study, results))
+
+
+def _of_lost_leaders(found: dict[tuple[Cell, int], Record | LeftOut]) -> dict[tuple[Cell, int], LeftOut]:
+    """The records that can't be used because that of the run which they follow can't: what they repeat isn't planned any more.
+
+    A run that fails keeps the history.csv of its earlier record, which `_check_planned` would still find to fit.
+    """
+    late = {}
+    for (cell, seed), one in found.items():
+        strategy = one.manifest.spec.get("strategy", {}).get("follows") if isinstance(one, Record) else None
+        leader = found.get((cell._replace(strategy=strategy), seed))
+        if isinstance(leader, LeftOut):
+            lost = "which failed" if leader.failed else "whose record is " + ("left out" if leader.made else "missing")
+            first = one.folder.parents[1] / strategy / one.folder.name / "metrics.json"
+            why = f"the record {one.folder / 'metrics.json'} is not used: it follows {strategy}, {lost}"
+            late[cell, seed] = LeftOut(cell, seed, f"{why}; make that one again with: snakemake --cores all {first}")
+    return late
 
 
 def foreign(study: Study, results: Path) -> list[str]:
