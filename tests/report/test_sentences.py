@@ -90,6 +90,20 @@ def test_the_best_of_the_plain_nets_trainings_is_told_where_it_is_a_shorter_one(
 
 
 @pytest.mark.parametrize(
+    ("half", "told"), [(0.85, "the plain net gains 14.1 points from half of its epochs to all"), (0.985, "")]
+)
+def test_a_plain_net_that_is_far_from_its_end_is_told(make_tables, half, told):
+    def spoil(root):
+        for file in root.glob("digits/cnn-tiny/full@0.5/seed-*/metrics.json"):
+            file.write_text(json.dumps(json.loads(file.read_text()) | {"test_accuracy": half}))
+
+    study, _, folder = make_tables(spoil, of=factory.with_budgets)
+    (compared,) = comparisons(folder, study)
+    assert caveats.on_a_steep_curve(compared)[: len(told)] == told
+    assert bool(told) == ("points from half of its epochs" in findings.headline(compared) + answer([compared]))
+
+
+@pytest.mark.parametrize(
     ("interval", "told"),
     [
         ((-0.03, -0.046, -0.014), "rare classes lose more: \N{MINUS SIGN}3.00 points"),

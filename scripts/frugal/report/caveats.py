@@ -18,6 +18,7 @@ QUEUED = (
 )
 UNEVEN = 0.1  # share by which CPU seconds for a FLOP may differ where the same is computed
 SAME_WORK = 0.01  # share by which FLOPs for a sample may differ where the same is computed
+STEEP = 10  # margins that the plain net may gain from half of its epochs to all
 FEW_STEPS = 50  # of the optimizer, below which a net has hardly begun to learn
 FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
 
@@ -67,6 +68,7 @@ def cautions(row: pd.Series, compared: Comparison) -> list[str]:
         on_whole_images(row),
         on_classes(row, compared),
         on_a_falling_curve(row, compared),
+        on_a_steep_curve(compared),
     )
     return [caution for caution in told if caution]
 
@@ -95,12 +97,29 @@ def on_a_falling_curve(row: pd.Series, compared: Comparison) -> str:
     """What a rate is worth where the plain net, trained for less, is the more accurate one; empty where it isn't."""
     if SHORTER not in str(row["exchange_reason"]):
         return ""
-    budgets = compared.tables["budgets"]
-    here = (budgets["dataset"] == compared.dataset) & (budgets["model"] == compared.model)
-    curve = budgets[here & (budgets["strategy"] == compared.study.baseline)].set_index("budget")["test_accuracy_mean"]
+    curve = plain_curve(compared)
     if curve.empty:
         return SHORTER
     return f"{SHORTER}: {100 * curve.max():.2f}\N{NO-BREAK SPACE}% with {curve.idxmax():g} of its epochs"
+
+
+def on_a_steep_curve(compared: Comparison) -> str:
+    """A warning where the plain net still gains a lot from its second half: what saves then need not in a longer training."""
+    curve = plain_curve(compared)
+    if not {0.5, 1.0} <= set(curve.index) or curve[1.0] - curve[0.5] <= STEEP * compared.study.margin:
+        return ""
+    gained = f"{100 * (curve[1.0] - curve[0.5]):.1f} points"
+    return (
+        f"the plain net gains {gained} from half of its epochs to all: in a longer training this may turn out otherwise"
+    )
+
+
+def plain_curve(compared: Comparison) -> pd.Series:
+    """Test accuracy of the baseline, a fraction, by the share of its epochs that it was trained for; empty without budgets."""
+    budgets = compared.tables["budgets"]
+    here = (budgets["dataset"] == compared.dataset) & (budgets["model"] == compared.model)
+    own = budgets[here & (budgets["strategy"] == compared.study.baseline)]
+    return own.set_index("budget")["test_accuracy_mean"].astype(float)
 
 
 def few_steps(compared: Comparison) -> str:
