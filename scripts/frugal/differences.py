@@ -26,11 +26,11 @@ def settings_apart(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[st
 def of_entries(cache: dict[str, Any], entry: dict[str, Any]) -> list[str]:
     """Each setting of a data set that was another one when its cache was made, "validation was 180, is 200".
 
-    cache: its manifest. What it doesn't say, as one of before a setting was there, was no other. entry: with the name, as JSON
-    has it
+    cache: its manifest. A setting that only one of the two has is of a version before or after it, and told by no one.
+    entry: with the name, as JSON has it
     """
     apart = settings_apart(cache["entry"], entry) if cache.get("entry") else []
-    return [f"{key} was {was}, is {now}" for key, was, now in apart if was not in (NOT_SET, "{}")]
+    return [f"{key} was {was}, is {now}" for key, was, now in apart if NOT_SET not in (was, now)]
 
 
 def of_code(before: dict[str, str], now: dict[str, str]) -> list[str]:

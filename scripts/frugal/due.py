@@ -71,7 +71,8 @@ def tables(plan: Plan, failed_of: Callable[[Study], dict[str, str]] | None = Non
         except (OSError, ValueError):
             found[name] = ["study.json can't be read"]
             continue
-        now = json.loads(study.model_dump_json(exclude={"plans"}))
+        # What of the config matters stands in the other keys too; where results lie now, say, does not.
+        now = json.loads(study.model_dump_json(exclude={"plans", "config"}))
         keys = [key for key in now if told.get(key) != now[key]]
         if failed_of and failed_of(study) != audited.failed_runs(name, Path(plan.results, "tables", name, "audit.csv")):
             keys.append("failed runs")

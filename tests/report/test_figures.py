@@ -104,7 +104,7 @@ def test_a_grid_is_laid_out_once_and_also_where_nobody_saves_it(tmp_path, monkey
     plt.close(shown.figure)
 
 
-@pytest.mark.parametrize("folder", ["strong", "cross", "titanic", "imdb"])
+@pytest.mark.parametrize("folder", ["strong", "cross", "titanic", "imdb", "imagenette"])
 def test_every_axis_of_exchange_rates_has_a_scale(folder):
     figure = exchange_forest(f"results/shown/{folder}/tables/cross")
     for axes in figure.axes:

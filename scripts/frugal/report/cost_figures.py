@@ -201,7 +201,7 @@ def exchange_grid(studies: Iterable[str | Path], cost: str = "flops_executed") -
         sharex=True,
     )
     for axes, where in zip(line[0], places, strict=False):
-        _forest(axes, known[known["where"] == where].set_index("strategy").reindex(names), cost, ends=(0.15, 3.0))
+        _forest(axes, known[known["where"] == where].set_index("strategy").reindex(names), cost, ends=(0.15, 6.0))
         axes.set_title(where.replace(", ", "\n"), fontsize="small")
         axes.grid(axis="y", linewidth=0.4)
     line[0][0].set_yticks(range(len(names)), names, color=INK)
