@@ -30,7 +30,7 @@ from frugal.report.links import RECORD
 PAGE, FOLDERS, RUNS = "index.html", ("reports", "tables"), "runs"
 MARK = ".shared.json"  # tells a copy from a folder where something else would be lost
 NAMED = 3  # runs, at most, in an error
-OF_JOBS = ("*/logs/*", "*.log", "*benchmark.tsv")  # that stand among them
+OF_JOBS = ("*/logs/*", "*.log", "*benchmark.tsv", "*/.*")  # that stand among them; Snakemake leaves hidden files
 LINK = re.compile(r'<a\b[^>]*\bhref="(?P<target>[^"#?]+)[^"]*"[^>]*>(?P<text>.*?)</a>', re.DOTALL)
 ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//")  # https:, mailto:, data:
 
