@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from frugal import audited
+from frugal import failed
 from frugal.differences import of_code, of_settings, some
 from frugal.imports import TRAINING, checksums, closure
 from frugal.plan import Plan
@@ -74,7 +74,7 @@ def tables(plan: Plan, failed_of: Callable[[Study], dict[str, str]] | None = Non
         # What of the config matters stands in the other keys too; where results lie now, say, does not.
         now = json.loads(study.model_dump_json(exclude={"plans", "config"}))
         keys = [key for key in now if told.get(key) != now[key]]
-        if failed_of and failed_of(study) != audited.failed_runs(name, Path(plan.results, "tables", name, "audit.csv")):
+        if failed_of and failed_of(study) != failed.told_by(Path(plan.results, "tables", name, "audit.csv"), name):
             keys.append("failed runs")
         if keys:
             found[name] = keys

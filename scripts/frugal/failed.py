@@ -3,6 +3,7 @@
 A run that was stopped or killed leaves nothing of the kind: it goes on from its checkpoint when it is asked for again.
 """
 
+import csv
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from frugal.study import Cell, Study
 
 FILE = "failed.json"
 SCHEMA = 1
+FINDING = "run failed"  # as the audit of a study's tables has it
 
 
 class Failed(BaseModel):
@@ -85,3 +87,13 @@ def without_record(
         else:
             failed[folder.as_posix()] = why
     return failed, waiting
+
+
+def told_by(audit: Path, study: str) -> dict[str, str] | None:
+    """The failed runs that a study's audit.csv names, as `without_record` gives them; None where it can't be read."""
+    try:
+        with open(audit, newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["finding"] == FINDING]
+        return {f"runs/{study}/{row['dataset']}/{row['model']}/{row['runs']}": row["detail"] for row in rows}
+    except (OSError, ValueError, KeyError, csv.Error):
+        return None

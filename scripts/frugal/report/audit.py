@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from frugal.audited import FAILED
+from frugal.failed import FINDING as FAILED
 from frugal.report.copies import Finding, alike, copied, identical, trained_before
 from frugal.report.evidence import contradicted, unproven
 from frugal.report.heldout import held_out

@@ -97,7 +97,7 @@ def on_a_falling_curve(row: pd.Series, compared: Comparison) -> str:
     """What a rate is worth where the plain net, trained for less, is the more accurate one; empty where it isn't."""
     if SHORTER not in str(row["exchange_reason"]):
         return ""
-    curve = plain_curve(compared)
+    curve = _accuracy_by_budget(compared)
     if curve.empty:
         return SHORTER
     return f"{SHORTER}: {100 * curve.max():.2f}\N{NO-BREAK SPACE}% with {curve.idxmax():g} of its epochs"
@@ -105,7 +105,7 @@ def on_a_falling_curve(row: pd.Series, compared: Comparison) -> str:
 
 def on_a_steep_curve(compared: Comparison) -> str:
     """A warning where the plain net still gains a lot from its second half: what saves then need not in a longer training."""
-    curve = plain_curve(compared)
+    curve = _accuracy_by_budget(compared)
     if not {0.5, 1.0} <= set(curve.index) or curve[1.0] - curve[0.5] <= STEEP * compared.study.margin:
         return ""
     gained = f"{100 * (curve[1.0] - curve[0.5]):.1f} points"
@@ -114,12 +114,8 @@ def on_a_steep_curve(compared: Comparison) -> str:
     )
 
 
-def plain_curve(compared: Comparison) -> pd.Series:
-    """Test accuracy of the baseline, a fraction, by the share of its epochs that it was trained for; empty without budgets."""
-    budgets = compared.tables["budgets"]
-    here = (budgets["dataset"] == compared.dataset) & (budgets["model"] == compared.model)
-    own = budgets[here & (budgets["strategy"] == compared.study.baseline)]
-    return own.set_index("budget")["test_accuracy_mean"].astype(float)
+def _accuracy_by_budget(compared: Comparison) -> pd.Series:
+    return compared.curve.set_index("budget")["test_accuracy_mean"].astype(float)
 
 
 def few_steps(compared: Comparison) -> str:

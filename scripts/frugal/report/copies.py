@@ -68,9 +68,7 @@ def alike(compared: Sequence[Record]) -> Iterable[Finding]:
         for one, other in np.argwhere(np.triu(correlated > ALIKE_FROM, k=1)).tolist():  # few of all pairs
             apart = float(np.median(np.abs(curves[one] - curves[other])))
             pair = runs[one], runs[other]
-            if apart < CLOSE and not any(
-                harmless(*pair) for harmless in (_one_training, _rounded_otherwise, _plain_nets)
-            ):
+            if apart < CLOSE and not (_one_training(*pair) or _rounded_otherwise(*pair) or _plain_net(pair)):
                 told = (
                     f"the losses differ by {apart:.1%} and rise and fall together to the last step (correlation "
                     f"{correlated[one, other]:.3f}): one looks like the other with noise; train both again"
@@ -90,11 +88,6 @@ def _one_training(one: Record, other: Record) -> bool:
     cut_later = one.metrics.live_parameters != other.metrics.live_parameters
     same_work = one.metrics.flops_executed == other.metrics.flops_executed
     return (one.loss_curve == other.loss_curve and not cut_later) or (cut_later and same_work)
-
-
-def _plain_nets(one: Record, other: Record) -> bool:
-    """Whether both are the plain net by design, trained for nearly as much."""
-    return _plain_net([one, other])
 
 
 def _rounded_otherwise(one: Record, other: Record) -> bool:

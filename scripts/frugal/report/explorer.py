@@ -150,9 +150,7 @@ def _paid(row: pd.Series, cost: str, baseline: bool) -> dict[str, Any]:
 
 def _curve(one: Comparison, costs: Sequence[str]) -> pd.DataFrame:
     """A row per budget of the baseline."""
-    budgets = one.tables["budgets"]
-    here = (budgets["dataset"] == one.dataset) & (budgets["model"] == one.model)
-    mine = budgets[here & (budgets["strategy"] == one.study.baseline)]
+    mine = one.curve
     accuracy = 100 * mine["test_accuracy_mean"]
     told = mine["run"] + accuracy.map(": {:.2f} %".format)
     spent = {f"x{place}": mine[f"{cost}_mean"] for place, cost in enumerate(costs)}

@@ -7,8 +7,9 @@ and smaller is found within the margin. Differences to the study's baseline and 
 which hold for all strategies of the study together; of two other strategies it is the interval of that pair.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -119,9 +120,9 @@ def outcomes(cases: Sequence[Case], *results: Path) -> list[Outcome]:
 
     A case whose strategies were run nowhere is listed once, as not run. Raises FrugalError for tables that are broken.
     """
-    found = []
+    found, read = [], cache(_tables)  # once for all cases of a study
     for case in cases:
-        everywhere = [one for folder in results for one in _everywhere(case, folder)]
+        everywhere = [one for folder in results for one in _everywhere(case, folder, read)]
         tried = [one for one in everywhere if one.outcome != NOT_RUN]
         found += everywhere[:1] if case.because is not None or not tried else tried
     return found
@@ -131,8 +132,7 @@ def claim_verdicts(results: str | Path, studies: Sequence[str], cases: str | Pat
     """What becomes of the claims of papers: a row per claim and ground where it was tried, of these studies.
 
     results: folder of a scale; it may hold tables of other studies, which nobody brought up to date. A claim that was tried
-    nowhere has one row. What would decide it, or be a fairer trial, stands
-    beside each that isn't confirmed.
+    nowhere has one row. What would decide it, or be a fairer trial, stands beside each that isn't confirmed.
     """
     claims = [case for case in read_cases(Path(cases)) if case.kind == "claimed" and case.study in studies]
     found = outcomes(claims, Path(results))
@@ -152,14 +152,21 @@ def claim_verdicts(results: str | Path, studies: Sequence[str], cases: str | Pat
     return pd.DataFrame(rows or [{"fact": "None of these studies puts a claim to the test."}])
 
 
-def _everywhere(case: Case, results: Path) -> list[Outcome]:
+def _tables(folder: Path) -> tuple[Study, dict[tuple[str, str], pd.DataFrame], dict[tuple[str, str], pd.DataFrame]]:
+    """The study that tables are of, and rows of runs and of the summary by data set and model."""
+    runs, summary = (
+        dict(iter(read_table(folder, name).groupby(["dataset", "model"], sort=False))) for name in ("runs", "summary")
+    )
+    return read_study_of(folder), runs, summary
+
+
+def _everywhere(case: Case, results: Path, read: Callable[[Path], tuple]) -> list[Outcome]:
     folder = results / "tables" / case.study
     if case.because is not None:
         return [Outcome(case, "", case.because, UNDECIDED)]
     if not folder.is_dir():
         return [Outcome(case, "", f"no tables in {folder}", NOT_RUN)]
-    study, tables = read_study_of(folder), (read_table(folder, name) for name in ("runs", "summary"))
-    runs, summary = (dict(iter(table.groupby(["dataset", "model"], sort=False))) for table in tables)
+    study, runs, summary = read(folder)
     pairs = [pair for pair in study.pairs if pair in runs]
     return [
         replace(_outcome(case, study, "/".join(pair), runs[pair], summary[pair]), results=results) for pair in pairs

@@ -295,6 +295,12 @@ class Comparison:
         return self.everything[self.everything["strategy"].isin(self.study.strategies)].reset_index(drop=True)
 
     @cached_property
+    def curve(self) -> pd.DataFrame:
+        """A row per budget of the baseline, as `budgets_table` makes them; none without budgets."""
+        budgets = self._mine(self.tables["budgets"])
+        return budgets[budgets["strategy"] == self.study.baseline]
+
+    @cached_property
     def audit(self) -> pd.DataFrame:
         """A row per doubt about this comparison."""
         return self._mine(self.tables["audit"])
