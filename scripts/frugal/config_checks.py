@@ -66,6 +66,27 @@ def seeds_in(wanted: int | list[int], where: str) -> list[int]:
     return seeds
 
 
+def check_baseline_seeds(scale: Scale, seeds: list[int], where: str) -> None:
+    """Raise FrugalError where the baseline has seeds of its own and lacks one that others have, to be compared with.
+
+    seeds: of the scale; where: its place, for the message
+    """
+    if scale.baseline_seeds is None:
+        return
+    if scale.grouped:
+        raise FrugalError(
+            f"{where}: grouped trains the same seeds of everything, so leave baseline_seeds out, or set grouped: false"
+        )
+    own, others = (
+        seeds_in(scale.baseline_seeds, where),
+        [seeds, *(seeds_in(pair.seeds, where) for pair in scale.tasks if pair.seeds)],
+    )
+    if lacking := sorted(set().union(*others) - set(own)):
+        raise FrugalError(
+            f"{where}: baseline_seeds lacks the seed {lacking[0]}, in which others are compared with the baseline; add it"
+        )
+
+
 def meant(path: str) -> str:
     """A path with its ~ replaced by the home folder, and without slashes that change nothing; raises ValueError for none.
 

@@ -8,6 +8,7 @@ from frugal import registry
 from frugal.budgets import with_budgets
 from frugal.config import Config
 from frugal.config_checks import (
+    check_baseline_seeds,
     check_batch,
     check_followed,
     check_groups,
@@ -116,6 +117,7 @@ class Plan:
         for pair in scale.tasks:
             check_own_strategies(pair, study, strategies, f"{where}.tasks, {pair.dataset}/{pair.model}")
         seeds = seeds_in(scale.seeds, where)
+        check_baseline_seeds(scale, seeds, where)
         tasks = [
             pair.model_dump() | {"seeds": None if pair.seeds is None else seeds_in(pair.seeds, where)}
             for pair in scale.tasks
@@ -131,6 +133,7 @@ class Plan:
             scale=self.scale,
             controls=[s for s in strategies if study.strategies[s].control],
             seeds=seeds,
+            baseline_seeds=[] if scale.baseline_seeds is None else seeds_in(scale.baseline_seeds, where),
             strategies=[s for s in strategies if s not in scoring],
             scoring=scoring,
             budgets=budgets,
@@ -157,6 +160,8 @@ class Plan:
         """The section of a study's file for the scale, with the override; a key that lists nothing is named."""
         override = {key: value for key, value in self.config.override.items() if value is not self.changes}
         section = merged(section, override)
+        if "seeds" in override and "baseline_seeds" not in override:
+            section.pop("baseline_seeds", None)
         if {"datasets", "models"} <= self.config.override.keys():
             section.pop("tasks", None)
         for key in ("datasets", "models", "tasks", "strategies"):

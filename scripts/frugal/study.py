@@ -90,6 +90,7 @@ class Study(BaseModel):
         description="scoring runs: trained for others, which are charged with all that they spent, and compared with nothing",
     )
     seeds: list[int] = Field(min_length=1)
+    baseline_seeds: list[int] = Field([], description="all seeds of the baseline and of its budgets, where it has more")
     labels: dict[str, str] = {}
     parameters: dict[str, dict[str, Any]] = Field({}, description="of each strategy, defaults filled in")
     recipe: dict[str, Any] = {}
@@ -136,9 +137,12 @@ class Study(BaseModel):
         """The validation accuracy whose first reaching is timed."""
         return self.pair(dataset, model).target_accuracy or self.target_accuracy
 
-    def seeds_of(self, dataset: str, model: str) -> list[int]:
-        """The seeds of the runs on a data set and model."""
-        return self.pair(dataset, model).seeds or self.seeds
+    def seeds_of(self, dataset: str, model: str, strategy: str | None = None) -> list[int]:
+        """The seeds of the runs on a data set and model, of one strategy where it is named: the baseline may have more."""
+        seeds = self.pair(dataset, model).seeds or self.seeds
+        return (
+            self.baseline_seeds or seeds if strategy in (self.baseline, *self.budgets.get(self.baseline, ())) else seeds
+        )
 
     @property
     def shortened(self) -> dict[str, str]:
@@ -194,7 +198,7 @@ class Study(BaseModel):
         """Every run of the study, in display order."""
         for dataset, model in self.pairs:
             for strategy in self.strategies_of(dataset, model):
-                for seed in self.seeds_of(dataset, model):
+                for seed in self.seeds_of(dataset, model, strategy):
                     yield Cell(dataset, model, strategy), seed
 
     def folder(self, cell: Cell, seed: int) -> Path:

@@ -69,6 +69,11 @@ class Scale(Strict):
     models: list[str] = []
     tasks: list[Pair] = Field([], description="in place of datasets and models, where not each fits each")
     seeds: int | list[int] = Field(description="how many (0, 1, ...), or which")
+    baseline_seeds: int | list[int] | None = Field(
+        None,
+        description="the same for the baseline and its budgets, where they have more: all savings are held against them; an "
+        "override of seeds replaces both",
+    )
     recipe: Recipe
     strategies: list[str] | None = Field(None, description="a subset of the study's strategies; null for all")
     budgets: list[Budget] = Field(

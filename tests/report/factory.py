@@ -244,5 +244,6 @@ def write_runs(results: Path, of: dict, **options) -> None:
         for model in of["models"]:
             shortened = [name for budgets in of.get("budgets", {}).values() for name in budgets if "@" in name]
             for strategy in [*of["strategies"], *of.get("scoring", []), *shortened]:
-                for seed in of["seeds"]:
+                own = of.get("baseline_seeds") if strategy.split("@")[0] == of["baseline"] else None
+                for seed in own or of["seeds"]:
                     write_run(results, of, dataset, model, strategy, seed, **options)

@@ -441,6 +441,17 @@ def test_a_control_that_computes_the_same_and_takes_longer_casts_doubt_on_cpu_se
     assert not told or "by 30\N{NO-BREAK SPACE}% in CPU seconds for each FLOP" in said
 
 
+def test_more_seeds_of_the_baseline_alone_are_no_missing_seeds_of_others(make_tables):
+    _, few, _ = make_tables(of=factory.with_budgets)
+    study, tables, _ = make_tables(of=factory.with_budgets, baseline_seeds=[0, 1, 2, 3, 4])
+    assert few.audit.equals(tables.audit)
+    rows = tables.summary.set_index("strategy")
+    assert rows.loc[["full", "infobatch"], "seeds"].tolist() == [5, 3]
+    assert rows.loc["infobatch", "seeds_compared"] == 3, "differences are paired by seed"
+    assert tables.budgets["seeds"].tolist() == [5, 5, 5], "the curve is that of all"
+    assert len(tables.runs) == len(list(study.runs())) == 3 * 5 + 3 * 3
+
+
 def test_a_run_left_out_is_named_and_the_rest_compared(make_tables):
     def spoil(root):
         (seed_folder(root, "full", 0) / "metrics.json").write_text("{")

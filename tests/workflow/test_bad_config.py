@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,25 @@ def test_budgets_are_runs_of_their_own_with_their_share_of_the_epochs():
     assert (short.recipe.epochs, whole.recipe.epochs) == (1.25, 10)
     assert short.path.endswith("full@0.125/seed-1")
     assert short.model_copy(update={"recipe": whole.recipe, "strategy": whole.strategy}) == whole
+
+
+def test_the_baseline_may_have_more_seeds_than_what_is_held_against_it():
+    def counts(**override):
+        runs = (
+            plan(studies=["cross"], override={"strategies": ["full", "narrow"], "grouped": False, **override})
+            .studies["cross"]
+            .runs()
+        )
+        return Counter(cell.strategy for cell, _ in runs)
+
+    assert counts(seeds=2, baseline_seeds=5, budgets=[0.5]) == {"full": 5, "full@0.5": 5, "narrow": 2}
+    assert counts(seeds=[3], baseline_seeds=[3, 4], budgets=[]) == {"full": 2, "narrow": 1}
+    with pytest.raises(FrugalError, match="baseline_seeds lacks the seed 2, in which others are compared"):
+        counts(seeds=3, baseline_seeds=2)
+    strong = {"scale": "strong", "studies": ["cross"]}
+    assert {seed for _, seed in plan(**strong, override={"seeds": 2}).studies["cross"].runs()} == {0, 1}
+    with pytest.raises(FrugalError, match="grouped trains the same seeds of everything, so leave baseline_seeds out"):
+        plan(scale="mnist", studies=["cross"], override={"baseline_seeds": 9})
 
 
 def test_budgets_of_a_strategy_are_followed_by_those_of_its_control(tmp_path):

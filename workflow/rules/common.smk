@@ -341,7 +341,7 @@ def seeds_outside(wildcards):
     all of them alike.
     """
     study = PLAN.studies[wildcards.study]
-    seeds = study.seeds_of(wildcards.dataset, wildcards.model)
+    seeds = study.seeds_of(wildcards.dataset, wildcards.model, wildcards.strategy)
     seed = int(wildcards.seed)
     return FIRST - (seeds.index(seed) if seed in seeds else 0)
 

@@ -49,7 +49,12 @@ def audit(
         ]  # they may train as others do
         doubts = [identical(shown), alike(shown), copied(compared), trained_before(study.baseline, compared)]
         doubts += [unlike(own, compared), timing(own, compared), held_out(study.baseline, compared, study.scoring)]
-        doubts += [unproven(own, compared), contradicted(own, compared), _left_out(out), _missing(own, compared)]
+        doubts += [
+            unproven(own, compared),
+            contradicted(own, compared),
+            _left_out(out),
+            _missing(own, dataset, model, compared),
+        ]
         for finding, runs, detail in chain.from_iterable(doubts):
             rows.append((finding, dataset, model, runs, detail))
     rows += [
@@ -75,15 +80,12 @@ def _left_out(out: list[LeftOut]) -> Iterable[Finding]:
         yield kind, f"{run.cell.strategy}/seed-{run.seed}", run.why
 
 
-def _missing(study: Study, compared: list[Record]) -> Iterable[Finding]:
+def _missing(study: Study, dataset: str, model: str, compared: list[Record]) -> Iterable[Finding]:
     """Cells whose mean is one over fewer seeds than the study asks for."""
     there = Counter(record.cell.strategy for record in compared)
     for strategy in study.trained:
-        if there[strategy] < len(study.seeds):
+        planned = study.seeds_of(dataset, model, strategy)
+        if there[strategy] < len(planned):
             seeds = {record.seed for record in compared if record.cell.strategy == strategy}
-            names = ", ".join(f"{strategy}/seed-{seed}" for seed in study.seeds if seed not in seeds)
-            yield (
-                MISSING,
-                names,
-                f"{there[strategy]} of {len(study.seeds)} seeds: other runs are compared with other seeds",
-            )
+            names = ", ".join(f"{strategy}/seed-{seed}" for seed in planned if seed not in seeds)
+            yield MISSING, names, f"{there[strategy]} of {len(planned)} seeds: other runs are compared with other seeds"

@@ -213,7 +213,7 @@ def _beside(study: Study, name: str) -> list[str]:
 
 def _seeds(row: pd.Series, one: Comparison) -> str:
     """How many seeds a strategy has, and of how many where some are missing."""
-    planned = len(one.study.seeds_of(one.dataset, one.model))
+    planned = len(one.study.seeds_of(one.dataset, one.model, row["strategy"]))
     return f"{row['seeds']}" + f" <small>of {planned}</small>" * (row["seeds"] < planned)
 
 
