@@ -199,6 +199,9 @@ def test_a_record_of_other_data_than_is_prepared_is_left_out(tmp_path):
     assert read(tmp_path, tmp_path / "data").left_out == []
     factory.seal(folder, data_checksum="before the correction")
     assert "made with other data" in why(read(tmp_path, tmp_path / "data"))
+    said = why(read(tmp_path, tmp_path / "data", config={"results": "my out", "override": "{seeds: 2}"}))
+    assert said.endswith("--config scale=demo 'studies=[compression]' 'results=my out' 'override={seeds: 2}'")
+    assert "make it again with: .venv/bin/snakemake --cores all --force " in said
 
 
 def test_a_control_of_a_run_that_was_made_anew_is_left_out(tmp_path):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from frugal.errors import FrugalError
 from frugal.record import HISTORY, MANIFEST, METRICS
-from frugal.report.repeat import command
+from frugal.report.repeat import SNAKEMAKE, command
 from frugal.study import Cell, Study
 
 RECORD = {"metrics": METRICS, "history": HISTORY, "manifest": MANIFEST, "log": "train.log"}
@@ -64,5 +64,5 @@ class Links:
 
 def _there(path: Path) -> Path:
     if not path.exists():
-        raise FrugalError(f"{path} is missing, and the overview would link to it; make it with: snakemake --cores all")
+        raise FrugalError(f"{path} is missing, and the overview would link to it; make it with: {SNAKEMAKE}")
     return path

@@ -4,6 +4,7 @@ A notebook's frames have four columns more than the files: `where` (data set and
 control), `strategy` as a category in the study's order, and `group`, the panel of a figure that a strategy belongs to.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from frugal.errors import FrugalError
 from frugal.record import GENERATED
 from frugal.report.costs import METRICS
 from frugal.report.machines import ELSEWHERE, marked
+from frugal.report.repeat import SNAKEMAKE, making
 from frugal.report.statistics import intervals
 from frugal.study import Study, read_study
 
@@ -45,7 +47,8 @@ def read_table(folder: str | Path, name: str, **options: object) -> pd.DataFrame
     try:
         return pd.read_csv(path, **options)
     except FileNotFoundError as error:
-        raise FrugalError(f"the table {path} is missing; make it with: snakemake --cores all {path}") from error
+        made = making(read_study_of(folder), shlex.quote(str(path)))
+        raise FrugalError(f"the table {path} is missing; make it with: {made}") from error
     except (OSError, ValueError) as error:
         raise FrugalError(f"the table {path} cannot be read ({error}); remove {folder} and run again") from error
 
@@ -55,7 +58,7 @@ def read_study_of(folder: str | Path) -> Study:
     path = Path(folder) / STUDY
     if not path.is_file():
         table = path.with_name("runs.csv")
-        raise FrugalError(f"{path} is missing; make it and the tables with: snakemake --cores all {table}")
+        raise FrugalError(f"{path} is missing; make it and the tables with: {SNAKEMAKE} {table}")
     return read_study(str(path))
 
 

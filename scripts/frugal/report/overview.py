@@ -18,6 +18,7 @@ from frugal.report.known_outcomes import NOT_RUN, VERDICTS
 from frugal.report.leaderboard import Leaderboard
 from frugal.report.links import Links
 from frugal.report.load import Comparison, without_baseline
+from frugal.report.repeat import SNAKEMAKE
 from frugal.report.reported import claims, read_reported
 from frugal.report.words import listed
 
@@ -46,9 +47,7 @@ class Overview:
         tables = self.results / "tables"
         names = studies or sorted(path.parent.name for path in tables.glob(f"*/{load.STUDY}"))
         if not names:
-            raise FrugalError(
-                f"{tables} holds no tables; make them with: snakemake --cores all {tables.parent}/index.html"
-            )
+            raise FrugalError(f"{tables} holds no tables; make them with: {SNAKEMAKE} {tables.parent}/index.html")
         self.tables = {name: tables / name for name in names}
         self.studies = {name: load.read_study_of(folder) for name, folder in self.tables.items()}
         self.compared = {name: load.comparisons(folder) for name, folder in self.tables.items()}

@@ -4,7 +4,9 @@ import hashlib
 import io
 import json
 import math
+import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +20,7 @@ from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS, checksums
 from frugal.record import FILES, SCHEMA, SCORES, Unsealed, check_files, fits, read_identity
 from frugal.record import HISTORY as HISTORY_FILE
+from frugal.report.repeat import making
 from frugal.report.schema import HISTORY, ITERATIONS, TRACE, Manifest, Metrics
 from frugal.study import Cell, Study, one_line
 
@@ -82,13 +85,14 @@ def read_records(study: Study, results: Path, caches: Path | None = None) -> Fou
     for cell, seed in study.runs():
         try:
             record = read_record(study, cell, seed, results)
-            _check_planned(study, record, prepared.get(cell.dataset))
+            with _telling_how(study, record.folder):
+                _check_planned(study, record, prepared.get(cell.dataset))
             found[cell, seed] = record
         except FrugalError as error:
             there = (results / study.folder(cell, seed) / "metrics.json").exists()
             why = None if there else failed.why_missing(study, cell, seed, results)
             found[cell, seed] = LeftOut(cell, seed, why or str(error), failed=why is not None, made=there)
-    while late := _of_lost_leaders(found):  # those of one more run, where a run follows one that follows another
+    while late := _of_lost_leaders(study, found):  # those of one more run, where a run follows one that follows another
         found |= late
     records = [one for one in found.values() if isinstance(one, Record)]
     left_out = [one for one in found.values() if isinstance(one, LeftOut)]
@@ -97,7 +101,7 @@ def read_records(study: Study, results: Path, caches: Path | None = None) -> Fou
     return Found(records, left_out, foreign(study, results))
 
 
-def _of_lost_leaders(found: dict[tuple[Cell, int], Record | LeftOut]) -> dict[tuple[Cell, int], LeftOut]:
+def _of_lost_leaders(study: Study, found: dict[tuple[Cell, int], Record | LeftOut]) -> dict[tuple[Cell, int], LeftOut]:
     """The records that can't be used because that of the run which they follow can't: what they repeat isn't planned any more.
 
     A run that fails keeps the history.csv of its earlier record, which `_check_planned` would still find to fit.
@@ -108,9 +112,9 @@ def _of_lost_leaders(found: dict[tuple[Cell, int], Record | LeftOut]) -> dict[tu
         leader = found.get((cell._replace(strategy=strategy), seed))
         if isinstance(leader, LeftOut):
             lost = "which failed" if leader.failed else "whose record is " + ("left out" if leader.made else "missing")
-            first = one.folder.parents[1] / strategy / one.folder.name / "metrics.json"
             why = f"the record {one.folder / 'metrics.json'} is not used: it follows {strategy}, {lost}"
-            late[cell, seed] = LeftOut(cell, seed, f"{why}; make that one again with: snakemake --cores all {first}")
+            first = again(study, one.folder.parents[1] / strategy / one.folder.name)
+            late[cell, seed] = LeftOut(cell, seed, f"{why}; make that one again with: {first}")
     return late
 
 
@@ -138,6 +142,11 @@ def foreign(study: Study, results: Path) -> list[str]:
 def read_record(study: Study, cell: Cell, seed: int, results: Path) -> Record:
     """The record of one run under `results`. Raises FrugalError where a file is missing, cut off or another run's."""
     folder = results / study.folder(cell, seed)
+    with _telling_how(study, folder):
+        return _read(study, cell, seed, folder)
+
+
+def _read(study: Study, cell: Cell, seed: int, folder: Path) -> Record:
     metrics = _checked(Metrics, folder / "metrics.json")
     told = (metrics.study, metrics.dataset, metrics.model, metrics.strategy, metrics.seed)
     if told != (study.name, *cell, seed):
@@ -222,25 +231,32 @@ def _content_of(manifest: Path) -> str | None:
 
 
 def _other(record: Record, why: str) -> FrugalError:
-    return FrugalError(
-        f"the record {record.folder / 'metrics.json'} is not of this plan: {why}; {_again(record.folder)}"
-    )
+    return FrugalError(f"the record {record.folder / 'metrics.json'} is not of this plan: {why}")
 
 
 def _broken(path: Path, why: str) -> FrugalError:
-    return FrugalError(f"the record {path} is broken: {why}; {_again(path.parent)}")
+    return FrugalError(f"the record {path} is broken: {why}")
 
 
-def _again(folder: Path) -> str:
-    """Asked for by force, a run whose finished checkpoint fits writes its record again in seconds."""
-    return f"make it again with: snakemake --cores all --force {folder / 'metrics.json'}"
+@contextmanager
+def _telling_how(study: Study, folder: Path) -> Iterator[None]:
+    """Errors about the record in a folder end with the command that makes it again."""
+    try:
+        yield
+    except FrugalError as error:
+        raise FrugalError(f"{error}; make it again with: {again(study, folder)}") from error
+
+
+def again(study: Study, folder: Path) -> str:
+    """The command for the record in a folder. By force, a run whose finished checkpoint fits writes it again in seconds."""
+    return making(study, f"--force {shlex.quote(str(folder / 'metrics.json'))}")
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise FrugalError(f"the record {path} is missing; make it with: snakemake --cores all {path}") from error
+        raise FrugalError(f"the record {path} is missing") from error
     except (OSError, UnicodeDecodeError) as error:
         raise _broken(path, f"it cannot be read ({error})") from error
 

@@ -24,6 +24,11 @@ def command(study: Study, targets: str = "") -> str | None:
     return " ".join(filter(None, [SNAKEMAKE, targets, "--config", words]))
 
 
+def making(study: Study, targets: str) -> str:
+    """The same for a message: where the configuration isn't known, with the one that is the default."""
+    return command(study, targets) or f"{SNAKEMAKE} {targets}"
+
+
 def lines(study: Study, commits: Iterable[str], notebook: str) -> list[str]:
     """What repeats a report: the code, the runs and all that is made of them, and the notebook by hand.
 
