@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from frugal.report.pool import Pool, ground_pool, pool_told, seed_shifts
 from frugal.report.pooled import compare, critical_value
+from frugal.study import Study
 
 # Dunnett 1955, table 1: blood counts (millions of cells per cubic millimetre) after no drug, drug A and drug B.
 BLOOD = {
@@ -173,3 +175,43 @@ def test_one_seed_gives_differences_and_no_interval():
     assert table["difference"]["s1"] == pytest.approx(-0.1)
     assert np.isnan(table["difference_low"]["s1"])
     assert table["reason"]["s1"] == "one seed gives no interval"
+
+
+def ground(values, names, baseline="s0"):
+    """A study of those strategies named, and a row per run of all that was trained."""
+    runs = study(values).rename(columns={"value": "test_accuracy"})
+    return Study.model_construct(baseline=baseline, strategies=names), runs
+
+
+def test_what_is_not_compared_never_widens_the_pool_and_is_tested_against_it():
+    values = drawn(np.random.default_rng(2), 8, 5)
+    of, alone = ground(values[:6], [f"s{i}" for i in range(6)])
+    values[6] = 0.5 + 30 * (values[6] - 0.9)  # a small budget, whose runs scatter
+    _, runs = ground(values, of.strategies)
+    pool, plain = ground_pool(of, runs), ground_pool(of, alone)
+    assert (pool.variance, pool.freedom) == (plain.variance, plain.freedom)
+    assert set(pool.apart) - set(plain.apart) == {"s6"}
+    table, known = compare(alone.rename(columns={"test_accuracy": "value"}), "s0")
+    summary = table.assign(
+        strategy=table.index,
+        interval_remark=table["reason"],
+        pool_spread=known.variance**0.5,
+        pool_freedom=known.freedom,
+    )
+    told = pool_told(summary)
+    assert told.variance == pytest.approx(plain.variance)
+    assert (told.freedom, told.apart) == (plain.freedom, plain.apart)
+
+
+@given(st.integers(0, 2**31), st.integers(2, 5))
+@settings(max_examples=30, deadline=None)
+def test_a_strategy_of_fewer_seeds_is_judged_as_if_it_had_those_of_the_baseline(draw, fewer):
+    generator = np.random.default_rng(draw)
+    strategies, seeds = generator.normal(0.9, 0.02, 5), generator.normal(0, 0.05, 8)
+    values = strategies[:, None] + seeds
+    values[1:4, fewer:] = np.nan
+    of, runs = ground(values, [f"s{i}" for i in range(4)])
+    by = runs.pivot(index="strategy", columns="seed", values="test_accuracy")
+    shifts = seed_shifts(of, by, Pool(0.01, 20))
+    assert (by.mean(axis=1) - shifts - seeds.mean()).to_numpy() == pytest.approx(strategies, abs=1e-9)
+    assert shifts[["s0", "s4"]].to_numpy() == pytest.approx([0, 0], abs=1e-9)

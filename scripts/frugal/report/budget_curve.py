@@ -1,5 +1,6 @@
 """Budgets: what the baseline reaches when it is trained anew for less, and every strategy held against that curve."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,10 @@ import pandas as pd
 from scipy import stats
 
 from frugal.costs import RUNNING
-from frugal.report.exchange_rate import NO_CURVE, Curve, Rate, exchange_rate
-from frugal.report.machines import counted, marked
-from frugal.report.pooled import CONFIDENCE, Pool, by_seed, pool_of
+from frugal.report.exchange_rate import NO_CURVE, Curve, Rate, draws_for, exchange_rate
+from frugal.report.machines import OF_A_MACHINE, counted
+from frugal.report.pool import Pool, by_seed, ground_pool, seed_shifts
+from frugal.report.pooled import CONFIDENCE
 from frugal.study import Study
 
 CURRENCIES = (*RUNNING, "energy_joules")  # what a training pays in
@@ -25,20 +27,21 @@ def currency(study: Study) -> str:
     return study.cost if study.cost in CURRENCIES else "flops_executed"
 
 
-def budgets_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+Pools = Mapping[tuple[str, str], Pool]  # of each data set and model
+
+
+def budgets_table(study: Study, runs: pd.DataFrame, pools: Pools) -> pd.DataFrame:
     """A row per budget that a strategy was trained for, itself with 1 among them: accuracy and costs, means over seeds.
 
-    runs: a row per run. test_accuracy_low, _high: 95 % interval, spread pooled over everything that was trained on the same data
-    set and model.
+    runs: a row per run, `marked`. test_accuracy_low, _high: 95 % interval over the pooled spread
     """
     rows = []
-    for (dataset, model), mine in marked(study, runs).groupby(["dataset", "model"], sort=False):
-        values = by_seed(mine)
-        pool = pool_of(values, study.baseline)
+    for (dataset, model), mine in runs.groupby(["dataset", "model"], sort=False):
         for strategy, budgets in study.budgets.items():
             for run, share in budgets.items():
-                if run in values.index:
-                    rows.append(_row(mine[mine["strategy"] == run], pool, dataset, model, strategy, run, share))
+                own = mine[mine["strategy"] == run]
+                if len(own):
+                    rows.append(_row(own, pools[dataset, model], dataset, model, strategy, run, share))
     columns = ["dataset", "model", "strategy", "run", "budget", "seeds"]
     accuracy = [f"test_accuracy_{part}" for part in ("mean", "low", "high")]
     return pd.DataFrame(rows, columns=[*columns, *accuracy, *(f"{cost}_mean" for cost in CURRENCIES)])
@@ -55,17 +58,21 @@ def _row(runs: pd.DataFrame, pool: Pool, dataset: str, model: str, strategy: str
     return [dataset, model, strategy, run, share, count, accuracy.mean(), low, high, *costs]
 
 
-def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series) -> pd.DataFrame:
+def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series, pools: Pools) -> pd.DataFrame:
     """Every strategy's exchange rate in every currency, indexed by data set, model and strategy, in the order of the runs.
 
-    runs: a row per run, those of the baseline's budgets among them; levels: two-sided confidence of each interval by cell, so
-    that all intervals of a data set and model hold together
+    runs: a row per run, `marked`, those of the baseline's budgets among them; levels: two-sided confidence of each interval by
+    cell, so that all intervals of a data set and model hold together
     returns: <currency>_exchange_rate, _low, _high, _bound ("" or "<", ">": the rate is a bound), _verdict, _honest_saving;
     matched_budget; exchange_reason: why there is no rate, no interval or a bound only
     """
     rows = {}
-    for (dataset, model), mine in marked(study, runs).groupby(["dataset", "model"], sort=False):
-        curve, spreads, remark = curve_of(study, mine)
+    for (dataset, model), mine in runs.groupby(["dataset", "model"], sort=False):
+        pool = pools[dataset, model]
+        strictest = levels.xs((dataset, model), level=["dataset", "model"]).max()
+        curve, spreads, remark = curve_of(study, mine, pool, CONFIDENCE if np.isnan(strictest) else strictest)
+        shifts = seed_shifts(study, by_seed(mine), pool)
+        mine = mine.assign(test_accuracy=mine["test_accuracy"] - mine["strategy"].map(shifts))
         for strategy in dict.fromkeys(mine["strategy"]):
             if strategy not in study.strategies:
                 continue
@@ -83,23 +90,42 @@ def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series) -> pd.Da
     return pd.DataFrame(list(rows.values()), index=index)
 
 
-def curve_of(study: Study, runs: pd.DataFrame) -> tuple[Curve | None, dict[str, float], str]:
+def curve_of(
+    study: Study, runs: pd.DataFrame, pool: Pool | None = None, level: float = CONFIDENCE
+) -> tuple[Curve | None, dict[str, float], str]:
     """The baseline's curve, how many times as far some strategies' seeds scatter, and what is to be said of it.
 
-    runs: a row per run of one data set and model, those of the baseline's budgets among them
+    runs: a row per run of one data set and model, those of the baseline's budgets among them; pool: by default that of these
+    runs; level: the largest confidence of an interval that is to be read from it
     """
     budgets = study.budgets.get(study.baseline, {})
     own = runs[runs["strategy"].isin(budgets)]
     if own.empty:
         return None, {}, ""
-    values = by_seed(runs)
-    pool = pool_of(values, study.baseline)
+    values, pool = by_seed(runs), pool or ground_pool(study, runs)
     spread = np.sqrt(pool.variance)
     apart = {name: values.loc[name].std(ddof=1) / spread for name in pool.apart} if spread > 0 else {}
-    wider = {budgets[name]: ratio for name, ratio in apart.items() if name in budgets}
+    wider = {budgets[name]: ratio for name, ratio in apart.items() if name in budgets and ratio > 0}
     remark = "; ".join(SCATTERS.format(f"{budget:g}", ratio) for budget, ratio in wider.items())
-    curve = Curve(own.assign(budget=own["strategy"].map(budgets).astype(float)), spread, pool.freedom, wider)
-    return curve, apart, remark
+    scatter = {
+        cost: relative_scatter(counted(runs, cost), cost)
+        for cost in OF_A_MACHINE
+        if cost in CURRENCIES and cost in runs
+    }
+    own = own.assign(budget=own["strategy"].map(budgets).astype(float))
+    return Curve(own, spread, pool.freedom, wider, scatter, draws_for(level)), apart, remark
+
+
+def relative_scatter(runs: pd.DataFrame, cost: str) -> float:
+    """How far the runs of one strategy lie apart in what they spent, as a share of it: pooled over strategies; null of one seed.
+
+    runs: a row per run
+    """
+    if runs[cost].isna().any() or not (runs[cost] > 0).all():
+        return np.nan
+    groups = np.log(runs[cost].astype(float)).groupby(runs["strategy"])
+    sizes = groups.size() - 1
+    return float(np.sqrt((groups.var(ddof=1).fillna(0) * sizes).sum() / sizes.sum())) if sizes.sum() else np.nan
 
 
 def _told(rates: dict[str, Rate], main: str, remark: str) -> dict[str, Any]:

@@ -166,7 +166,9 @@ class _Drawn:
         self.table, _ = compare(runs[["strategy", "seed", "value"]], "full")
         self.names, self.part = names, part
         study = Study.model_construct(
-            baseline="full", budgets={"full": dict(zip(names, self.budgets.tolist(), strict=False))}
+            baseline="full",
+            strategies=names[len(self.budgets) - 1 :],
+            budgets={"full": dict(zip(names, self.budgets.tolist(), strict=False))},
         )
         self.curve, self.wider, _ = curve_of(study, flat(list(range(len(own)))))
 

@@ -10,12 +10,14 @@ overtrained: whoever has that budget may stop at the better one, so its curve is
 level, the matched budget is the smallest one that reaches A. An accuracy above the curve's top gives a lower bound (">"), one
 below its bottom an upper bound ("<"). A curve of one budget gives bounds only. The interval comes from draws of all means with
 the pooled spread and its degrees of freedom; what all strategies of a seed share moves curve and strategy alike and falls out.
-An end of the interval beyond the curve is infinite, or 0.
+An end of the interval beyond the curve is infinite, or 0. Seconds and joules scatter too, and their means are drawn likewise;
+what is counted, as FLOPs are, is taken as it is.
 
 A net that is trained for less scatters more, so that the pooled spread of whole runs is too small at the smaller budgets. There
 the spread of their own runs counts, moderated by the pooled one since it comes from few seeds: both variances are averaged,
-weighted by degrees of freedom, of which the pooled one has PRIOR. Smyth, "Linear Models and Empirical Bayes Methods", Statistical
-Applications in Genetics and Molecular Biology 3 (2004), has the form; PRIOR is fixed, and checked by `make error-rates`.
+weighted by degrees of freedom, of which the pooled one has PRIOR. So are those of seconds and joules, in logarithms. Smyth,
+"Linear Models and Empirical Bayes Methods", Statistical Applications in Genetics and Molecular Biology 3 (2004), has the form;
+PRIOR is fixed, and checked by `make error-rates`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +30,8 @@ from scipy.interpolate import PchipInterpolator
 
 from frugal.report.machines import counted
 
-DRAWS = 4000
+DRAWS = 4000  # at least
+BEYOND = 50  # of the draws that lie beyond each end of the widest interval
 STEPS = 24  # of the bisection that looks for a budget: to a part in ten million of a segment of the curve
 PRIOR = (
     4  # degrees of freedom with which the pooled spread counts at a smaller budget, beside the spread of its own runs
@@ -91,7 +94,8 @@ class Curve:
 
     runs: the baseline's, a row per run with the columns budget, seed, test_accuracy and the costs; spread: standard
     deviation of one whole run around its strategy and seed, and freedom: its degrees of freedom, both from the pool; wider: by
-    budget, how many times as far its seeds scatter where they can't be pooled; draws, seed: of the simulation
+    budget, how many times as far its seeds scatter where they can't be pooled; scatter: by currency of a machine, the standard
+    deviation of one run's logarithm, pooled too; draws, seed: of the simulation
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Curve:
         spread: float,
         freedom: int,
         wider: Mapping[float, float] | None = None,
+        scatter: Mapping[str, float] | None = None,
         draws: int = DRAWS,
         seed: int = 0,
     ):
@@ -108,6 +113,7 @@ class Curve:
         self.budgets = np.array(list(groups.groups), float)
         self.seeds = groups.size().to_numpy()
         self.means = groups["test_accuracy"].mean().to_numpy()
+        self.seed, self.scatter = seed, scatter or {}
         self.generator = np.random.default_rng(seed)
         self.known = bool(freedom) and spread > 0
         self.scale, drawn = np.ones(draws), np.broadcast_to(self.means, (draws, len(self.budgets)))
@@ -125,6 +131,7 @@ class Curve:
             noise = self.generator.standard_normal((draws, len(self.budgets))) / np.sqrt(self.seeds)
             drawn = self.means + scales * noise
         self.spent: dict[str, np.ndarray] = {}
+        self.found: dict[tuple[float, int, float], np.ndarray] = {}
         curves = np.vstack([self.means, drawn])
         self.fitted = np.maximum.accumulate(curves, axis=-1) if self.falls else monotone(curves, self.seeds)
         self.ends = np.log(self.budgets[[0, -1]])
@@ -175,12 +182,52 @@ class Curve:
         found[rows] = starts[segment] + high
         return found
 
+    def reached(self, mean: float, count: int, wider: float) -> np.ndarray:
+        """`matched` of a strategy: (curves,), of its mean and of each draw of it. count, wider: as for `exchange_rate`."""
+        key = mean, count, wider
+        if key not in self.found:
+            generator = np.random.default_rng([count, len(self.budgets)])
+            noise = generator.standard_normal(len(self.scale)) / np.sqrt(count)
+            scale = self.scale
+            if wider != 1 and self.known:
+                scale = _scales(generator, wider * self.spread, max(count - 1, 1), len(scale))
+            drawn = mean + (scale * noise if self.known else 0.0)
+            self.found = {key: self.matched(np.concatenate([[mean], np.broadcast_to(drawn, self.scale.shape)]))}
+        return self.found[key]
+
     def cost(self, name: str, budgets: np.ndarray) -> np.ndarray:
-        """Logarithm of what the baseline spends at logarithms of budgets (n,), clipped to those it was trained at: (n,)."""
+        """Logarithm of what the baseline spends at logarithms of budgets, clipped to those it was trained at.
+
+        budgets: (curves,), one of each as `matched` gives them; returns (curves,)
+        """
         if name not in self.spent:
-            spent = counted(self.runs, name).groupby("budget", sort=True)[name].mean()
-            self.spent[name] = np.log(spent.to_numpy(float))
-        return np.interp(np.clip(budgets, *self.ends), np.log(self.budgets), self.spent[name])
+            groups = [own[name].astype(float) for _, own in counted(self.runs, name).groupby("budget", sort=True)]
+            generator = np.random.default_rng([self.seed, *name.encode()])
+            self.spent[name] = np.stack([self.drawn_cost(name, own, generator) for own in groups], axis=-1)
+        spent, starts = self.spent[name], np.log(self.budgets)
+        if len(starts) == 1:
+            return spent[:, 0]
+        budgets = np.clip(budgets, *self.ends)
+        left = np.clip(np.searchsorted(starts, budgets, side="right") - 1, 0, len(starts) - 2)
+        share = (budgets - starts[left]) / np.diff(starts)[left]
+        rows = np.arange(len(spent))
+        return (1 - share) * spent[rows, left] + share * spent[rows, left + 1]
+
+    def drawn_cost(self, name: str, paid: pd.Series, generator: np.random.Generator) -> np.ndarray:
+        """Logarithm of a mean cost as measured and as it might be: (curves,). paid: of each run, on one machine."""
+        mean, draws, spread = np.log(paid.mean()), len(self.scale), self.scatter.get(name, np.nan)
+        if np.isnan(spread):
+            return np.full(1 + draws, mean)
+        weight, sizes = PRIOR, len(paid) - 1
+        own = np.log(paid).var(ddof=1) if sizes else 0.0
+        spread = np.sqrt((weight * spread**2 + sizes * own) / (weight + sizes))
+        noise = _scales(generator, spread, weight + sizes, draws) * generator.standard_normal(draws)
+        return np.concatenate([[mean], mean + noise / np.sqrt(len(paid))])
+
+
+def draws_for(level: float) -> int:
+    """How many draws an interval of this two-sided confidence needs."""
+    return max(DRAWS, int(np.ceil(2 * BEYOND / (1 - level))))
 
 
 def _scales(generator: np.random.Generator, spread: float, freedom: float, draws: int) -> np.ndarray:
@@ -193,7 +240,7 @@ def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: flo
 
     curve: the baseline's, None without one; runs: the strategy's, with test_accuracy and the cost; level: two-sided confidence of
     this one interval, above 0.95 where it is one of several that are to hold together; wider: how many times as far its seeds
-    scatter as the pool's, whose degrees of freedom don't count for it then
+    scatter as the pool's, whose degrees of freedom don't count for it then; 0 where all of them agree, which gives no interval
     """
     if curve is None:
         return Rate(reason=NO_CURVE)
@@ -203,16 +250,10 @@ def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: flo
     for table in (paid, base):
         if table[cost].isna().any() or not (table[cost] > 0).all():
             return Rate(reason=NO_COST)
-    count, mean = len(runs), runs["test_accuracy"].mean()
-    generator = np.random.default_rng([count, len(curve.budgets)])
-    noise = generator.standard_normal(len(curve.scale)) / np.sqrt(count)
-    scale = curve.scale
-    if wider != 1 and curve.known:
-        scale = _scales(generator, wider * curve.spread, max(count - 1, 1), len(scale))
-    drawn = mean + (scale * noise if curve.known else 0.0)
-    matched = curve.matched(np.concatenate([[mean], np.broadcast_to(drawn, curve.scale.shape)]))
-    spent = np.log(paid[cost].mean())
-    rates = np.exp(curve.cost(cost, matched) - spent)
+    count, mean = len(runs), float(runs["test_accuracy"].mean())
+    matched = curve.reached(mean, count, wider)
+    generator = np.random.default_rng([count, len(curve.budgets), *cost.encode()])
+    rates = np.exp(curve.cost(cost, matched) - curve.drawn_cost(cost, paid[cost].astype(float), generator))
     bound = ">" if matched[0] == np.inf else "<" if matched[0] == -np.inf else ""
     value, budget = float(rates[0]), float(np.exp(np.clip(matched[0], *curve.ends)))
     top, bottom = "the baseline at its largest budget", "the baseline at its smallest budget"
@@ -229,15 +270,16 @@ def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: flo
         reason = f"{reason}; {LEVELLED}".removeprefix("; ")
     if curve.overtrained:
         reason = f"{reason}; {SHORTER}"
-    if not curve.known:
+    if not curve.known or not wider:
         return Rate(value, bound, matched_budget=budget, reason=f"{NO_SPREAD}; {reason}".removesuffix("; "))
     open_rates = np.where(matched[1:] == np.inf, np.inf, np.where(matched[1:] == -np.inf, 0.0, rates[1:]))
     tail = (1 - level) / 2
-    low, high = (float(np.quantile(open_rates, q, method=m)) for q, m in ((tail, "lower"), (1 - tail, "higher")))
+    low = float(np.quantile(open_rates, tail, method="lower"))
+    high = float(np.quantile(open_rates, 1 - tail, method="higher"))
     # Beyond the top of the curve the rate is at least that of the top, beyond its bottom at most that of the bottom.
     if low == np.inf:
-        low = float(np.exp(curve.cost(cost, curve.ends[1:]) - spent)[0])
+        low = float(np.quantile(rates[1:], tail, method="lower"))
     if high == 0.0:
-        high = float(np.exp(curve.cost(cost, curve.ends[:1]) - spent)[0])
+        high = float(np.quantile(rates[1:], 1 - tail, method="higher"))
     verdict = SAVES if low > 1 else WASTES if high < 1 else UNDECIDED
     return Rate(value, bound, low, high, verdict, budget, reason)

@@ -20,7 +20,7 @@ from frugal.recipe import Strict
 from frugal.report.budget_curve import CURRENCIES
 from frugal.report.costs import COSTS
 from frugal.report.load import read_study_of, read_table
-from frugal.report.pooled import by_seed, pool_of
+from frugal.report.pool import by_seed, pool_told, with_others
 from frugal.report.statistics import difference
 from frugal.report.withheld import withheld
 from frugal.report.words import exchange, percent, points
@@ -182,16 +182,14 @@ def _outcome(case: Case, study: Study, ground: str, runs: pd.DataFrame, summary:
         return _by_saving(case, ground, row)
     if case.against is None:
         return _by_rate(case, ground, row)
-    return _by_accuracy(case, ground, study, by_seed(runs), row)
+    return _by_accuracy(case, ground, study, by_seed(runs), summary)
 
 
-def _by_accuracy(case: Case, ground: str, study: Study, values: pd.DataFrame, row: pd.Series) -> Outcome:
-    which = "test_accuracy_difference"
+def _by_accuracy(case: Case, ground: str, study: Study, values: pd.DataFrame, summary: pd.DataFrame) -> Outcome:
+    row, which = summary.set_index("strategy").loc[case.strategy], "test_accuracy_difference"
     if case.against != study.baseline:
-        row, which = (
-            difference(values, pool_of(values, study.baseline), case.strategy, case.against),
-            "control_difference",
-        )
+        pool = with_others(pool_told(summary), values, study.strategies)
+        row, which = difference(values, pool, case.strategy, case.against), "control_difference"
     mean, low, high = (row[f"{which}_{part}"] for part in ("mean", "low", "high"))
     seeds = int(values.loc[[case.strategy, case.against]].notna().all().sum())
     sign = -1 if case.expected in ("worse", "no worse") else 1

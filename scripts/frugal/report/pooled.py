@@ -10,31 +10,15 @@ Statistical Association 50 (1955), https://doi.org/10.1080/01621459.1955.1050129
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
+from frugal.report.pool import TINY, Pool, by_seed, layout, pool_of
+
 CONFIDENCE = 0.95
-UNEQUAL = 0.01  # level of the test for a spread of its own, divided by how many strategies are tested
-SPREADS_APART = "its seeds scatter {:,.1f} times as far as the others': not pooled, it has an interval of its own"
-NO_SPREAD = "no spread: every seed gives the same value; not pooled"
-TINY = 1e-12
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The spread that the strategies of one ground share.
-
-    variance: of one run around its strategy and seed; null where it can't be known; freedom: its degrees of freedom;
-    apart: strategies that are not pooled, each with the reason
-    """
-
-    variance: float
-    freedom: int
-    apart: dict[str, str] = field(default_factory=dict)
 
 
 def critical_value(
@@ -113,91 +97,7 @@ def compare(
     return pd.DataFrame(table, index=values.index), found
 
 
-def by_seed(runs: pd.DataFrame, column: str = "test_accuracy") -> pd.DataFrame:
-    """A column of the runs of one data set and model: a row per strategy, in the order of the runs, a column per seed."""
-    return runs.pivot(index="strategy", columns="seed", values=column).reindex(dict.fromkeys(runs["strategy"]))
-
-
 DIFFERENCES = ("difference", "difference_low", "difference_high")
-
-
-def pool_of(values: pd.DataFrame, baseline: str, known: tuple[float, float] | None = None) -> Pool:
-    """The spread that strategies share, and those that scatter otherwise: F-test of each against the others, Bonferroni.
-
-    values: a row per strategy, a column per seed, null where a run is missing. Seeds are taken out by the median over the
-    other strategies first, so that one that collapsed does not hide itself. A spread of zero among others that have one
-    is no spread to pool. The baseline always stays: what can't be pooled with it is left out. known: as for `compare`; the
-    strategies are tested against it too, and it is the spread of the pool.
-    """
-    every = values.to_numpy(float)
-    several = np.isfinite(every).sum(1) >= 2
-    names, numbers = np.array(values.index, object)[several], every[several]
-    numbers = numbers[:, np.isfinite(numbers).any(0)]
-    shared = (np.isfinite(every).sum(0) > 1).any()
-    centred = numbers - np.nanmean(numbers, axis=1, keepdims=True) if len(numbers) else numbers
-    if shared and len(numbers) > 1:  # what the others of a seed have in common, without the one that is looked at
-        centred = centred - np.array([_median(np.delete(centred, row, axis=0)) for row in range(len(centred))])
-    count = np.maximum(np.isfinite(centred).sum(1), 1)  # none where nobody else has a seed
-    centred = centred - (np.nansum(centred, axis=1) / count)[:, None]
-    sizes, squares = count - 1, np.nansum(centred**2, axis=1)
-    variances = squares / np.maximum(sizes, 1)
-    apart: dict[str, str] = {}
-    alike = np.nanvar(numbers, axis=1, ddof=1) <= TINY if len(numbers) else np.zeros(0, bool)
-    if not alike.all():
-        apart = dict.fromkeys(names[alike & (names != baseline)], NO_SPREAD)
-    more = known or (0.0, 0.0)
-    while True:
-        kept = np.array([name not in apart for name in names], bool)
-        freedom = sizes[kept].sum() + more[1] - sizes
-        tested = kept & (names != baseline) & (sizes >= 1) & (freedom >= 2)
-        if not tested.any():
-            break
-        size, freedom = sizes[tested], freedom[tested]
-        others = (squares[kept].sum() + more[0] * more[1] - squares[tested]) / freedom
-        ratio = np.where(others > TINY, variances[tested] / np.maximum(others, TINY), np.inf)
-        chance = 2 * np.minimum(special.fdtrc(size, freedom, ratio), special.fdtr(size, freedom, ratio))
-        worst = chance.argmin()
-        if chance[worst] >= UNEQUAL / len(chance):
-            break
-        apart[names[tested][worst]] = SPREADS_APART.format(np.sqrt(ratio[worst]))
-    if known:
-        return Pool(*known, apart)
-    return Pool(*_residual(every[np.array([name not in apart for name in values.index], bool)]), apart)
-
-
-def _median(numbers: np.ndarray) -> np.ndarray:
-    """Of each column, null where all of it is."""
-    whole = np.isfinite(numbers)
-    if whole.all():
-        return np.median(numbers, axis=0)
-    return np.array(
-        [np.median(column[there]) if there.any() else np.nan for column, there in zip(numbers.T, whole.T, strict=True)]
-    )
-
-
-def _residual(numbers: np.ndarray) -> tuple[float, int]:
-    """Residual variance of strategy + seed and its degrees of freedom; of strategies alone where seeds are not shared."""
-    long = numbers[np.isfinite(numbers)]
-    if not len(long):
-        return np.nan, 0
-    design = _design(np.isfinite(numbers))
-    fitted, _, rank, _ = np.linalg.lstsq(design, long, rcond=None)
-    freedom = len(long) - rank
-    if freedom < 1:
-        return np.nan, 0
-    return float(((long - design @ fitted) ** 2).sum() / freedom), int(freedom)
-
-
-def _design(there: np.ndarray) -> np.ndarray:
-    """A row per run, a column per strategy, and one per seed but the first where at least two strategies share one.
-
-    there: (strategies, seeds) which runs there are
-    """
-    strategies, seeds = np.nonzero(there)
-    columns = np.eye(there.shape[0])[strategies]
-    if (there.sum(0) > 1).any():
-        columns = np.hstack([columns, np.eye(there.shape[1])[seeds][:, np.flatnonzero(there.any(0))[1:]]])
-    return columns
 
 
 def _together(
@@ -216,7 +116,7 @@ def _together(
             name: [row.mean() if len(row) else np.nan, *[np.nan] * 3, why]
             for name, row in zip(pooled, plain, strict=True)
         }
-    design = _design(np.isfinite(numbers))
+    design = layout(np.isfinite(numbers))
     inverse = np.linalg.pinv(design.T @ design)
     effects = inverse @ design.T @ numbers[np.isfinite(numbers)]
     contrasts = np.zeros((len(pooled), design.shape[1]))

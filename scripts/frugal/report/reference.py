@@ -19,7 +19,8 @@ from scipy import special, stats
 from frugal.atomic import write_text
 from frugal.errors import FrugalError
 from frugal.recipe import DEFAULTS
-from frugal.report.pooled import CONFIDENCE, UNEQUAL
+from frugal.report.pool import UNEQUAL
+from frugal.report.pooled import CONFIDENCE
 from frugal.study import Study, merged
 
 FOLDER = Path("config/reference")

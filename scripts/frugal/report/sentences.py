@@ -13,6 +13,7 @@ from frugal.report.caveats import cautions, in_sight, own_intervals, seconds_in_
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import LEVELLED, SAVES, WASTES
 from frugal.report.load import Comparison, comparisons, read_study_of, without_baseline
+from frugal.report.pool import pool_told
 from frugal.report.statistics import BETTER, EQUAL, NEAR, NO_DIFFERENCE, UNDECIDED, WORSE, equal_cost
 from frugal.report.words import code, exchange, listed, percent, points
 from frugal.study import Study
@@ -215,8 +216,8 @@ def verdicts(compared: Comparison) -> str:
 def against_controls(compared: Comparison) -> str:
     """Whether each proposal beats the controls that spent as much of the study's cost."""
     study = compared.study
-    equally = COSTS[study.cost].equally
-    pairs = equal_cost(study, compared.runs, ["dataset", "model", "strategy"])
+    equally, pair = COSTS[study.cost].equally, (compared.dataset, compared.model)
+    pairs = equal_cost(study, compared.runs, ["dataset", "model", "strategy"], {pair: pool_told(compared.summary)})
     pairs = pairs[~pairs["strategy"].isin(study.controls)]
     proposals = [name for name in study.strategies if name not in (study.baseline, *study.controls)]
     if pairs.empty:

@@ -5,12 +5,14 @@ A verdict reads one interval: that of the difference to the baseline, simultaneo
 idea behind it.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from frugal.report.machines import OF_A_MACHINE, counted
-from frugal.report.pooled import TINY, Pool, by_seed, pool_of
+from frugal.report.pool import TINY, Pool, by_seed, ground_pool
 from frugal.study import Study
 
 CONFIDENCE = 0.95
@@ -123,10 +125,13 @@ def holm(p: pd.Series) -> pd.Series:
     return pd.Series(adjusted, index=known.index).reindex(p.index)
 
 
-def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
+def equal_cost(
+    study: Study, runs: pd.DataFrame, cell: list[str], pools: Mapping[tuple[str, str], Pool] | None = None
+) -> pd.DataFrame:
     """Every strategy beside every control that spent nearly as much of the study's cost, its own first, then the nearest.
 
-    A control is itself compared with the other controls; the baseline with none. runs: a row per run
+    A control is itself compared with the other controls; the baseline with none. runs: a row per run; pools: of each data set
+    and model, by default that of these runs
     returns: columns of `cell`, control, distance (share by which the costs differ), and control_difference_mean, _low,
       _high, the difference in test accuracy over the seeds that both have, and control_verdict, what it allows to conclude; no
       row where nothing was measured or nobody spent as much; seconds of rows marked as elsewhere (`machines`) don't count
@@ -134,8 +139,7 @@ def equal_cost(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFram
     spent = counted(runs, study.cost).groupby(cell, sort=False, observed=True)[study.cost].mean()
     rows, grounds = [], {}
     for place, here in runs.groupby(cell[:-1], sort=False, observed=True):
-        values = by_seed(here)
-        grounds[place] = values, pool_of(values, study.baseline)
+        grounds[place] = by_seed(here), pools[place] if pools else ground_pool(study, here)
     for key, mine in spent.items():
         *pair, strategy = key
         others = [name for name in study.controls if name in study.strategies and name != strategy]
@@ -169,9 +173,11 @@ def difference(values: pd.DataFrame, pool: Pool, mine: str, control: str) -> dic
     return dict(zip(DIFFERENCE, ends, strict=True)) | {VERDICT: against_control(*ends[1:])}
 
 
-def against_controls(study: Study, runs: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
+def against_controls(
+    study: Study, runs: pd.DataFrame, cell: list[str], pools: Mapping[tuple[str, str], Pool] | None = None
+) -> pd.DataFrame:
     """Per cell the first control: columns control, control_difference_mean, _low, _high, control_verdict; null without one."""
     cells = runs.groupby(cell, sort=False).size().index
-    first = equal_cost(study, runs, cell).drop_duplicates(cell).set_index(cell)
+    first = equal_cost(study, runs, cell, pools).drop_duplicates(cell).set_index(cell)
     first = first.reindex(cells)[["control", *DIFFERENCE, VERDICT]]
     return first.astype(dict.fromkeys(DIFFERENCE, float) | {"control": object, VERDICT: object})

@@ -10,16 +10,17 @@ import pandas as pd
 
 from frugal.atomic import write_json, write_text
 from frugal.report.audit import audit
-from frugal.report.budget_curve import budgets_table, charged, exchange_table
+from frugal.report.budget_curve import Pools, budgets_table, charged, exchange_table
 from frugal.report.columns import DICTIONARY
 from frugal.report.costs import COSTS as OF_A_RUN
 from frugal.report.costs import spent_by_epoch
 from frugal.report.datapackage import datapackage
 from frugal.report.latex import latex
 from frugal.report.machines import ELSEWHERE, OF_A_MACHINE, marked
+from frugal.report.pool import Pool, ground_pool
 from frugal.report.pooled import compare
 from frugal.report.records import Found, Record
-from frugal.report.reference import spread_for
+from frugal.report.reference import Spread, spread_for
 from frugal.report.schema import ITERATIONS, Metrics
 from frugal.report.statistics import BASELINE, UNPAIRED, against_controls, intervals, paired, verdict
 from frugal.report.terms import own_recipe, recipe_of
@@ -76,7 +77,10 @@ def tabulate(study: Study, found: Found) -> Tables:
     history = _joined(records, [record.history for record in records])
     trace = _joined(records, [record.trace for record in records])
     notes = _joined(records, [pd.DataFrame({"note": record.manifest.notes}, dtype=str) for record in records])
-    summary, budgets = withhold(study, summary_table(study, runs), doubts), budgets_table(study, runs)
+    everything = marked(study, runs)
+    pools = pools_of(study, everything)
+    summary, budgets = summary_table(study, everything, pools), budgets_table(study, everything, pools)
+    summary = withhold(study, summary, doubts)
     return Tables(runs, summary, history, doubts, trace, notes, budgets, _iterations_of(records), study)
 
 
@@ -118,7 +122,22 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
     return runs[[*Metrics.model_fields, *runs.columns.difference(Metrics.model_fields.keys(), sort=False)]]
 
 
-def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+def pools_of(study: Study, runs: pd.DataFrame) -> Pools:
+    """The pool of each data set and model; that of a reference where these runs are too few. runs: a row per run"""
+    pools = {}
+    for place, mine in runs.groupby(CELL[:2], sort=False):
+        pool = ground_pool(study, mine)
+        other = _reference(study, *place, mine["data_checksum"].iloc[0], pool)
+        pools[place] = ground_pool(study, mine, (other.spread**2, other.freedom)) if other else pool
+    return pools
+
+
+def _reference(study: Study, dataset: str, model: str, data: str, pool: Pool) -> Spread | None:
+    """The spread of a reference, in place of one with few degrees of freedom; None where there is none, or these suffice."""
+    return spread_for(study, dataset, model, data, (pool.variance, pool.freedom)) if pool.freedom < ENOUGH else None
+
+
+def summary_table(study: Study, everything: pd.DataFrame, pools: Pools) -> pd.DataFrame:
     """A row per strategy, data set and model that has a run, in the order of the runs; those of budgets are in `budgets_table`.
 
     seeds_compared: how many the baseline has too. own_recipe: what its recipe has that the baseline's has not, null where
@@ -129,7 +148,6 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     Seconds and joules are those of the baseline's machine alone (`frugal.report.machines`).
     <currency>_exchange_*: see `frugal.report.budget_curve.exchange_table`.
     """
-    everything = marked(study, runs)
     runs = everything[everything["strategy"].isin(study.strategies)]
     numbers = [*ACCURACIES, *COSTS, *OTHERS]
     values = runs[[*CELL, "seed", *numbers]].copy()
@@ -153,9 +171,9 @@ def summary_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     counts["charged"] = [charged(mine) for _, mine in groups]
     counts["seeds_compared"] = comparison.groupby(CELL).size().reindex(counts.index, fill_value=0)
     accuracies = accuracy_table(study, values.assign(data_checksum=runs["data_checksum"]))
-    exchange = exchange_table(study, everything, accuracies.pop("level"))
+    exchange = exchange_table(study, everything, accuracies.pop("level"), pools)
     costs = intervals(values[[*CELL, *COSTS, *OTHERS]], CELL, runs[ELSEWHERE])
-    controls = against_controls(study, runs, CELL)
+    controls = against_controls(study, runs, CELL, pools)
     parts = [counts, accuracies, costs, intervals(comparison, CELL, apart), controls, exchange]
     summary = pd.concat([part.reindex(counts.index) for part in parts], axis=1)
     is_baseline = summary.index.get_level_values("strategy") == study.baseline
@@ -188,8 +206,7 @@ def accuracy_table(study: Study, values: pd.DataFrame) -> pd.DataFrame:
         for name in ACCURACIES:
             asked = mine[["strategy", "seed"]].assign(value=mine[name])
             table, pool = compare(asked, study.baseline)
-            own, data = (pool.variance, pool.freedom), mine["data_checksum"].iloc[0]
-            elsewhere = spread_for(study, *place, data, own) if pool.freedom < ENOUGH else None
+            elsewhere = _reference(study, *place, mine["data_checksum"].iloc[0], pool)
             if elsewhere:
                 table, pool = compare(asked, study.baseline, known=(elsewhere.spread**2, elsewhere.freedom))
             table = table.reindex(dict.fromkeys(mine["strategy"]))
