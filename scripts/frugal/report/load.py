@@ -47,7 +47,8 @@ def read_table(folder: str | Path, name: str, **options: object) -> pd.DataFrame
     try:
         return pd.read_csv(path, **options)
     except FileNotFoundError as error:
-        made = making(read_study_of(folder), shlex.quote(str(path)))
+        known, wanted = path.with_name(STUDY), shlex.quote(str(path))
+        made = making(read_study(str(known)), wanted) if known.is_file() else f"{SNAKEMAKE} {wanted}"
         raise FrugalError(f"the table {path} is missing; make it with: {made}") from error
     except (OSError, ValueError) as error:
         raise FrugalError(f"the table {path} cannot be read ({error}); remove {folder} and run again") from error
