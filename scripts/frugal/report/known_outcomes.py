@@ -4,7 +4,8 @@ Each case is decided by one 95 % interval: that of a difference in test accuracy
 that was saved, or that of an exchange rate. It is found where all of the interval agrees, not found where none of it does, and
 undecided where the interval has both. "No worse" and "no better" are held against the study's margin: a difference that is sure
 and smaller is found within the margin. Differences to the study's baseline and exchange rates have the intervals of the reports,
-which hold for all strategies of the study together; of two other strategies it is the interval of that pair.
+which hold for all strategies of the study together; of two other strategies it is the interval of that pair. An exchange rate
+decides nothing where the plain net itself is better trained for less.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from pydantic import Field, model_validator
 from frugal.recipe import Strict
 from frugal.report.budget_curve import CURRENCIES
 from frugal.report.costs import COSTS
+from frugal.report.exchange_rate import SHORTER
 from frugal.report.load import read_study_of, read_table
 from frugal.report.pool import by_seed, pool_told, with_others
 from frugal.report.statistics import difference
@@ -219,9 +221,12 @@ def _by_rate(case: Case, ground: str, row: pd.Series) -> Outcome:
     rate, low, high = (row[f"{case.currency}_exchange_{part}"] for part in ("rate", "low", "high"))
     if pd.isna([rate, low]).any():
         return Outcome(case, ground, f"no rate: {row['exchange_reason']}", UNDECIDED, seeds)
+    told = exchange(row, case.currency)
     if low > 1 and (why := withheld(row)):
-        return Outcome(case, ground, f"{exchange(row, case.currency)}, {why}", UNDECIDED, seeds)
-    return Outcome(case, ground, exchange(row, case.currency), _held(case, low, high), seeds)
+        return Outcome(case, ground, f"{told}, {why}", UNDECIDED, seeds)
+    if SHORTER in str(row["exchange_reason"]):  # then whoever trains for all epochs wastes, whatever else it does
+        return Outcome(case, ground, f"{told}; {SHORTER}", UNDECIDED, seeds)
+    return Outcome(case, ground, told, _held(case, low, high), seeds)
 
 
 def _held(case: Case, low: float, high: float) -> str:

@@ -15,8 +15,9 @@ HEAD = """# What became of claims of "train with less"
 Each claim has a row for every data set and net on which it was tried. **Confirmed**: the whole 95 % interval agrees; **refuted**:
 none of it does; **not decided**: the interval has both. Differences in accuracy are in percentage points of test accuracy. An
 exchange rate is what the plain net, trained for less, would have had to spend for the same accuracy, as a multiple of what the
-strategy spent: above 1 it saves. Intervals against the plain net hold for all strategies of a data set and net together. A
-verdict holds for that data, net and recipe.
+strategy spent: above 1 it saves. Intervals of accuracies and rates against the plain net hold for all strategies of a data
+set and net together, those between two strategies and those of shares saved each by itself. All are over seeds, on one test set.
+A verdict holds for that data, net and recipe.
 """
 PICTURE = (
     "Exchange rates in FLOPs with their 95 % intervals, of all strategies that were tried on more than one data set and net. "
