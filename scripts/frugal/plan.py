@@ -164,6 +164,8 @@ class Plan:
             section.pop("baseline_seeds", None)
         if {"datasets", "models"} <= self.config.override.keys():
             section.pop("tasks", None)
+        if isinstance(section.get("tasks"), list) and "tasks" not in override:
+            section["tasks"] = [_overridden(task, override) for task in section["tasks"]]
         for key in ("datasets", "models", "tasks", "strategies"):
             if section.get(key) == []:
                 check_listed([], key, key.replace("datasets", "data set").replace("ies", "y").rstrip("s"), where)
@@ -237,6 +239,15 @@ def torchrun(ranks: int) -> str:
     """What starts a script as so many ranks."""
     signals = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # its own and the one that clusters send ahead of a time limit
     return f"torchrun --standalone --nproc-per-node {ranks} --signals-to-handle {signals}"
+
+
+def _overridden(task: Any, override: dict[str, Any]) -> Any:
+    """A copy of an entry of tasks, as the file has it, in which an override wins over what the entry has of its own."""
+    if not isinstance(task, dict):
+        return task  # whoever parses it says what is wrong
+    own = {key: value for key, value in task.items() if not (key in ("seeds", "target_accuracy") and key in override)}
+    recipes = own.get("recipe"), override.get("recipe")
+    return own | {"recipe": merged(*recipes)} if all(isinstance(recipe, dict) for recipe in recipes) else own
 
 
 def _only(scale: Scale, key: str, names: list[str], where: str) -> Scale:

@@ -82,3 +82,27 @@ def test_an_override_of_data_sets_alone_chooses_among_the_tasks_and_keeps_what_t
     there = {pair: set(few.strategies_of(*pair)) & set(few.strategies) for pair in few.pairs}
     assert there["titanic", "mlp"] == {"full", "infobatch", "narrow"}
     assert there["imdb-64", "bert-tiny"] == {"full", "infobatch"}
+
+
+def test_an_override_wins_over_what_the_tasks_have_of_their_own_and_touches_nothing_else():
+    override = {"seeds": 1, "target_accuracy": 0.6, "recipe": {"epochs": 1, "augment": {"flip": False}}}
+    studies = {"studies": ["pruning"]}
+    whole, plan = planned("cpu", **studies), planned("cpu", **studies, override=override)
+    study = plan.studies["pruning"]
+    assert {seed for _, seed in study.runs()} == {0}
+    for pair in (own := whole.studies["pruning"]).pairs:
+        assert study.target(*pair) == 0.6
+        for strategy in study.strategies_of(*pair):
+            recipe, before = (one.run("pruning", *pair, strategy, 0).recipe for one in (plan, whole))
+            augment = before.augment.model_copy(update={"flip": False})
+            assert recipe == before.model_copy(update={"epochs": 1, "augment": augment})
+    assert own.target("titanic", "mlp") == 0.75, "the content of the file is as it was"
+    assert whole.run("pruning", "cifar-10", "resnet-8-wide", "baseline", 0).recipe.augment.flip
+
+
+def test_tasks_that_the_override_gives_keep_what_they_have_of_their_own():
+    task = {"dataset": "titanic", "model": "mlp", "recipe": {"epochs": 3}, "seeds": 2}
+    override = {"seeds": 1, "recipe": {"epochs": 1}, "tasks": [task]}
+    plan = planned("cpu", studies=["pruning"], override=override)
+    assert {seed for _, seed in plan.studies["pruning"].runs()} == {0, 1}
+    assert plan.run("pruning", "titanic", "mlp", "baseline", 0).recipe.epochs == 3
