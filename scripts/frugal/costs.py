@@ -1,6 +1,8 @@
 """Costs that add up while a net is trained, those which a control may spend as much of, and where a history tells them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from frugal.parameters import split
 
 
 class Running(NamedTuple):
@@ -21,6 +23,7 @@ RUNNING = {
     "train_seconds": Running("train_seconds", summed=False),
     "cpu_seconds": Running("cpu_seconds", summed=False),
 }
+EQUAL_COST = "equal_cost"  # the strategy that spends what another run spent
 TIMED = ("train_seconds", "cpu_seconds")  # differ from run to run; all others are counts, and the same again
 
 
@@ -31,3 +34,14 @@ def spent(history: list[dict[str, float]], cost: str) -> float | None:
     if not values or None in values:
         return None
     return sum(values) + history[-1].get(charged, 0) if summed else values[-1]
+
+
+def held_equal(use: str | None, parameters: dict[str, Any]) -> str | None:
+    """The cost of which a strategy, or a part of a combination, spends as much as the run it follows; None where it is none.
+
+    use, parameters: of the strategy, as a spec or a record has them
+    """
+    for one, own in ((use, parameters), *map(split, parameters.get("parts", []))):
+        if one == EQUAL_COST:
+            return own.get("cost", "flops_executed")
+    return None

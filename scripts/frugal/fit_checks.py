@@ -7,6 +7,7 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 
 from frugal import libraries, registry
+from frugal.costs import held_equal
 from frugal.errors import FrugalError
 from frugal.recipe import check_channels, check_weights
 from frugal.resolve import Resolver
@@ -141,14 +142,15 @@ def check_strategy(runs: Resolver, study: Study, dataset: str, model: str, strat
 def _check_follower(runs: Resolver, study: Study, dataset: str, model: str, strategy: str, where: str) -> None:
     """Raise Unfit for one that follows a strategy which isn't trained, or has fewer epochs than it needs."""
     own = runs.strategies(study.name)[strategy]
-    charged = uses_scores(own.use, runs.parameters(study.name, strategy))
+    given = runs.parameters(study.name, strategy)
+    charged = uses_scores(own.use, given)
     if runs.studies[study.name].scale.grouped and own.follows not in study.trained:
         raise Unfit(
             f"{where}: it follows {own.follows}, which `strategies` leaves out; a grouped scale trains only those it "
             "lists: add it"
         )
     ours, theirs = (runs.recipe(study.name, dataset, model, one).epochs for one in (strategy, own.follows))
-    if ours != int(ours) and own.use != "equal_cost" and not charged:
+    if ours != int(ours) and not held_equal(own.use, given) and not charged:
         raise Unfit(
             f"{where}: it repeats what {own.follows} did in each epoch, and its {ours:g} epochs end within one; choose "
             "budgets of whole epochs"

@@ -82,7 +82,7 @@ def needs(use: str) -> dict[str, Any]:
 
 @cache
 def tells(use: str) -> tuple[str, ...]:
-    """What another run may repeat of a strategy's: the constant `tells` of its class, "widths" or "shares" (of levels)."""
+    """What another run may repeat or use of a strategy's: the constant `tells` of its class, see `Strategy`."""
     return _of_class(use, "tells", ())
 
 
@@ -269,6 +269,11 @@ def _checked_parts(parts: list[Part], where: str) -> list[Part]:
         checked.append({"use": use, **check("strategy", *split(part), f"{where}[{place}]")})
         if any(parameter.is_parts for parameter in parameters("strategy", use).values()):
             raise FrugalError(f"{where}[{place}]: {use} is a combination itself; list its parts here instead")
+        if "scores" in tells(use):
+            raise FrugalError(
+                f"{where}[{place}]: {use} is a scoring run, which does nothing else; take it out, and let the combination "
+                "follow it"
+            )
         for what in decides(use):
             if what in taken:
                 raise FrugalError(

@@ -122,17 +122,21 @@ def test_budgets_and_controls_of_equal_cost_that_are_not_what_they_say_are_flagg
 
 
 @pytest.mark.parametrize(("steps", "flagged"), [(0.9, False), (-0.9, False), (1.5, True), (-1.5, True)])
-def test_a_control_of_equal_cost_may_be_cut_a_step_later_or_earlier(make_tables, steps, flagged):
+@pytest.mark.parametrize(
+    "control",
+    [
+        {"use": "equal_cost", "parameters": {"cost": "bytes_read"}},
+        {"use": "combined", "parameters": {"parts": [{"use": "equal_cost", "cost": "bytes_read"}, {"use": "sparse"}]}},
+    ],
+)
+def test_a_control_of_equal_cost_may_be_cut_a_step_later_or_earlier(make_tables, control, steps, flagged):
     def spoil(root):
         given = factory.with_budgets()
         for seed in range(3):
             for name in ("infobatch", "full-short"):
                 factory.write_run(root.parents[1], given, "digits", "cnn-tiny", name, seed, steps_per_epoch=5)
             file = seed_folder(root, "full-short", seed) / "manifest.json"
-            edit(
-                file,
-                lambda about: about["spec"]["strategy"].update(use="equal_cost", parameters={"cost": "bytes_read"}),
-            )
+            edit(file, lambda about: about["spec"]["strategy"].update(control))
             read = json.loads((seed_folder(root, "infobatch", seed) / "metrics.json").read_text())["bytes_read"]
             own = round(read * (1 + steps / 15))
             edit(file.with_name("metrics.json"), lambda metrics, own=own: metrics.update(bytes_read=own))

@@ -5,11 +5,13 @@ import torch
 
 import tiny
 from frugal import registry
+from frugal.costs import held_equal
 from frugal.errors import FrugalError
 from frugal.measure.flops import decoding_flops
 from frugal.parameters import split
-from frugal.strategies.base import Run, make
+from frugal.strategies.base import Run, Strategy, make
 from frugal.strategies.combined import Combined
+from frugal.training.history import read_followed
 
 INFOBATCH = {"use": "infobatch", "prune_ratio": 0.5, "delta": 0.8}
 SPECTRAL = {"use": "compression", "k_lo": 3, "k_hi": 6, "rule": "ema", "decode": "spectral"}
@@ -81,6 +83,34 @@ def test_selected_samples_wait_for_others_of_their_size(digits, smaller):
     assert trainer.ledger.flops_forward < visited * trainer.flops_at(6).forward
 
 
+def test_every_hook_is_answered_for_the_parts():
+    public = {name for name, value in vars(Strategy).items() if not name.startswith("_") and callable(value)}
+    hooks = public | {name for name, value in vars(Strategy).items() if isinstance(value, property)}
+    # The loop calls `select_from` in place of `select`; a scoring run is refused as a part, so that none has scores.
+    assert hooks - {"select", "sample_scores"} <= set(vars(Combined))
+
+
+@pytest.mark.parametrize("cost", ["samples_backpropagated", "flops_executed", "train_seconds"])
+def test_a_part_of_equal_cost_ends_the_training_where_the_cost_is_reached(digits, tmp_path, monkeypatch, cost):
+    """Of the run it follows, as `train` reads its record: seconds are there where they are what is held equal."""
+    parts = [{"use": "equal_cost", "cost": cost}, BLOCKS]
+    leader = tiny.trainer(digits)
+    leader.run()
+    half = {"samples": 450, "flops_executed": leader.ledger.flops_executed // 4, "train_seconds": 1.5}
+    (tmp_path / "history.csv").write_text(",".join(half) + "\n" + ",".join(map(str, half.values())) + "\n")
+    followed = read_followed(tmp_path / "history.csv", "full", held_equal("combined", {"parts": parts}))
+    trainer = tiny.trainer(digits, tiny.spec("combined", parts=parts), followed=followed)
+    monkeypatch.setattr(trainer.clock, "so_far", lambda name: (0.1 * trainer.ledger.steps, 9.0))
+    trainer.run()
+    found = {
+        "samples_backpropagated": trainer.ledger.samples_backpropagated / 450,
+        "flops_executed": trainer.ledger.flops_executed / half["flops_executed"],
+        "train_seconds": trainer.ledger.steps / 15,
+    }
+    assert found[cost] == pytest.approx(1, abs=0.1)
+    assert any(note.startswith("control of equal cost: ") for note in trainer.strategy.notes)
+
+
 def test_each_part_plans_what_it_would_plan_alone():
     losses, run = torch.rand(200), Run(200, 10, 3, torch.device("cpu"))
     whole, selection, fidelity = (
@@ -141,6 +171,7 @@ def test_a_selection_of_samples_goes_with_images_of_two_sizes_and_with_a_net_tha
         ([INFOBATCH, {"use": "compresion"}], "unknown strategy 'compresion'; did you mean compression?"),
         ([{**INFOBATCH, "prune_ratio": 2}, BLOCKS], "here.parts[0]: prune_ratio is 2; input should be less than 1"),
         ([INFOBATCH, {"use": "combined", "parts": [BLOCKS, SPECTRAL]}], "combined is a combination itself"),
+        ([{"use": "forgetting"}, BLOCKS], "here.parts[0]: forgetting is a scoring run, which does nothing else"),
         ("infobatch", "parts is 'infobatch'; input should be a valid list"),
     ],
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from frugal.costs import EQUAL_COST
 from frugal.report.records import Record
 
 Finding = tuple[str, str, str]  # what, runs (strategy/seed-N, ...), detail
@@ -17,7 +18,6 @@ TRAINED_BEFORE = "trained before it began"
 ALIKE_FROM = 0.98  # correlation of the changes from step to step, in the second half of the training
 CLOSE = 0.05  # and losses this near each other; honest runs that share batches reach one of the two, not both
 SHOWN = 2000  # steps that are looked at
-EQUAL_COST = "equal_cost"  # the strategy that spends what another run spent
 PLAIN = {EQUAL_COST, "lawa"}  # strategies that train the plain net, step by step
 HALF = 0.5  # of the baseline's first losses
 ROUNDING = {"precision", "accumulate"}  # keys of a recipe by which one training is rounded otherwise

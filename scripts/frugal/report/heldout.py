@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import mean
 
-from frugal.report.copies import EQUAL_COST, Finding, names_of
+from frugal.costs import held_equal
+from frugal.report.copies import Finding, names_of
 from frugal.report.records import Record
 
 OPENED = "held-out data opened while training"
@@ -48,7 +49,8 @@ def _last_epoch(run: Record) -> Iterable[Finding]:
     recipe, metrics = run.manifest.spec.get("recipe", {}), run.metrics
     trained = metrics.epochs if metrics.epochs_trained is None else metrics.epochs_trained
     a_step = trained / metrics.steps if metrics.steps else 0
-    by_cost = run.manifest.spec.get("strategy", {}).get("use") == EQUAL_COST  # how long is looked at with its cost
+    strategy = run.manifest.spec.get("strategy", {})
+    by_cost = held_equal(strategy.get("use"), strategy.get("parameters", {}))  # how long is looked at with its cost
     if trained < recipe.get("epochs", 0) - a_step and recipe.get("early_stopping") is None and not by_cost:
         told = f"{trained:.4g} of {recipe['epochs']} epochs, and its recipe has no early_stopping"
         yield STOPPED, names_of([run]), f"{told}: what it looked at to stop is not known; train it again to the end"

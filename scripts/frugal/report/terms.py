@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from frugal.costs import held_equal
 from frugal.differences import some
 from frugal.recipe import DEFAULTS
-from frugal.report.copies import EQUAL_COST, Finding, names_of
+from frugal.report.copies import Finding, names_of
 from frugal.report.machines import machine_of
 from frugal.report.records import Record
 from frugal.study import Study, epochs_of, merged
@@ -120,7 +121,7 @@ def _controls(study: Study, compared: Sequence[Record]) -> Iterable[Finding]:
             if mine is None or theirs is None or mine.metrics.charged_samples_forwarded:
                 continue  # who is charged with the other run uses its scores and repeats nothing
             strategy = mine.manifest.spec.get("strategy", {})
-            alike = strategy.get("use") == EQUAL_COST and strategy.get("parameters", {}).get("cost", "flops_executed")
+            alike = held_equal(strategy.get("use"), strategy.get("parameters", {}))
             cost = alike or "samples_backpropagated"
             ours, wanted = (getattr(run.metrics, cost) for run in (mine, theirs))
             if not alike:  # as many samples as it was trained on

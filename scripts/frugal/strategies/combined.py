@@ -105,6 +105,12 @@ class Combined(Strategy):
         masks = [part.after_forward(indices, logits, labels) for part in self.strategies]
         return next((mask for mask in masks if mask is not None), None)
 
+    def length(self, planned: float, training: TrainingState) -> float:
+        """The recipe's as each part in turn changes it."""
+        for part in self.strategies:
+            planned = part.length(planned, training)
+        return planned
+
     def learning_rate(self, scheduled: float) -> float:
         """The recipe's as each part in turn changes it."""
         for part in self.strategies:

@@ -23,6 +23,7 @@ import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as l
 
 from frugal import failed
 from frugal.atomic import write_json
+from frugal.costs import held_equal
 from frugal.data.arrays import CONFIG
 from frugal.data.cache import DamagedCache, local_copy, open_cache, set_aside
 from frugal.differences import of_entries, some
@@ -102,7 +103,7 @@ def train(job: Job) -> int:
             f"{job.cache} was prepared for another entry of {CONFIG}: {some(apart)}; run the workflow again, and it is "
             "prepared anew"
         )
-    repeated = spec.strategy.follows, spec.strategy.parameters.get("cost")
+    repeated = spec.strategy.follows, held_equal(spec.strategy.use, spec.strategy.parameters)
     followed = read_followed(job.follow, *repeated) if job.follow else None
     repeats = hashlib.sha256(job.follow.read_bytes()).hexdigest() if job.follow else None
     scoring = None
