@@ -1,6 +1,8 @@
 """Runs that share a process, each in a fork of it: what they leave is what each would leave alone."""
 
 import json
+import multiprocessing
+import os
 import signal
 import time
 from argparse import Namespace
@@ -10,9 +12,11 @@ import pytest
 
 import tiny
 from forks import TRAINING
+from frugal.atomic import write_json
 from frugal.status import file_system_time, status_of_run
 from frugal.training import job, tasks
 from frugal.training.history import read_followed
+from frugal.training.signals import Interrupt
 from frugal.training.writer import metrics
 
 MANIFEST = {"symbols": ["", "a"], "shape": [400]}
@@ -95,10 +99,47 @@ def test_a_signal_to_the_group_ends_the_run_under_way_which_has_saved(tmp_path, 
     assert "stopped by SIGTERM in epoch" in state(tmp_path, 0).why
 
 
+def trained(folder, monkeypatch, run):
+    """Of a job of two runs, with these in place of trainings: its exit status, the records there are, whether there is a stamp."""
+    monkeypatch.setattr(job, "train_or_say", run)
+    whole, stamp = job.Job(tiny.spec(), folder / "manifest.json", folder), folder / "runs.json"
+    status = job.train_all(whole, [whole.spec], [0, 1], stamp)
+    return status, len(list(folder.rglob("metrics.json"))), stamp.exists()
+
+
+def test_a_job_that_was_asked_to_stop_says_so_even_where_its_run_comes_to_an_end(tmp_path, monkeypatch):
+    def run(alone):
+        write_json(alone.out / "metrics.json", {"fingerprint": ""})
+        if alone.spec.seed == 0 and alone.out.is_relative_to(tmp_path / "stopped"):
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+            os.kill(os.getppid(), signal.SIGUSR1)
+            time.sleep(0.2)
+        return 0
+
+    assert trained(tmp_path / "stopped", monkeypatch, run) == (128 + signal.SIGUSR1, 1, False)
+    assert trained(tmp_path / "whole", monkeypatch, run) == (0, 2, True)
+
+
+def test_a_signal_that_comes_before_the_run_is_started_stops_it(tmp_path, monkeypatch):
+    def run(alone):
+        with Interrupt() as interrupt:
+            for _ in range(200):
+                if interrupt.number is not None:
+                    return 128 + interrupt.number
+                time.sleep(0.01)
+        write_json(alone.out / "metrics.json", {"fingerprint": ""})
+        return 0
+
+    process = multiprocessing.get_context("fork").Process
+    start = process.start
+    monkeypatch.setattr(process, "start", lambda self: (os.kill(os.getpid(), signal.SIGTERM), start(self)))
+    assert trained(tmp_path, monkeypatch, run) == (128 + signal.SIGTERM, 0, False)
+
+
 def test_what_the_scores_import_is_imported_once_for_all_runs(tmp_path, monkeypatch):
     loaded = []
     monkeypatch.setattr(tasks, "load_error_rates", lambda: loaded.append(True))
     monkeypatch.setattr(job, "open_cache", lambda _: Namespace(task="transcription", manifest=MANIFEST))
-    monkeypatch.setattr(job, "_in_a_fork", lambda run: (len(loaded) != 1, False))
+    monkeypatch.setattr(job, "_in_a_fork", lambda run: (len(loaded) != 1, None))
     run = job.Job(tiny.spec(), tmp_path / "manifest.json", tmp_path)
     assert job.train_all(run, [run.spec], [0, 1]) == 0

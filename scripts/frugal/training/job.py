@@ -12,8 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
@@ -174,12 +173,14 @@ NOT_RUN = 2  # exit status of a run that wasn't begun
 def train_all(job: Job, specs: list[RunSpec], seeds: list[int], stamp: Path | None = None) -> int:
     """Train each spec with each seed; returns the exit status of the first run that failed, else 0.
 
+    Where a signal asked to stop, it is 128 + its number, however the run under way ended: others may not have begun.
+
     All specs with one seed, then with the next, so that whatever else the machine does meets all of them alike.
 
     job: with the folders that these runs share: each one's record and train.log lie in `<strategy>/seed-<n>` under `out`,
     its checkpoints likewise. A strategy comes after the one that it follows, and not at all where that one failed. A
     failed run doesn't keep the others from running, a signal does. A run whose record is there is left as it is.
-    stamp: JSON file to write once all records are there, with the fingerprint of each
+    stamp: JSON file to write once all records are there, with the fingerprint of each; not by a job that was stopped
     """
     for spec in specs:
         modules = _modules_of(spec)
@@ -202,7 +203,8 @@ def train_all(job: Job, specs: list[RunSpec], seeds: list[int], stamp: Path | No
         told = f"exit status {statuses[name]}, see {name}/train.log" if statuses[name] else "done"
         print(f"{name}: {told}", file=sys.stderr)
         if stopped:
-            break
+            print(f"stopped by {signal.Signals(stopped).name}; run again for the runs that are left", file=sys.stderr)
+            return 128 + stopped
     status = next((status for status in statuses.values() if status), 0)
     if stamp and not status:
         records = {name: json.loads((job.out / name / METRICS).read_text())["fingerprint"] for name in statuses}
@@ -228,32 +230,37 @@ def _run_of(job: Job, spec: RunSpec, seed: int) -> Job:
     )
 
 
-def _in_a_fork(job: Job) -> tuple[int, bool]:
-    """Exit status of the run as a shell has it, and whether this process was asked to stop."""
+def _in_a_fork(job: Job) -> tuple[int, int | None]:
+    """Exit status of the run as a shell has it, and the first signal by which this process was asked to stop, or None.
+
+    Whoever asks this process to save and stop means the run.
+    """
     process = multiprocessing.get_context("fork").Process(target=_run, args=(job, os.getpid()))
-    with _passing_signals_on(process) as received:
-        process.start()
-        process.join()
-    status = process.exitcode if process.exitcode >= 0 else 128 - process.exitcode
-    return status, bool(received)
-
-
-@contextmanager
-def _passing_signals_on(process: multiprocessing.Process) -> Iterator[list[int]]:
-    """Whoever asks this process to save and stop means the run; yields the signals that came."""
     received: list[int] = []
+    waiting: list[int] = []  # of these, what came before there was a fork
 
     def pass_on(number: int, _: object) -> None:
         received.append(number)
-        if process.pid is not None and process.is_alive():
+        if process.pid is None:
+            waiting.append(number)
+        elif process.is_alive():
             os.kill(process.pid, number)
 
     before = {number: signal.signal(number, pass_on) for number in Interrupt.SIGNALS}
+    # The fork inherits the mask, so that nothing reaches it before it has taken these handlers off.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, Interrupt.SIGNALS)
     try:
-        yield received
+        process.start()
+        for number in waiting:
+            os.kill(process.pid, number)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        process.join()
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in before.items():
             signal.signal(number, handler)
+    status = process.exitcode if process.exitcode >= 0 else 128 - process.exitcode
+    return status, next(iter(received), None)
 
 
 def _run(job: Job, parent: int) -> None:
@@ -263,6 +270,7 @@ def _run(job: Job, parent: int) -> None:
         os._exit(128 + signal.SIGTERM)
     for number in Interrupt.SIGNALS:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, Interrupt.SIGNALS)
     _log_to(job.out / "train.log")
     exit_with_one_line(lambda: train_or_say(job))
 
