@@ -23,11 +23,11 @@ MANIFEST = {"symbols": ["", "a"], "shape": [400]}
 TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
 
 
-def start(cache, runs, out, seeds):
+def start(cache, runs, out, seeds, **how):
     specs = f"[{', '.join(run.model_dump_json() for run in runs)}]"
     command = [TRAIN, "--spec", specs, "--cache", cache, "--out", out, "--seeds", *seeds]
     command += ["--device", "cpu", "--checkpoint-seconds", "0.05"]
-    return TRAINING.start(command)
+    return TRAINING.start(command, **how)
 
 
 def state(results, seed):
@@ -77,30 +77,34 @@ def test_forked_runs_leave_the_records_of_lone_ones_and_one_that_fails_stops_no_
     assert state(tmp_path, 3).state == "done"
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_to_the_group_ends_the_run_under_way_which_has_saved(tmp_path, how):
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to the job alone", "to its process group"])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_ends_the_run_under_way_which_has_saved(tmp_path, how, send):
+    """To the group as a terminal's Ctrl-C is sent, or by a scheduler."""
     cache = tiny.write_digits(tmp_path / "data")
-    group = start(cache, [tiny.spec(recipe={"epochs": 3000})], tmp_path / "pair", seeds=[0, 1])
+    group = start(cache, [tiny.spec(recipe={"epochs": 3000})], tmp_path / "pair", seeds=[0, 1], session=True)
     running(tmp_path / "pair" / "full", 0)
     status = state(tmp_path, 0)
     assert (status.state, status.epochs) == ("running", 3000)
     assert status.epochs_done < 3000
     assert state(tmp_path, 1).state == "waiting"
-    group.send_signal(how)
-    assert group.wait() in (143, -signal.SIGKILL)
+    send(group.pid, how)
+    assert group.wait() == (-how if how == signal.SIGKILL else 128 + how)
     log = tmp_path / "pair" / "full" / "seed-0" / "train.log"
+    said = f"stopped by {'SIGINT' if how == signal.SIGINT else 'SIGTERM'} in epoch"
     for _ in range(500):
-        if "stopped by SIGTERM in epoch" in log.read_text():
+        if said in log.read_text():
             break
         time.sleep(0.02)
-    assert "stopped by SIGTERM in epoch" in log.read_text()
+    assert said in log.read_text()
+    assert "Traceback" not in log.read_text()
     assert not (tmp_path / "pair" / "full" / "seed-1").exists()
     assert state(tmp_path, 0).state == "stopped"
-    assert "stopped by SIGTERM in epoch" in state(tmp_path, 0).why
+    assert said in state(tmp_path, 0).why
 
 
 def trained(folder, monkeypatch, run):
-    """Of a job of two runs, with these in place of trainings: its exit status, the records there are, whether there is a stamp."""
+    """Of a job of two runs with this in place of trainings: its exit status, the records there are, whether there is a stamp."""
     monkeypatch.setattr(job, "train_or_say", run)
     whole, stamp = job.Job(tiny.spec(), folder / "manifest.json", folder), folder / "runs.json"
     status = job.train_all(whole, [whole.spec], [0, 1], stamp)

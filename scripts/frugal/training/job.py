@@ -265,6 +265,8 @@ def _in_a_fork(job: Job) -> tuple[int, int | None]:
 
 def _run(job: Job, parent: int) -> None:
     """In the fork: a log of its own, and an end with the process that started it."""
+    # A Ctrl-C is sent to all of a process group, and is passed on besides: the second would end the run without saving.
+    os.setpgid(0, 0)
     die_with_parent(signal.SIGTERM)  # saves first
     if os.getppid() != parent:  # it died before it could be told
         os._exit(128 + signal.SIGTERM)
