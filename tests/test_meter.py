@@ -119,6 +119,19 @@ def test_samples_are_found_inside_of_a_batch_and_without_any_the_flops_are_those
     assert any(note.startswith("samples_forwarded: ") for note in figures[-1]["notes"])
 
 
+def test_a_net_with_one_output_per_sample_is_counted_as_any_other():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with Meter(model, optimizer) as meter:
+        for _ in range(3):
+            errors = (model(torch.randn(8, 4)) - 1).square()
+            assert errors.shape == (8,)
+            errors[:5].mean().backward()
+            optimizer.step()
+    assert meter.figures()["samples_backpropagated"] == 15
+
+
 def test_what_cannot_be_measured_is_null_with_a_reason():
     class Named(nn.Module):
         def __init__(self):

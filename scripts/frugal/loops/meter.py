@@ -149,7 +149,8 @@ class Meter:
 
     def _after_backward(self, gradient: torch.Tensor) -> None:
         if self._backpropagated is not None:
-            self._backpropagated += (gradient.detach().flatten(1) != 0).any(1).sum()
+            # One output per sample, (b,), as of a regression, is a row of one.
+            self._backpropagated += (gradient.detach().reshape(len(gradient), -1) != 0).any(1).sum()
 
     def _begin_unit(self, first: Any) -> None:
         """Count this one if its kind may be new, or its turn has come."""
