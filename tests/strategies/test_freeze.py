@@ -137,6 +137,24 @@ def test_every_parameter_of_a_transformer_belongs_to_one_layer():
     assert "tokens.weight" in layers[1]
 
 
+def test_what_a_pass_never_comes_to_belongs_to_the_module_that_holds_it():
+    """As auxiliary heads, which are called in training alone: neither they nor their parts are in the pass that is looked at."""
+
+    class Auxiliary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.head = nn.Linear(3, 4), nn.Linear(4, 2)
+            self.aux = nn.ModuleDict({"one": nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))})
+
+        def forward(self, x):
+            return self.head(self.first(x))
+
+    layers = layers_of(Auxiliary(), torch.ones(2, 3))
+    assert list(layers[-1]) == ["head.weight", "head.bias"]
+    assert sorted(name for layer in layers for name in layer) == sorted(dict(Auxiliary().named_parameters()))
+    assert len(layers) == 3
+
+
 def test_one_layer_is_refused():
     strategy = Freeze()
     strategy.run = type("Run", (), {"example": torch.ones(2, 3)})

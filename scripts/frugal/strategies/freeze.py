@@ -157,7 +157,7 @@ def layers_of(model: nn.Module, example: Tensor) -> list[dict[str, nn.Parameter]
         parent = name
         while place is None:
             parent = parent.rpartition(".")[0]
-            place = called[parent]
+            place = called.get(parent)  # the model itself, "", is called in any case
         for own, parameter in module.named_parameters(name, recurse=False):
             if id(parameter) not in owned or owned[id(parameter)][0] < place:
                 owned[id(parameter)] = (place, own, parameter)
