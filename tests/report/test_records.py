@@ -6,6 +6,7 @@ import pytest
 from frugal import failed
 from frugal.bench import records as invented
 from frugal.errors import FrugalError
+from frugal.record import KEPT
 from frugal.report import reported
 from frugal.report.records import read_records
 from frugal.report.tables import tabulate
@@ -101,6 +102,8 @@ def test_what_is_no_run_of_the_study_is_named(tmp_path):
     top = tmp_path / "runs/compression"
     (top / "notes.txt").write_text("mine")
     (top / "digits/cnn-tiny/full/seed-0/checkpoints").mkdir()
+    for kept in KEPT.values():
+        (top / "digits/cnn-tiny/full/seed-0" / kept).write_text("")
     (top / "digits/cnn-tiny/full/seed-0/metrics (copy).json").write_text("{}")
     cell = "runs/compression/digits/cnn-tiny"
     assert read_records(study_of(GIVEN), tmp_path).foreign == [

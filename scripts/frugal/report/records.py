@@ -18,7 +18,7 @@ from frugal import failed
 from frugal.differences import of_code, of_settings, some
 from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS, checksums
-from frugal.record import FILES, SCHEMA, SCORES, Unsealed, check_files, fits, read_identity
+from frugal.record import FILES, KEPT, SCHEMA, SCORES, Unsealed, check_files, fits, read_identity
 from frugal.record import HISTORY as HISTORY_FILE
 from frugal.report.repeat import making
 from frugal.report.schema import HISTORY, ITERATIONS, TRACE, Manifest, Metrics
@@ -26,7 +26,7 @@ from frugal.study import Cell, Study, one_line
 
 Checked = TypeVar("Checked", bound=BaseModel)
 OF_A_RUN = {  # what the rule `train` leaves in the folder of a run
-    *FILES,
+    *(*FILES, *KEPT.values()),
     *("train.log", "benchmark.tsv", "checkpoints", "progress.json", failed.FILE),
 }
 OF_A_PAIR = {"train.log", "benchmark.tsv", "runs.json"}  # where one job trains all runs on a data set and model

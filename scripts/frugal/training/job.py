@@ -54,7 +54,7 @@ class Job:
 
     cache: manifest.json of the prepared data set; out: folder of the record; follow: history.csv of the run that a
     control repeats, or None; keep: whether a finished record of this very run stays; beside: what is kept beside the record, of
-    `kept.FILES`; the rest as the command line of `train.py` has it
+    `record.KEPT`; the rest as the command line of `train.py` has it
     """
 
     spec: RunSpec

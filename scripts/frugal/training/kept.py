@@ -11,19 +11,19 @@ from torch.nn import functional
 
 from frugal.atomic import writing
 from frugal.errors import needs_extra
+from frugal.record import KEPT
 from frugal.training.tasks import logits_of
 from frugal.training.trainer import Trainer
 
-MODEL, PREDICTIONS = "model.safetensors", "predictions.parquet"
-FILES = {"model": MODEL, "predictions": PREDICTIONS}
+MODEL, PREDICTIONS = KEPT["model"], KEPT["predictions"]
 
 
 def keep(wanted: Sequence[str], folder: Path, trainer: Trainer, fingerprint: str) -> list[str]:
-    """Write what is wanted of FILES, and remove what an earlier run left of the others; returns notes for the log.
+    """Write what is wanted of KEPT, and remove what an earlier run left of the others; returns notes for the log.
 
     Raises FrugalError where safetensors or pyarrow is not installed.
     """
-    for name, file in FILES.items():
+    for name, file in KEPT.items():
         if name not in wanted:
             (folder / file).unlink(missing_ok=True)
     if "model" in wanted:
