@@ -241,6 +241,14 @@ def test_only_what_is_asked_for_is_looked_at(finished):
     assert len(due.find(finished, code_of, ["tabulate"])) == 3
 
 
+def test_who_follows_one_that_follows_others_is_looked_at_with_all_of_them(tmp_path):
+    chain = ["short-as-rho", "rho", "held-out", "held-out-first"]
+    config = {"studies": ["cross"], "results": str(tmp_path), "override": {"strategies": ["full", *reversed(chain)]}}
+    plan = Plan(read_yaml(ROOT / "config/config.yaml") | config, ROOT / "config")
+    asked = f"{plan.results}/runs/cross/digits/cnn-tiny/short-as-rho/seed-0/metrics.json"
+    assert due._starts(plan, [asked]) == tuple(f"cross/digits/cnn-tiny/{strategy}/seed-0" for strategy in chain)
+
+
 def test_many_reasons_are_counted(finished):
     found = [due.Due("compression", "", reason) for reason in ["common"] * 3 + list("abcdefg")]
     lines = due.told(found)

@@ -114,8 +114,10 @@ def _starts(plan: Plan, asked: Iterable[str]) -> tuple[str, ...] | None:
         if study not in plan.studies:
             return None
         if inside[0] == "runs" and len(inside) == 7 and inside[4] in plan.studies[study].trained:
-            followed = plan.follows(study, inside[4])
-            starts += ["/".join((*inside[1:4], strategy, inside[5])) for strategy in (inside[4], followed) if strategy]
+            strategy: str | None = inside[4]
+            while strategy:  # who follows one that follows another needs both
+                starts.append("/".join((*inside[1:4], strategy, inside[5])))
+                strategy = plan.follows(study, strategy)
         else:
             starts.append(f"{study}/")
     return tuple(starts) or None
