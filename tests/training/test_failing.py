@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 
 import pytest
@@ -52,6 +53,24 @@ def test_a_failed_run_leaves_why_and_no_record_of_before(run, error, why):
     left = failed.read(one.out)
     assert left.why == why
     assert left.spec == one.spec.model_dump(mode="json")
+
+
+def test_of_several_processes_that_share_a_run_the_first_to_fail_says_why(tmp_path, monkeypatch):
+    one, errors = job(tmp_path), iter([FrugalError("lower the rate"), RuntimeError("connection closed by peer")])
+    failed.leave(one.out, {}, FrugalError("of an earlier run"))
+
+    def train(_):
+        if os.environ["RANK"] == "0":  # it has begun, and waits for the other
+            monkeypatch.setenv("RANK", "1")
+            with pytest.raises(FrugalError):
+                failing.train_or_say(one)
+        raise next(errors)
+
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setattr(failing, "train", train)
+    with pytest.raises(RuntimeError):
+        failing.train_or_say(one)
+    assert failed.read(one.out).why == "lower the rate"
 
 
 def test_a_run_refuses_a_cache_that_was_prepared_for_another_entry(tmp_path):

@@ -146,10 +146,14 @@ def train(job: Job) -> int:
 
 
 def train_or_say(job: Job) -> int:
-    """Train, as `train` does. A run that fails leaves failed.json, and no record of earlier code or settings."""
+    """Train, as `train` does. A run that fails leaves failed.json, and no record of earlier code or settings.
+
+    Of several processes that share a run the first to fail says why; only one of them takes away what an earlier run left.
+    """
     folder = job.checkpoints or job.out
-    with suppress(NotADirectoryError):  # `train` says what is in the way
-        failed.forget(folder)
+    if os.environ.get("RANK", "0") == "0":
+        with suppress(NotADirectoryError):  # `train` says what is in the way
+            failed.forget(folder)
     try:
         return train(job)
     except Exception as error:
@@ -158,7 +162,8 @@ def train_or_say(job: Job) -> int:
             if record is None or record["plan"] != job.spec.plan(digest_of_training(*_modules_of(job.spec))):
                 (job.out / METRICS).unlink(missing_ok=True)
         with suppress(FrugalError, OSError):  # on a full disk, say, whose line is the one that matters
-            failed.leave(folder, job.spec.model_dump(mode="json"), error)
+            if failed.read(folder) is None:  # else another process has, and this one only lost its connection
+                failed.leave(folder, job.spec.model_dump(mode="json"), error)
         raise
 
 
