@@ -12,7 +12,7 @@ from frugal.errors import FrugalError
 from frugal.recipe import check_channels, check_weights
 from frugal.resolve import Resolver
 from frugal.study import Skipped, Study
-from frugal.unfit import Ground, Unfit, uses_scores, why_unfit
+from frugal.unfit import Ground, Unfit, repeats_epochs, uses_scores, why_unfit
 
 
 def check_model(runs: Resolver, dataset: str, model: str, where: str) -> None:
@@ -149,7 +149,13 @@ def _check_follower(runs: Resolver, study: Study, dataset: str, model: str, stra
             f"{where}: it follows {own.follows}, which `strategies` leaves out; a grouped scale trains only those it "
             "lists: add it"
         )
-    ours, theirs = (runs.recipe(study.name, dataset, model, one).epochs for one in (strategy, own.follows))
+    leaders = runs.recipe(study.name, dataset, model, own.follows)
+    ours, theirs = runs.recipe(study.name, dataset, model, strategy).epochs, leaders.epochs
+    if leaders.early_stopping is not None and repeats_epochs(own.use, given):
+        raise Unfit(
+            f"{where}: it repeats what {own.follows} did in each epoch, which recipe.early_stopping may end before the last; "
+            f"leave early_stopping out for {own.follows}"
+        )
     if ours != int(ours) and not held_equal(own.use, given) and not charged:
         raise Unfit(
             f"{where}: it repeats what {own.follows} did in each epoch, and its {ours:g} epochs end within one; choose "

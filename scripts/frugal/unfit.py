@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from frugal import registry
+from frugal.costs import EQUAL_COST
 from frugal.errors import FrugalError
 from frugal.parameters import split
 
@@ -108,6 +109,13 @@ def uses_scores(use: str, parameters: dict[str, Any]) -> bool:
     parameters = _defaults(use) | parameters
     everything = ((use, parameters), *_parts(use, parameters))
     return any(need == "followed scores" for one, own in everything for need, _ in needs(one, own))
+
+
+def repeats_epochs(use: str, parameters: dict[str, Any]) -> bool:
+    """Whether a strategy, or a part of it, repeats what the run it follows did in each of its epochs."""
+    everything = ((use, _defaults(use) | parameters), *_parts(use, parameters))
+    asked = [(one, need) for one, own in everything for need, _ in needs(one, own)]
+    return any(need in ("followed", "followed shares") and one != EQUAL_COST for one, need in asked)
 
 
 def _parts(use: str, parameters: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

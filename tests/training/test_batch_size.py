@@ -46,6 +46,22 @@ def test_a_batch_larger_than_the_training_set_is_refused(digits):
         tiny.trainer(digits, tiny.spec(recipe={"batch_size": 301}))
 
 
+@pytest.mark.parametrize(
+    ("use", "parameters", "what"),
+    [
+        ("random_subset", {}, "random_subset repeats the sample counts"),
+        ("compression", {"k_hi": 4, "rule": "random"}, "rule random repeats the shares"),
+    ],
+)
+def test_a_control_says_that_the_run_it_follows_ended_before_it(digits, use, parameters, what):
+    with pytest.raises(FrugalError) as error:
+        tiny.trainer(digits, tiny.spec(use, **parameters), followed=counts(300, 40))
+    assert str(error.value) == (
+        f"{what} of another run in each of 3 epochs, and that one ended after 2; give both as many, and leave its "
+        "recipe.early_stopping out"
+    )
+
+
 @pytest.mark.parametrize("content", [None, b"epoch,samples\n1,many\n", b"epoch,samples\n1,\xff\n"])
 def test_a_control_says_in_one_line_that_there_is_nothing_to_follow(tmp_path, content):
     if content is not None:

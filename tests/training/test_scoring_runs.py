@@ -119,6 +119,18 @@ def test_who_uses_scores_may_train_for_longer_and_who_repeats_counts_may_not(tmp
         plan(tmp_path / "none", hardest={"follows": "full"})
 
 
+def test_who_repeats_each_epoch_of_a_run_that_may_stop_early_is_refused(tmp_path):
+    stops, repeats = {"recipe": {"epochs": 4, "early_stopping": 2}}, {"use": "random_subset", "recipe": {"epochs": 4}}
+    plan(tmp_path / "cost", hardest=stops), plan(tmp_path / "whole", short=repeats | {"control": True})
+    parts = [{"use": "random_subset"}, {"use": "sparse"}]
+    for name, control in (("alone", repeats), ("part", repeats | {"use": "combined", "parts": parts})):
+        with pytest.raises(
+            FrugalError, match=r"it repeats what hardest did in each epoch, .* leave early_stopping out"
+        ) as error:
+            plan(tmp_path / name, hardest=stops, short=control)
+        assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("use", "parameters", "uses"),
     [

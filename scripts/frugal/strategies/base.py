@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from frugal import registry
+from frugal.errors import FrugalError
 from frugal.measure.ledger import Ledger
 
 
@@ -52,6 +53,21 @@ class Run:
     label_smoothing: float = 0.0
     scores: Tensor | None = None
     accumulate: int = 1
+
+    def repeated(self, what: str) -> list[dict[str, float]]:
+        """The history of the followed run, of every epoch of this one.
+
+        what: is repeated of it, as "random_subset repeats the sample counts", for the message. Raises FrugalError where there is
+        no run to follow, or it has fewer epochs.
+        """
+        if self.followed is None:
+            raise FrugalError(f"{what} of another run; name that strategy with `follows:` in the study")
+        if len(self.followed) < self.epochs:
+            raise FrugalError(
+                f"{what} of another run in each of {self.epochs:g} epochs, and that one ended after {len(self.followed)}; give "
+                "both as many, and leave its recipe.early_stopping out"
+            )
+        return self.followed
 
     def generator(self, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
         """A random generator of this run's own for one purpose, so that strategies never disturb each other's draws.

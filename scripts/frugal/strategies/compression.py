@@ -60,13 +60,11 @@ class Compression(Strategy):
         self.flip_rate: float | None = None
 
     def start(self, run: Run) -> None:
-        """Raises FrugalError for a random control that follows no run."""
+        """Raises FrugalError for a random control that follows no run, or one of fewer epochs."""
         super().start(run)
         self.generator = run.generator("compression")
-        if self.rule == "random" and (run.followed is None or len(run.followed) < run.epochs):
-            raise FrugalError(
-                "rule random repeats the shares of another run; name that strategy with `follows:` in the study"
-            )
+        if self.rule == "random":
+            self.followed = run.repeated("rule random repeats the shares")
 
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """A level for each sample. losses: (n,) last loss of each, inf where never seen."""
@@ -101,7 +99,7 @@ class Compression(Strategy):
 
     def _drawn(self, epoch: int, losses: Tensor) -> Tensor:
         """As many samples at random as the followed run read at k_hi in this epoch."""
-        share = self.run.followed[epoch][f"share_k{self.k_hi}"]
+        share = self.followed[epoch][f"share_k{self.k_hi}"]
         chosen = torch.randperm(len(losses), generator=self.generator)[: round(share * len(losses))]
         hard = torch.zeros(len(losses), dtype=torch.bool)
         hard[chosen] = True

@@ -1,12 +1,12 @@
 """Control for every selection of samples: as many of them in each epoch, drawn at random."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from frugal.errors import FrugalError
 from frugal.strategies.base import EpochPlan, Run, Strategy
 
 
@@ -20,20 +20,17 @@ class RandomSubset(Strategy):
     def start(self, run: Run) -> None:
         """Raises FrugalError where there is no run to follow, or it has fewer epochs."""
         super().start(run)
-        if run.followed is None or len(run.followed) < run.epochs:
-            raise FrugalError(
-                "random_subset repeats the sample counts of another run; name that strategy with `follows:`"
-            )
+        self.followed = run.repeated("random_subset repeats the sample counts")
         self.generator = run.generator("random_subset")
         self.kept = run.samples
 
     def most_visited(self) -> int:
         """The fewest that the followed run visited in an epoch."""
-        return min(int(counts["samples"]) for counts in self.run.followed[: self.run.epochs])
+        return min(int(counts["samples"]) for counts in self.followed[: ceil(self.run.epochs)])
 
     def plan_epoch(self, epoch: int, losses: Tensor) -> EpochPlan:
         """A new subset. losses: (n,), not looked at."""
-        self.kept = int(self.run.followed[epoch]["samples"])
+        self.kept = int(self.followed[epoch]["samples"])
         keep = torch.zeros(len(losses), dtype=torch.bool)
         keep[torch.randperm(len(losses), generator=self.generator)[: self.kept]] = True
         return EpochPlan(keep=keep)
