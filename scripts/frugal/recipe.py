@@ -188,6 +188,12 @@ class Recipe(Strict):
         False, description="the same bits on a GPU too, for a price; on the CPU they are the same anyway"
     )
 
+    @field_validator("epochs")
+    @classmethod
+    def _whole(cls, epochs: int | float) -> int | float:
+        """A whole number of them is an int, however it is written: it is part of a run's identity."""
+        return int(epochs) if epochs % 1 == 0 else epochs
+
     @model_validator(mode="after")
     def _keys_fit_together(self) -> "Recipe":
         if self.batch_size % self.accumulate:

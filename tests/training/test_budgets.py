@@ -42,6 +42,17 @@ def test_a_training_ends_where_its_budget_does_and_its_schedule_with_it(digits, 
     assert trainer.ledger.samples_backpropagated == sum(row["samples"] for row in trainer.history.rows)
 
 
+def test_a_whole_number_of_epochs_is_one_run_however_it_is_written(digits):
+    counts = [{"samples": 100.0}] * 2
+    whole, written = (tiny.spec("random_subset", recipe={"epochs": epochs}) for epochs in (2, 2.0))
+    assert written.plan("") == whole.plan("")
+    assert written.fingerprint("", {}) == whole.fingerprint("", {})
+    trainer = tiny.trainer(digits, written, followed=counts)
+    trainer.run()
+    assert [row["samples"] for row in trainer.history.rows] == [100, 100]
+    assert tiny.spec(recipe={"epochs": 2.5}).recipe.epochs == 2.5
+
+
 def test_a_training_stopped_in_a_last_epoch_that_ends_early_goes_on_as_if_nothing_had_happened(digits):
     spec = tiny.spec(recipe={"epochs": 2.5})
     undisturbed = tiny.trainer(digits, spec)
