@@ -99,6 +99,24 @@ def test_seconds_are_those_of_training_as_they_pass(digits, monkeypatch):
     assert len(trainer.history.rows) == 2
 
 
+@pytest.mark.parametrize(("seconds", "least"), [(2.0, 15), (40.0, 300)])
+def test_a_time_is_read_at_most_once_a_step_and_in_a_long_training_now_and_then(digits, monkeypatch, seconds, least):
+    trainer, read = control(digits, [{"train_seconds": seconds}], "train_seconds", epochs=40), []
+
+    def so_far(name):
+        read.append(trainer.ledger.steps)
+        steps = trainer.ledger.steps
+        return (0.1 * steps + 0.5 * (steps > 0), 9.0)  # the first step sets things up
+
+    monkeypatch.setattr(trainer.clock, "so_far", so_far)
+    trainer.run()
+    steps = trainer.ledger.steps
+    assert steps >= least
+    assert 0.1 * steps + 0.5 == pytest.approx(seconds, abs=0.06 + 0.01 * seconds)
+    once = [step for step in read if step > 0]
+    assert len(once) == len(set(once)) <= min(steps, 110)
+
+
 def test_what_can_not_be_held_equal_is_refused(digits, whole):
     rows = [{name: value for name, value in row.items() if name != "flops_executed"} for row in whole.history.rows]
     with pytest.raises(FrugalError, match="doesn't tell its flops_executed; choose another cost"):

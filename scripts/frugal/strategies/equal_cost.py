@@ -9,9 +9,11 @@ https://arxiv.org/abs/2307.06440, put to every method that saves.
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from frugal.costs import spent
+from frugal.costs import TIMED, spent
 from frugal.errors import FrugalError
 from frugal.strategies.base import Run, Strategy, TrainingState
+
+REPLANNED = 0.01  # share of the training after which a time is read again: a GPU waits to tell it
 
 
 @dataclass
@@ -48,16 +50,24 @@ class EqualCost(Strategy):
         if not self.budget:
             raise FrugalError(f"equal_cost: the run it follows doesn't tell its {self.cost}; choose another cost")
         self.passes = 0.0
+        self.told: tuple[float, float] | None = None  # where a time was read last, and the length by it, both in epochs
 
     def length(self, planned: float, training: TrainingState) -> float:
         """Epochs that the budget pays for at the price of a sample so far; the recipe's before the first step.
 
+        A count is looked at whenever this is asked; a time only now and then, or the plain net would be slower for it.
         Raises FrugalError where this net's cost can't be counted.
         """
+        if self.cost in TIMED and self.told and training.position - self.told[0] < REPLANNED * self.told[1]:
+            return self.told[1]
         so_far, visited = training.spent(self.cost), training.ledger.samples_backpropagated
         if so_far is None:
             raise FrugalError(f"equal_cost: {self.cost} of this net can't be counted; choose another cost")
-        return self.budget / (so_far / visited) / self.run.samples if so_far and visited else planned
+        if not so_far or not visited:
+            return planned
+        length = self.budget / (so_far / visited) / self.run.samples
+        self.told = training.position, length
+        return length
 
     def after_epoch(self, training: TrainingState) -> None:
         """Take down how far it came."""
