@@ -66,7 +66,7 @@ def main() -> int:
         key: getattr(options, key)
         for key in ("device", "residency", "workers", "jobs_per_gpu", "checkpoint_seconds", "scratch", "checkpoints")
     }
-    how["beside"] = tuple(options.keep)
+    how["keep"] = tuple(options.keep)
     out, follow = options.out or options.record.parent, options.follow and options.follow[0].with_name("history.csv")
     job = Job(specs[0], options.cache, out, follow, **how)
     return train_all(job, specs, options.seeds, options.stamp) if options.seeds else train_or_say(job)

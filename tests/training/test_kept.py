@@ -18,7 +18,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kept")
     cache = tiny.write_digits(folder / "data")
     spec = tiny.spec("compression", k_lo=3, k_hi=6, rule="median")
-    job = Job(spec, cache, folder / "run", device="cpu", beside=("model", "predictions"))
+    job = Job(spec, cache, folder / "run", device="cpu", keep=("model", "predictions"))
     assert train(job) == 0
     return job
 

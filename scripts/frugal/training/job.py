@@ -53,8 +53,8 @@ class Job:
     """A run and how it is to be executed.
 
     cache: manifest.json of the prepared data set; out: folder of the record; follow: history.csv of the run that a
-    control repeats, or None; keep: whether a finished record of this very run stays; beside: what is kept beside the record, of
-    `record.KEPT`; the rest as the command line of `train.py` has it
+    control repeats, or None; skip_finished: whether a finished record of this very run stays; keep: what is left beside the
+    record, of `record.KEPT`; the rest as the command line of `train.py` has it
     """
 
     spec: RunSpec
@@ -68,8 +68,8 @@ class Job:
     checkpoint_seconds: float = 60
     scratch: str | None = None
     checkpoints: Path | None = None
-    keep: bool = False
-    beside: tuple[str, ...] = ()
+    skip_finished: bool = False
+    keep: tuple[str, ...] = ()
 
 
 def set_up_process(threads: int) -> None:
@@ -111,10 +111,10 @@ def train(job: Job) -> int:
         repeats = of_scores({HISTORY: {"sha256": repeats}, SCORES: {"sha256": scoring.checksum}})
     code = checksums(closure(TRAINING, *_modules_of(spec)))
     fingerprint = spec.fingerprint(cache.checksum, code, [followed, scoring.identity] if scoring else followed)
-    if job.keep and (record := whole(job.out)) and record["fingerprint"] == fingerprint:
+    if job.skip_finished and (record := whole(job.out)) and record["fingerprint"] == fingerprint:
         print(f"{spec.path}: its record is there", file=sys.stderr)
         return 0
-    if job.keep:
+    if job.skip_finished:
         (job.out / METRICS).unlink(missing_ok=True)  # of other code, data or settings
     checkpoints = Checkpoints((job.checkpoints or job.out) / "checkpoints", fingerprint)
     try:
@@ -137,7 +137,7 @@ def train(job: Job) -> int:
     figures = metrics(trainer, fingerprint)
     times = {"started": started.isoformat(timespec="seconds"), "ended": datetime.now(UTC).isoformat(timespec="seconds")}
     about = manifest(trainer, fingerprint, code, times, [note, *notes], repeats)
-    for told in keep(job.beside, job.out, trainer, fingerprint):
+    for told in keep(job.keep, job.out, trainer, fingerprint):
         print(f"{spec.path}: {told}", file=sys.stderr)
     write_record(job.out, figures, about, trainer)
     (job.out / PROGRESS_FILE).unlink(missing_ok=True)  # the record says all
@@ -229,7 +229,7 @@ def _run_of(job: Job, spec: RunSpec, seed: int) -> Job:
         job,
         spec=spec.model_copy(update={"seed": seed}),
         out=job.out / strategy.name / name,
-        keep=True,
+        skip_finished=True,
         follow=job.out / strategy.follows / name / "history.csv" if strategy.follows else None,
         checkpoints=job.checkpoints and job.checkpoints / strategy.name / name,
     )
