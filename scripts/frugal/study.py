@@ -260,13 +260,3 @@ def study_of(content: Any) -> Study:
 def read_study(text_or_path: str) -> Study:
     """The study given as JSON or as the path of a JSON file."""
     return study_of(read_json(text_or_path, "--study"))
-
-
-def read_studies(text_or_path: str) -> list[Study]:
-    """The list of studies given as JSON or as the path of a JSON file; raises FrugalError where there is none."""
-    content = read_json(text_or_path, "--studies")
-    if not isinstance(content, list) or not content:
-        raise FrugalError(
-            "--studies must be a JSON list with at least one study; run it through Snakemake's rule index"
-        )
-    return [study_of(item) for item in content]

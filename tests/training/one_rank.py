@@ -1,6 +1,7 @@
 """Run as one of several ranks or alone: trains a spec and leaves what this rank ended with in <out>/<rank>.pt."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ if __name__ == "__main__":
         "losses": trainer.losses,
         "levels": levels,
         "model": trainer.model.state_dict(),
-        "ledger": trainer.ledger.as_dict(),
+        "ledger": asdict(trainer.ledger),
         "curve": torch.cat(trainer.history.curve),
         "scores": trainer.strategy.sample_scores(),
         "metrics": metrics(trainer, "") if team.is_main else None,

@@ -1,6 +1,6 @@
 """Ledger of one run: the steps, samples, FLOPs and bytes that it executed, counted where they happen, or was charged with."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -57,10 +57,6 @@ class Ledger:
         self.charged_flops = spent.flops_executed
         for name in ("samples_forwarded", "samples_backpropagated", "bytes_read", "bytes_raw"):
             setattr(self, f"charged_{name}", getattr(spent, name))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, for records and checkpoints."""
-        return {**asdict(self), "flops_executed": self.flops_executed}
 
 
 @dataclass(frozen=True)
