@@ -253,5 +253,5 @@ def test_many_reasons_are_counted(finished):
     found = [due.Due("compression", "", reason) for reason in ["common"] * 3 + list("abcdefg")]
     lines = due.told(found)
     assert lines[0] == "3 records of study compression are due again: common"
-    assert len(lines) == due.KINDS + 1
+    assert len(lines) == due.MOST_REASONS + 1
     assert lines[-1] == "3 records of study compression are due again for 3 other reasons"

@@ -20,7 +20,7 @@ from frugal.plan import Plan
 from frugal.record import Unsealed, check_files, fits, read_identity
 from frugal.study import Study
 
-KINDS = 5  # reasons told for a study; further ones are counted
+MOST_REASONS = 5  # reasons told for a study; further ones are counted
 
 CodeOf = Callable[..., str]  # modules -> the digest of the source files that a run with these depends on
 
@@ -86,12 +86,12 @@ def told(found: list[Due]) -> list[str]:
     lines = []
     for study in dict.fromkeys(due.study for due in found):
         reasons = Counter(due.reason for due in found if due.study == study)
-        for reason, count in reasons.most_common(KINDS):
+        for reason, count in reasons.most_common(MOST_REASONS):
             one = next(due.folder for due in found if (due.study, due.reason) == (study, reason))
             which = f" ({'/'.join(Path(one).parts[-4:])})" if count == 1 else ""
             lines.append(f"{_due(count, study)}: {reason}{which}")
-        if rest := sum(count for _, count in reasons.most_common()[KINDS:]):
-            more = len(reasons) - KINDS
+        if rest := sum(count for _, count in reasons.most_common()[MOST_REASONS:]):
+            more = len(reasons) - MOST_REASONS
             lines.append(f"{_due(rest, study)} for {more} other reason{'s' * (more > 1)}")
     return lines
 

@@ -14,7 +14,7 @@ from frugal.training.distributed import Team
 
 OWN = "train with frugal's own trainer"
 # What only the trainer or its models can do: needs of a strategy, and hooks that it overrides.
-NEEDS = {
+UNSUPPORTED = {
     "widths": "builds the model in another size",
     "residual blocks": "leaves out blocks of frugal's own models",
     "token layers": "leaves out tokens in frugal's own models",
@@ -72,7 +72,7 @@ def check(strategy: Strategy, model: nn.Module, samples: int, epochs: int, batch
         name = sys.modules[type(part).__module__].__name__.rpartition(".")[2]
         if part.spectral or part.reads != "pixels" or part.levels():
             raise FrugalError(f"{name} chooses how samples are read, which a loop of one's own can't; {OWN}")
-        for need, why in NEEDS.items():
+        for need, why in UNSUPPORTED.items():
             if need in part.needs:
                 raise FrugalError(f"{name} {why}; {OWN}")
         for hook, why in HOOKS.items():
