@@ -130,6 +130,7 @@ def check_strategy(runs: Resolver, study: Study, dataset: str, model: str, strat
         epochs=recipe.epochs,
     )
     given = runs.parameters(study.name, strategy)
+    # Asked twice: before levels are scaled, which fails without images in words that say less, and after, with their sizes.
     if why := why_unfit(own.use, given, ground):
         raise Unfit(f"{where}: can't be trained on {dataset}/{model}: {why}")
     scaled = runs.strategy(study.name, dataset, strategy).parameters

@@ -208,9 +208,7 @@ class Plan:
         return [
             name
             for name, study in self.studies.items()
-            if self.resolver.studies[name].scale.grouped
-            and self.config.devices == 1
-            and not any(pair.seeds for pair in study.tasks)
+            if self.resolver.studies[name].scale.grouped and self.config.devices == 1
         ]
 
     def gpus_per_run(self) -> int:
