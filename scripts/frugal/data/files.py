@@ -8,14 +8,11 @@ and no CUDA in it, and end when the trainer does, however that ends.
 """
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
 from typing import TypeVar
 
 import numpy as np
@@ -27,6 +24,7 @@ from frugal.data.cache import Cache
 from frugal.data.listing import Listing
 from frugal.data.pictures import Damaged, picture
 from frugal.data.streaming import Part, is_slice
+from frugal.data.workers import end_with_parent
 from frugal.errors import FrugalError
 
 T = TypeVar("T")
@@ -205,9 +203,4 @@ def _start_worker(_: int) -> None:
     """A signal to the whole group is the trainer's, who saves before it stops; when the trainer ends, so does this."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    end_with_parent()

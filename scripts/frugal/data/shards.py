@@ -10,14 +10,12 @@ import multiprocessing
 import os
 import shutil
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +26,7 @@ from frugal.data.folders import BROKEN_LINK, encodable, is_broken_link, shown
 from frugal.data.lock import exclusive
 from frugal.data.pictures import Damaged, picture
 from frugal.data.rows import Rows, bar
+from frugal.data.workers import end_with_parent
 from frugal.errors import FrugalError, needs_extra
 
 with needs_extra("vision", "image folders"):
@@ -202,9 +201,4 @@ def _workers(count: int) -> Iterator[ProcessPoolExecutor]:
 
 def _start_worker() -> None:
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    end_with_parent()

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from frugal.strategies.base import EpochPlan, Run, Strategy
 from frugal.strategies.controllers import ProportionalIntegral, Quantile, significance
-
-SCALES = {"fresh": 1.0, "half": 0.5}  # of the images that are scored, per side
+from frugal.strategies.selection import SCALES
 
 
 @dataclass

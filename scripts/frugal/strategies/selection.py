@@ -14,8 +14,9 @@ from torch import Tensor
 
 from frugal.errors import FrugalError
 
-CHUNK = 2**18  # coins at a time: they stay in the cache of a CPU, and need no memory of the size of the data set
+CHUNK = 2**18  # samples at a time: they stay in the cache of a CPU, and need no memory of the size of the data set
 SMALL = 2**16  # so many are permuted
+SCALES = {"fresh": 1.0, "half": 0.5}  # of images that a pass of its own scores, per side, by the name of the scoring
 
 
 def draw(pool: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -79,9 +80,6 @@ def _put_back(drawn: Tensor, size: int, surplus: int, generator: torch.Generator
         hits = places[drawn[places]][:surplus].unique()
         drawn.index_fill_(0, hits, False)
         surplus -= len(hits)
-
-
-CHUNK = 2**18  # stays in the cache of a CPU
 
 
 def check_losses(losses: Tensor, samples: int) -> None:

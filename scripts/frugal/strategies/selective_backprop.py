@@ -17,8 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from frugal.strategies.base import EpochPlan, Run, Strategy
-
-SCALES = {"fresh": 1.0, "half": 0.5}  # of the images that are scored, per side
+from frugal.strategies.selection import SCALES
 
 
 @dataclass
