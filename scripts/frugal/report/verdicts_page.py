@@ -51,7 +51,7 @@ def verdicts_page(found: Sequence[Outcome], made_by: str, folder: Path, picture:
     """
     tried = [one for one in found if one.outcome != NOT_RUN]
     claims = [one for one in tried if one.case.kind == "claimed"]
-    text = f"{HEAD}\n![{PICTURE}]({picture})\n\n*{PICTURE}*\n\n" + "".join(
+    text = f"{HEAD}\n![Exchange rates of each strategy on each data set and net, with their intervals]({picture})\n\n*{PICTURE}*\n\n" + "".join(
         f"- {what}: {told}\n" for what, told in counts(tried).items()
     )
     for source, trials in groupby(claims, key=lambda one: one.case.source):
