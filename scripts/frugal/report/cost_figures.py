@@ -17,7 +17,7 @@ from frugal.report import load
 from frugal.report.axes import accuracy_ticks, cost_scale, name_points, panels_of, stretch_accuracy
 from frugal.report.budget_curve import currency
 from frugal.report.costs import METRICS
-from frugal.report.exchange_rate import SAVES, WASTES
+from frugal.report.exchange_rate import SAVES, SHORTER, WASTES
 from frugal.report.theme import BAD, FAINT, GOOD, INK, OPEN, markers, palette
 
 
@@ -183,7 +183,8 @@ def exchange_grid(studies: Iterable[str | Path], cost: str = "flops_executed") -
     """Exchange rates of all strategies that were tried on more than one data set and net, with their 95 % intervals: a column per
     data set and net, those of most strategies first. No controls.
 
-    studies: folders of tables. cost: in which the rates are told. Marks as in `exchange_forest`; on one axis for all.
+    studies: folders of tables. cost: in which the rates are told. Marks as in `exchange_forest`; on one axis for all. A dagger:
+    the plain net itself is more accurate there when it is trained for less.
     """
     known = pd.concat([load.summary(tables) for tables in studies], ignore_index=True).astype(
         {"where": str, "strategy": str}
@@ -202,7 +203,9 @@ def exchange_grid(studies: Iterable[str | Path], cost: str = "flops_executed") -
     )
     for axes, where in zip(line[0], places, strict=False):
         _forest(axes, known[known["where"] == where].set_index("strategy").reindex(names), cost, ends=(0.15, 6.0))
-        axes.set_title(where.replace(", ", "\n"), fontsize="small")
+        reasons = known.loc[known["where"] == where, "exchange_reason"]
+        mark = "\N{DAGGER}" if reasons.str.contains(SHORTER, regex=False).eq(True).any() else ""
+        axes.set_title(where.replace(", ", "\n") + mark, fontsize="small")
         axes.grid(axis="y", linewidth=0.4)
     line[0][0].set_yticks(range(len(names)), names, color=INK)
     line[0][0].set_ylim(len(names) - 0.4, -0.6)

@@ -22,7 +22,8 @@ A verdict holds for that data, net and recipe.
 PICTURE = (
     "Exchange rates in FLOPs with their 95 % intervals, of all strategies that were tried on more than one data set and net. "
     "Right of the line a strategy saves (green), left of it it wastes (red), whatever it leaves out; brown: undecided. An "
-    "arrowhead: at least, or at most, so much."
+    "arrowhead: at least, or at most, so much. \N{DAGGER}: there the plain net itself is more accurate when it is trained for "
+    "less, so that whatever trains for as long wastes."
 )
 COLUMNS = "| what is tested | reported | data, net | seeds | measured (95 %) | verdict |\n|---|---|---|---|---|---|\n"
 
@@ -51,8 +52,9 @@ def verdicts_page(found: Sequence[Outcome], made_by: str, folder: Path, picture:
     """
     tried = [one for one in found if one.outcome != NOT_RUN]
     claims = [one for one in tried if one.case.kind == "claimed"]
-    text = f"{HEAD}\n![Exchange rates of each strategy on each data set and net, with their intervals]({picture})\n\n*{PICTURE}*\n\n" + "".join(
-        f"- {what}: {told}\n" for what, told in counts(tried).items()
+    text = (
+        f"{HEAD}\n![Exchange rates of each strategy on each data set and net, with their intervals]({picture})\n\n*{PICTURE}*\n\n"
+        + "".join(f"- {what}: {told}\n" for what, told in counts(tried).items())
     )
     for source, trials in groupby(claims, key=lambda one: one.case.source):
         text += f"\n## {source}\n\n{_table(list(trials), folder)}"
