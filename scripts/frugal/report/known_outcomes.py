@@ -126,7 +126,7 @@ def outcomes(cases: Sequence[Case], *results: Path) -> list[Outcome]:
     for case in cases:
         everywhere = [one for folder in results for one in _everywhere(case, folder, read)]
         tried = [one for one in everywhere if one.outcome != NOT_RUN]
-        found += everywhere[:1] if case.because is not None or not tried else tried
+        found += tried if tried and case.because is None else (tried or everywhere)[:1]
     return found
 
 
@@ -164,11 +164,13 @@ def _tables(folder: Path) -> tuple[Study, dict[tuple[str, str], pd.DataFrame], d
 
 def _everywhere(case: Case, results: Path, read: Callable[[Path], tuple]) -> list[Outcome]:
     folder = results / "tables" / case.study
-    if case.because is not None:
-        return [Outcome(case, "", case.because, UNDECIDED)]
     if not folder.is_dir():
         return [Outcome(case, "", f"no tables in {folder}", NOT_RUN)]
     study, runs, summary = read(folder)
+    if case.because is not None:
+        if any(case.strategy in set(rows["strategy"]) for rows in runs.values()):
+            return [Outcome(case, "", case.because, UNDECIDED)]
+        return [Outcome(case, "", f"no run of {case.strategy}", NOT_RUN)]
     pairs = [pair for pair in study.pairs if pair in runs]
     return [
         replace(_outcome(case, study, "/".join(pair), runs[pair], summary[pair]), results=results) for pair in pairs
