@@ -66,25 +66,25 @@ def seeds_in(wanted: int | list[int], where: str) -> list[int]:
     return seeds
 
 
-def check_baseline_seeds(scale: Scale, seeds: list[int], where: str) -> None:
-    """Raise FrugalError where the baseline has seeds of its own and lacks one that others have, to be compared with.
+def baseline_seeds_in(scale: Scale, seeds: list[int], where: str) -> list[int]:
+    """The seeds that the baseline has of its own; none where it has those of the others.
 
-    seeds: of the scale; where: its place, for the message
+    seeds: of the scale; where: its place, for the message. Raises FrugalError where the baseline would lack one in which others
+    are compared with it.
     """
     if scale.baseline_seeds is None:
-        return
+        return []
     if scale.grouped:
         raise FrugalError(
             f"{where}: grouped trains the same seeds of everything, so leave baseline_seeds out, or set grouped: false"
         )
-    own, others = (
-        seeds_in(scale.baseline_seeds, where),
-        [seeds, *(seeds_in(pair.seeds, where) for pair in scale.tasks if pair.seeds)],
-    )
-    if lacking := sorted(set().union(*others) - set(own)):
+    own = seeds_in(scale.baseline_seeds, where)
+    others = set(seeds).union(*(seeds_in(pair.seeds, where) for pair in scale.tasks if pair.seeds))
+    if lacking := sorted(others - set(own)):
         raise FrugalError(
             f"{where}: baseline_seeds lacks the seed {lacking[0]}, in which others are compared with the baseline; add it"
         )
+    return own
 
 
 def meant(path: str) -> str:

@@ -8,7 +8,7 @@ from frugal import registry
 from frugal.budgets import with_budgets
 from frugal.config import Config
 from frugal.config_checks import (
-    check_baseline_seeds,
+    baseline_seeds_in,
     check_batch,
     check_followed,
     check_groups,
@@ -117,7 +117,6 @@ class Plan:
         for pair in scale.tasks:
             check_own_strategies(pair, study, strategies, f"{where}.tasks, {pair.dataset}/{pair.model}")
         seeds = seeds_in(scale.seeds, where)
-        check_baseline_seeds(scale, seeds, where)
         tasks = [
             pair.model_dump() | {"seeds": None if pair.seeds is None else seeds_in(pair.seeds, where)}
             for pair in scale.tasks
@@ -133,7 +132,7 @@ class Plan:
             scale=self.scale,
             controls=[s for s in strategies if study.strategies[s].control],
             seeds=seeds,
-            baseline_seeds=[] if scale.baseline_seeds is None else seeds_in(scale.baseline_seeds, where),
+            baseline_seeds=baseline_seeds_in(scale, seeds, where),
             strategies=[s for s in strategies if s not in scoring],
             scoring=scoring,
             budgets=budgets,

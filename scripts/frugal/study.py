@@ -139,10 +139,9 @@ class Study(BaseModel):
 
     def seeds_of(self, dataset: str, model: str, strategy: str | None = None) -> list[int]:
         """The seeds of the runs on a data set and model, of one strategy where it is named: the baseline may have more."""
-        seeds = self.pair(dataset, model).seeds or self.seeds
-        return (
-            self.baseline_seeds or seeds if strategy in (self.baseline, *self.budgets.get(self.baseline, ())) else seeds
-        )
+        if self.baseline_seeds and strategy in (self.baseline, *self.budgets.get(self.baseline, ())):
+            return self.baseline_seeds
+        return self.pair(dataset, model).seeds or self.seeds
 
     @property
     def shortened(self) -> dict[str, str]:

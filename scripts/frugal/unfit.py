@@ -106,16 +106,19 @@ def needs(use: str, parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def uses_scores(use: str, parameters: dict[str, Any]) -> bool:
     """Whether a strategy, or a part of it, uses the scores of the run it follows, and so is charged with it."""
-    parameters = _defaults(use) | parameters
-    everything = ((use, parameters), *_parts(use, parameters))
-    return any(need == "followed scores" for one, own in everything for need, _ in needs(one, own))
+    return any(need == "followed scores" for _, need in _asked(use, parameters))
 
 
 def repeats_epochs(use: str, parameters: dict[str, Any]) -> bool:
     """Whether a strategy, or a part of it, repeats what the run it follows did in each of its epochs."""
-    everything = ((use, _defaults(use) | parameters), *_parts(use, parameters))
-    asked = [(one, need) for one, own in everything for need, _ in needs(one, own)]
-    return any(need in ("followed", "followed shares") and one != EQUAL_COST for one, need in asked)
+    return any(need in ("followed", "followed shares") and one != EQUAL_COST for one, need in _asked(use, parameters))
+
+
+def _asked(use: str, parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each need of a strategy and of its parts, and before it the strategy or part that has it."""
+    parameters = _defaults(use) | parameters
+    for one, own in ((use, parameters), *_parts(use, parameters)):
+        yield from ((one, need) for need, _ in needs(one, own))
 
 
 def _parts(use: str, parameters: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
