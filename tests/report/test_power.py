@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frugal.report.pooled import critical_value
 from frugal.report.power import MOST, POWER, detectable, power, seeds_for
+from frugal.report.simultaneous import critical_value
 
 
 def found(difference, spread, freedom, seeds, comparisons, studies=20_000):

@@ -11,7 +11,7 @@ import pytest
 
 from frugal.errors import FrugalError
 from frugal.report import reference as r
-from frugal.report.pooled import compare
+from frugal.report.simultaneous import compare
 from frugal.study import Study
 from report import factory
 

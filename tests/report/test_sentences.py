@@ -11,6 +11,7 @@ from frugal.report import sentences as findings
 from frugal.report.answers import answer
 from frugal.report.exchange_rate import LEVELLED, SAVES, SHORTER
 from frugal.report.load import comparisons
+from frugal.report.pool import pool_told
 from frugal.report.statistics import against_control, equal_cost
 from frugal.study import study_of
 from report import factory
@@ -168,7 +169,8 @@ def test_every_control_of_equal_cost_is_compared(selection):
 def test_the_control_that_follows_a_strategy_comes_before_a_nearer_one(selection):
     for own in ("random-subset", "full-short"):
         study = selection.study.model_copy(update={"follows": {own: "infobatch"}})
-        pairs = equal_cost(study, selection.runs, ["dataset", "model", "strategy"])
+        pools = {(selection.dataset, selection.model): pool_told(selection.summary)}
+        pairs = equal_cost(study, selection.runs, ["dataset", "model", "strategy"], pools)
         controls = pairs["control"][pairs["strategy"] == "infobatch"].tolist()
         assert controls[0] == own
         assert len(controls) == 2

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from frugal.report.pool import Pool, ground_pool, pool_told, seed_shifts
-from frugal.report.pooled import compare, critical_value
+from frugal.report.pool import Pool, by_seed, pool_of, pool_told, seed_shifts, with_others
+from frugal.report.simultaneous import compare, critical_value
 from frugal.study import Study
 
 # Dunnett 1955, table 1: blood counts (millions of cells per cubic millimetre) after no drug, drug A and drug B.
@@ -188,7 +188,8 @@ def test_what_is_not_compared_never_widens_the_pool_and_is_tested_against_it():
     of, alone = ground(values[:6], [f"s{i}" for i in range(6)])
     values[6] = 0.5 + 30 * (values[6] - 0.9)  # a small budget, whose runs scatter
     _, runs = ground(values, of.strategies)
-    pool, plain = ground_pool(of, runs), ground_pool(of, alone)
+    plain = pool_of(by_seed(alone), "s0")
+    pool = with_others(plain, by_seed(runs), of.strategies)
     assert (pool.variance, pool.freedom) == (plain.variance, plain.freedom)
     assert set(pool.apart) - set(plain.apart) == {"s6"}
     table, known = compare(alone.rename(columns={"test_accuracy": "value"}), "s0")
@@ -211,7 +212,7 @@ def test_a_strategy_of_fewer_seeds_is_judged_as_if_it_had_those_of_the_baseline(
     values = strategies[:, None] + seeds
     values[1:4, fewer:] = np.nan
     of, runs = ground(values, [f"s{i}" for i in range(4)])
-    by = runs.pivot(index="strategy", columns="seed", values="test_accuracy")
+    by = by_seed(runs)
     shifts = seed_shifts(of, by, Pool(0.01, 20))
     assert (by.mean(axis=1) - shifts - seeds.mean()).to_numpy() == pytest.approx(strategies, abs=1e-9)
     assert shifts[["s0", "s4"]].to_numpy() == pytest.approx([0, 0], abs=1e-9)

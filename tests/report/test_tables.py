@@ -456,6 +456,41 @@ def test_more_seeds_of_the_baseline_alone_are_no_missing_seeds_of_others(make_ta
     assert len(tables.runs) == len(list(study.runs())) == 3 * 5 + 3 * 3
 
 
+def test_a_rate_is_read_as_if_the_strategy_had_the_seeds_of_the_baseline(make_tables):
+    """Its rate is the same, whether the baseline's further seeds are easy or hard."""
+
+    def harder(by):
+        def spoil(root):
+            for file in root.glob("*/*/full*/seed-[34]/metrics.json"):
+                edit(file, lambda metrics: metrics.update(test_accuracy=metrics["test_accuracy"] - by))
+
+        return spoil
+
+    rates = []
+    for by in (0.0, 0.004):
+        _, tables, _ = make_tables(harder(by), of=factory.with_budgets, baseline_seeds=[0, 1, 2, 3, 4])
+        rates.append(tables.summary.set_index("strategy").loc["infobatch", "flops_executed_exchange_rate"])
+    assert rates[1] == pytest.approx(rates[0], rel=0.01)
+
+
+def test_a_rate_in_seconds_is_as_uncertain_as_these_and_one_in_flops_is_not(make_tables):
+    def scattered(by):
+        def spoil(root):
+            for file in root.glob("*/*/*/seed-*/metrics.json"):
+                factor = 1 + by * (int(file.parent.name[-1]) - 1)
+                edit(file, lambda metrics, factor=factor: metrics.update(cpu_seconds=metrics["cpu_seconds"] * factor))
+
+        return spoil
+
+    rows = []
+    for by in (0.001, 0.2):
+        _, tables, _ = make_tables(scattered(by), of=factory.with_budgets)
+        rows.append(tables.summary.set_index("strategy").loc["infobatch"])
+    lows = [row["cpu_seconds_exchange_low"] / row["cpu_seconds_exchange_rate"] for row in rows]
+    assert lows[1] < 0.95 * lows[0]
+    assert rows[0]["flops_executed_exchange_low"] == rows[1]["flops_executed_exchange_low"]
+
+
 def test_a_run_left_out_is_named_and_the_rest_compared(make_tables):
     def spoil(root):
         (seed_folder(root, "full", 0) / "metrics.json").write_text("{")

@@ -10,8 +10,8 @@ from scipy import stats
 from frugal.costs import RUNNING
 from frugal.report.exchange_rate import NO_CURVE, Curve, Rate, draws_for, exchange_rate
 from frugal.report.machines import OF_A_MACHINE, counted
-from frugal.report.pool import Pool, by_seed, ground_pool, seed_shifts
-from frugal.report.pooled import CONFIDENCE
+from frugal.report.pool import Pool, by_seed, seed_shifts
+from frugal.report.simultaneous import CONFIDENCE
 from frugal.study import Study
 
 CURRENCIES = (*RUNNING, "energy_joules")  # what a training pays in
@@ -91,19 +91,18 @@ def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series, pools: P
 
 
 def curve_of(
-    study: Study, runs: pd.DataFrame, pool: Pool | None = None, level: float = CONFIDENCE
+    study: Study, runs: pd.DataFrame, pool: Pool, level: float = CONFIDENCE
 ) -> tuple[Curve | None, dict[str, float], str]:
     """The baseline's curve, how many times as far some strategies' seeds scatter, and what is to be said of it.
 
-    runs: a row per run of one data set and model, those of the baseline's budgets among them; pool: by default that of these
-    runs; level: the largest confidence of an interval that is to be read from it
+    runs: a row per run of one data set and model, those of the baseline's budgets among them; pool: of these, see `with_others`;
+    level: the largest confidence of an interval that is to be read from it
     """
     budgets = study.budgets.get(study.baseline, {})
     own = runs[runs["strategy"].isin(budgets)]
     if own.empty:
         return None, {}, ""
-    values, pool = by_seed(runs), pool or ground_pool(study, runs)
-    spread = np.sqrt(pool.variance)
+    values, spread = by_seed(runs), np.sqrt(pool.variance)
     apart = {name: values.loc[name].std(ddof=1) / spread for name in pool.apart} if spread > 0 else {}
     wider = {budgets[name]: ratio for name, ratio in apart.items() if name in budgets and ratio > 0}
     remark = "; ".join(SCATTERS.format(f"{budget:g}", ratio) for budget, ratio in wider.items())

@@ -14,6 +14,7 @@ from frugal.report.budget_curve import CURRENCIES, curve_of
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import Rate, exchange_rate
 from frugal.report.machines import ELSEWHERE, counted, marked
+from frugal.report.pool import by_seed, pool_told, with_others
 
 MACHINE = ("cpu", "threads")  # what `frugal.meter` tells of it
 NEEDED = ("name", "seed", "test_accuracy", "hardware", *CURRENCIES)
@@ -47,8 +48,11 @@ def compare_records(
     if len(chosen) != 1:
         told = ", ".join(f"{one} with {other}" for one, other in pairs)
         raise FrugalError(f"{tables} holds {told}; name one of them with DATASET= and MODEL=")
-    mine = marked(study, runs[(runs["dataset"] == chosen[0][0]) & (runs["model"] == chosen[0][1])])
-    curve, _, remark = curve_of(study, mine)
+    mine, summary = (
+        table[(table["dataset"] == chosen[0][0]) & (table["model"] == chosen[0][1])]
+        for table in (marked(study, runs), load.read_table(tables, "summary"))
+    )
+    curve, _, remark = curve_of(study, mine, with_others(pool_told(summary), by_seed(mine), study.strategies))
     if curve is None:
         raise FrugalError(
             f"{tables}: its baseline was trained at no budget; set `budgets` in the study and run it again"

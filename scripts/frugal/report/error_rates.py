@@ -1,10 +1,9 @@
 """Error rates of a comparison, measured: how often a study calls what is not there, and how often it misses what is.
 
-Studies are drawn from a reference and go through the code that reports use: `pooled.compare`, the curve of `budget_curve`, and
-`exchange_rate`. A run's
-accuracy is normal around its strategy's, with the reference's standard deviation at its budget, of which its seed has a share.
-Each study has the baseline at all budgets and six strategies: five that cost as much as the baseline, and the baseline at a
-smaller budget under another name.
+Studies are drawn from a reference and go through the code that reports use: `simultaneous.compare`, the curve of
+`budget_curve`, and `exchange_rate`. A run's accuracy is normal around its strategy's, with the reference's standard deviation at
+its budget, of which its seed has a share. Each study has the baseline at all budgets and six strategies: five that cost as much
+as the baseline, and the baseline at a smaller budget under another name.
 """
 
 from collections.abc import Iterator
@@ -18,9 +17,10 @@ from scipy.interpolate import PchipInterpolator
 
 from frugal.report.budget_curve import curve_of
 from frugal.report.exchange_rate import SAVES, WASTES, exchange_rate
-from frugal.report.pooled import compare
+from frugal.report.pool import by_seed, with_others
 from frugal.report.power import detectable, seeds_for
 from frugal.report.reference import Reference
+from frugal.report.simultaneous import compare
 from frugal.study import Study
 
 SEEDS = (3, 5, 10)
@@ -163,14 +163,16 @@ class _Drawn:
         )
         rows = list(range(len(self.budgets) - 1, len(own)))
         runs = flat(rows).rename(columns={"test_accuracy": "value"})
-        self.table, _ = compare(runs[["strategy", "seed", "value"]], "full")
+        self.table, pool = compare(runs[["strategy", "seed", "value"]], "full")
         self.names, self.part = names, part
         study = Study.model_construct(
             baseline="full",
             strategies=names[len(self.budgets) - 1 :],
             budgets={"full": dict(zip(names, self.budgets.tolist(), strict=False))},
         )
-        self.curve, self.wider, _ = curve_of(study, flat(list(range(len(own)))))
+        everything = flat(list(range(len(own))))
+        pool = with_others(pool, by_seed(everything), study.strategies)
+        self.curve, self.wider, _ = curve_of(study, everything, pool)
 
     def rate(self, name: str, cost: float | None = None, level: float | None = None) -> object:
         """The exchange rate as a report has it: by the simultaneous interval."""

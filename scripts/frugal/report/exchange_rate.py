@@ -126,12 +126,12 @@ class Curve:
                 weight, sizes = min(PRIOR, freedom), self.seeds[place] - 1
                 if wider and self.budgets[place] in wider and sizes:
                     weight = 0  # too far from the pooled spread to be moderated by it
-                self.spreads[place] = np.sqrt((weight * spread**2 + sizes * own[place]) / (weight + sizes))
+                self.spreads[place] = _moderated(spread, weight, own[place], sizes)
                 scales[:, place] = _scales(self.generator, self.spreads[place], weight + sizes, draws)
             noise = self.generator.standard_normal((draws, len(self.budgets))) / np.sqrt(self.seeds)
             drawn = self.means + scales * noise
         self.spent: dict[str, np.ndarray] = {}
-        self.found: dict[tuple[float, int, float], np.ndarray] = {}
+        self.found: dict[tuple[float, int, float], np.ndarray] = {}  # of the last strategy, asked for in each currency
         curves = np.vstack([self.means, drawn])
         self.fitted = np.maximum.accumulate(curves, axis=-1) if self.falls else monotone(curves, self.seeds)
         self.ends = np.log(self.budgets[[0, -1]])
@@ -220,7 +220,7 @@ class Curve:
             return np.full(1 + draws, mean)
         weight, sizes = PRIOR, len(paid) - 1
         own = np.log(paid).var(ddof=1) if sizes else 0.0
-        spread = np.sqrt((weight * spread**2 + sizes * own) / (weight + sizes))
+        spread = _moderated(spread, weight, own, sizes)
         noise = _scales(generator, spread, weight + sizes, draws) * generator.standard_normal(draws)
         return np.concatenate([[mean], mean + noise / np.sqrt(len(paid))])
 
@@ -228,6 +228,11 @@ class Curve:
 def draws_for(level: float) -> int:
     """How many draws an interval of this two-sided confidence needs."""
     return max(DRAWS, int(np.ceil(2 * BEYOND / (1 - level))))
+
+
+def _moderated(pooled: float, weight: float, own: float, sizes: float) -> float:
+    """A pooled spread and an own variance, averaged as variances by their degrees of freedom, weight and sizes: a spread."""
+    return np.sqrt((weight * pooled**2 + sizes * own) / (weight + sizes))
 
 
 def _scales(generator: np.random.Generator, spread: float, freedom: float, draws: int) -> np.ndarray:

@@ -15,8 +15,9 @@ from scipy import special
 from frugal.study import Study
 
 UNEQUAL = 0.01  # level of the test for a spread of its own, divided by how many strategies are tested
-SPREADS_APART = "its seeds scatter {:,.1f} times as far as the others': not pooled, it has an interval of its own"
-NO_SPREAD = "no spread: every seed gives the same value; not pooled"
+NOT_POOLED = "not pooled"  # in what is said of a strategy that is apart, and in nothing else that is said of intervals
+SPREADS_APART = f"its seeds scatter {{:,.1f}} times as far as the others': {NOT_POOLED}, it has an interval of its own"
+NO_SPREAD = f"no spread: every seed gives the same value; {NOT_POOLED}"
 TINY = 1e-12
 
 
@@ -72,7 +73,7 @@ def pool_of(values: pd.DataFrame, baseline: str, known: tuple[float, float] | No
         size, freedom = sizes[tested], freedom[tested]
         others = (squares[kept].sum() + more[0] * more[1] - squares[tested]) / freedom
         ratio = np.where(others > TINY, variances[tested] / np.maximum(others, TINY), np.inf)
-        chance = 2 * np.minimum(special.fdtrc(size, freedom, ratio), special.fdtr(size, freedom, ratio))
+        chance = unequal(ratio, size, freedom)
         worst = chance.argmin()
         if chance[worst] >= UNEQUAL / len(chance):
             break
@@ -82,21 +83,11 @@ def pool_of(values: pd.DataFrame, baseline: str, known: tuple[float, float] | No
     return Pool(*_residual(every[np.array([name not in apart for name in values.index], bool)]), apart)
 
 
-def ground_pool(study: Study, runs: pd.DataFrame, known: tuple[float, float] | None = None) -> Pool:
-    """The pool of one data set and model: of the study's strategies, with all else that was trained tested against it.
-
-    runs: a row per run; known: as for `pool_of`
-    """
-    values = by_seed(runs)
-    ours = [name for name in values.index if name in study.strategies]
-    return with_others(pool_of(values.loc[ours], study.baseline, known), values, ours)
-
-
 def pool_told(summary: pd.DataFrame) -> Pool:
     """The pool of one data set and model, as the rows of summary.csv have it."""
     remarks = summary.set_index("strategy")["interval_remark"].dropna()
     spread, freedom = summary[["pool_spread", "pool_freedom"]].iloc[0]
-    apart = {str(name): str(why) for name, why in remarks.items() if why}
+    apart = {str(name): str(why) for name, why in remarks.items() if NOT_POOLED in why}
     return Pool(np.nan, 0, apart) if np.isnan(spread) else Pool(float(spread) ** 2, int(freedom), apart)
 
 
@@ -116,10 +107,14 @@ def with_others(pool: Pool, values: pd.DataFrame, pooled: Sequence[str]) -> Pool
         size, ratio = len(own) - 1, own.var(ddof=1) / pool.variance
         if size < 1 or ratio <= TINY:
             continue
-        chance = 2 * min(special.fdtrc(size, pool.freedom, ratio), special.fdtr(size, pool.freedom, ratio))
-        if chance < UNEQUAL / len(others):
+        if unequal(ratio, size, pool.freedom) < UNEQUAL / len(others):
             apart[name] = SPREADS_APART.format(np.sqrt(ratio))
     return replace(pool, apart=pool.apart | apart)
+
+
+def unequal(ratio: np.ndarray, size: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """Two-sided p-value of the F-test of two variances, by their ratio and their degrees of freedom: (n,) each, or numbers."""
+    return 2 * np.minimum(special.fdtrc(size, freedom, ratio), special.fdtr(size, freedom, ratio))
 
 
 def seed_shifts(study: Study, values: pd.DataFrame, pool: Pool) -> pd.Series:

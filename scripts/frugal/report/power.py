@@ -1,14 +1,14 @@
 """Statistical power: which difference a study's seeds can see, and how many seeds a margin asks for.
 
-A difference is found where its simultaneous interval (Dunnett's, `pooled`) leaves out 0. By the same arithmetic a strategy that
-is as good as the baseline is called equal within a margin with at least this power where the margin is a difference that is
-found. The estimated difference over its standard error follows a noncentral t distribution.
+A difference is found where its interval (Dunnett's, `simultaneous`) leaves out 0. By the same arithmetic a strategy that is as
+good as the baseline is called equal within a margin with at least this power where the margin is a difference that is found.
+The estimated difference over its standard error follows a noncentral t distribution.
 """
 
 import numpy as np
 from scipy import optimize, special
 
-from frugal.report.pooled import critical_value
+from frugal.report.simultaneous import critical_value
 
 POWER = 0.8
 MOST = 1000  # seeds; a margin that asks for more is out of reach

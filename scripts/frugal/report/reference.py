@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import special
 
 from frugal.atomic import write_text
 from frugal.errors import FrugalError
 from frugal.recipe import DEFAULTS
-from frugal.report.pool import UNEQUAL
-from frugal.report.pooled import CONFIDENCE
+from frugal.report.pool import UNEQUAL, unequal
+from frugal.report.simultaneous import CONFIDENCE
 from frugal.study import Study, merged
 
 FOLDER = Path("config/reference")
@@ -197,7 +197,7 @@ def spread_for(
 
     The reference must be of the same data, by checksum, and have the recipe of the study's baseline, whichever study it was made
     from. Its sd holds what strategies of
-    one seed share, so that intervals of differences are rather too wide than too narrow. `pooled.compare` takes it as
+    one seed share, so that intervals of differences are rather too wide than too narrow. `simultaneous.compare` takes it as
     `known=(spread**2, freedom)`. own: variance and degrees of freedom of the study's own pool; where an F-test at 1 %
     tells them from the reference's, this study scatters otherwise, and None is returned.
     Raises FrugalError for a broken file.
@@ -230,8 +230,7 @@ def _apart(one: tuple[float, float], other: tuple[float, float]) -> bool:
     """F-test, two-sided, of two variances with their degrees of freedom."""
     if not one[1] >= 1:
         return False
-    ratio = one[0] / other[0]
-    return 2 * min(stats.f.sf(ratio, one[1], other[1]), stats.f.cdf(ratio, one[1], other[1])) < UNEQUAL
+    return bool(unequal(one[0] / other[0], one[1], other[1]) < UNEQUAL)
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """Means over seeds, 95 % intervals, differences paired by seed, and what may be concluded from them.
 
 A verdict reads one interval: that of the difference to the baseline, simultaneous over all strategies that are compared with it
-(`frugal.report.pooled`). And a saving is held against the controls of equal cost: without them it says nothing about the
+(`frugal.report.simultaneous`). And a saving is held against the controls of equal cost: without them it says nothing about the
 idea behind it.
 """
 
@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from frugal.report.machines import OF_A_MACHINE, counted
-from frugal.report.pool import TINY, Pool, by_seed, ground_pool
+from frugal.report.pool import TINY, Pool, by_seed
 from frugal.study import Study
 
 CONFIDENCE = 0.95
@@ -126,12 +126,12 @@ def holm(p: pd.Series) -> pd.Series:
 
 
 def equal_cost(
-    study: Study, runs: pd.DataFrame, cell: list[str], pools: Mapping[tuple[str, str], Pool] | None = None
+    study: Study, runs: pd.DataFrame, cell: list[str], pools: Mapping[tuple[str, str], Pool]
 ) -> pd.DataFrame:
     """Every strategy beside every control that spent nearly as much of the study's cost, its own first, then the nearest.
 
     A control is itself compared with the other controls; the baseline with none. runs: a row per run; pools: of each data set
-    and model, by default that of these runs
+    and model
     returns: columns of `cell`, control, distance (share by which the costs differ), and control_difference_mean, _low,
       _high, the difference in test accuracy over the seeds that both have, and control_verdict, what it allows to conclude; no
       row where nothing was measured or nobody spent as much; seconds of rows marked as elsewhere (`machines`) don't count
@@ -139,7 +139,7 @@ def equal_cost(
     spent = counted(runs, study.cost).groupby(cell, sort=False, observed=True)[study.cost].mean()
     rows, grounds = [], {}
     for place, here in runs.groupby(cell[:-1], sort=False, observed=True):
-        grounds[place] = by_seed(here), pools[place] if pools else ground_pool(study, here)
+        grounds[place] = by_seed(here), pools[place]
     for key, mine in spent.items():
         *pair, strategy = key
         others = [name for name in study.controls if name in study.strategies and name != strategy]
@@ -174,7 +174,7 @@ def difference(values: pd.DataFrame, pool: Pool, mine: str, control: str) -> dic
 
 
 def against_controls(
-    study: Study, runs: pd.DataFrame, cell: list[str], pools: Mapping[tuple[str, str], Pool] | None = None
+    study: Study, runs: pd.DataFrame, cell: list[str], pools: Mapping[tuple[str, str], Pool]
 ) -> pd.DataFrame:
     """Per cell the first control: columns control, control_difference_mean, _low, _high, control_verdict; null without one."""
     cells = runs.groupby(cell, sort=False).size().index

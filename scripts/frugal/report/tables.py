@@ -17,11 +17,11 @@ from frugal.report.costs import spent_by_epoch
 from frugal.report.datapackage import datapackage
 from frugal.report.latex import latex
 from frugal.report.machines import ELSEWHERE, OF_A_MACHINE, marked
-from frugal.report.pool import Pool, ground_pool
-from frugal.report.pooled import compare
+from frugal.report.pool import by_seed, pool_told, with_others
 from frugal.report.records import Found, Record
-from frugal.report.reference import Spread, spread_for
+from frugal.report.reference import spread_for
 from frugal.report.schema import ITERATIONS, Metrics
+from frugal.report.simultaneous import compare
 from frugal.report.statistics import BASELINE, UNPAIRED, against_controls, intervals, paired, verdict
 from frugal.report.terms import own_recipe, recipe_of
 from frugal.report.withheld import withhold
@@ -78,9 +78,10 @@ def tabulate(study: Study, found: Found) -> Tables:
     trace = _joined(records, [record.trace for record in records])
     notes = _joined(records, [pd.DataFrame({"note": record.manifest.notes}, dtype=str) for record in records])
     everything = marked(study, runs)
-    pools = pools_of(study, everything)
-    summary, budgets = summary_table(study, everything, pools), budgets_table(study, everything, pools)
-    summary = withhold(study, summary, doubts)
+    accuracies = accuracy_table(study, everything)
+    pools = pools_of(study, everything, accuracies)
+    summary = withhold(study, summary_table(study, everything, accuracies, pools), doubts)
+    budgets = budgets_table(study, everything, pools)
     return Tables(runs, summary, history, doubts, trace, notes, budgets, _iterations_of(records), study)
 
 
@@ -122,28 +123,20 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
     return runs[[*Metrics.model_fields, *runs.columns.difference(Metrics.model_fields.keys(), sort=False)]]
 
 
-def pools_of(study: Study, runs: pd.DataFrame) -> Pools:
-    """The pool of each data set and model; that of a reference where these runs are too few. runs: a row per run"""
-    pools = {}
-    for place, mine in runs.groupby(CELL[:2], sort=False):
-        pool = ground_pool(study, mine)
-        other = _reference(study, *place, mine["data_checksum"].iloc[0], pool)
-        pools[place] = ground_pool(study, mine, (other.spread**2, other.freedom)) if other else pool
-    return pools
+def pools_of(study: Study, runs: pd.DataFrame, accuracies: pd.DataFrame) -> Pools:
+    """The pool of each data set and model, as the accuracies were compared by it. runs: a row per run, of budgets too."""
+    values = {place: by_seed(mine) for place, mine in runs.groupby(CELL[:2], sort=False)}
+    told = accuracies.reset_index().groupby(CELL[:2], sort=False)
+    return {place: with_others(pool_told(mine), values[place], study.strategies) for place, mine in told}
 
 
-def _reference(study: Study, dataset: str, model: str, data: str, pool: Pool) -> Spread | None:
-    """The spread of a reference, in place of one with few degrees of freedom; None where there is none, or these suffice."""
-    return spread_for(study, dataset, model, data, (pool.variance, pool.freedom)) if pool.freedom < ENOUGH else None
-
-
-def summary_table(study: Study, everything: pd.DataFrame, pools: Pools) -> pd.DataFrame:
+def summary_table(study: Study, everything: pd.DataFrame, accuracies: pd.DataFrame, pools: Pools) -> pd.DataFrame:
     """A row per strategy, data set and model that has a run, in the order of the runs; those of budgets are in `budgets_table`.
 
     seeds_compared: how many the baseline has too. own_recipe: what its recipe has that the baseline's has not, null where
     they are the same. charged: what its FLOPs were executed for.
     <metric>_mean, _low, _high: over seeds. <accuracy>_difference_*: to the baseline, with simultaneous 95 % intervals over the
-    spread that all strategies share (`frugal.report.pooled`); interval_remark: why one has an interval of its own, or none.
+    spread that all strategies share (`frugal.report.simultaneous`); interval_remark: why one has an interval of its own, or none.
     <cost>_saved_*: share of the baseline's cost that was not spent, paired by seed. All null for what one seed can't tell.
     Seconds and joules are those of the baseline's machine alone (`frugal.report.machines`).
     <currency>_exchange_*: see `frugal.report.budget_curve.exchange_table`.
@@ -170,11 +163,10 @@ def summary_table(study: Study, everything: pd.DataFrame, pools: Pools) -> pd.Da
     )
     counts["charged"] = [charged(mine) for _, mine in groups]
     counts["seeds_compared"] = comparison.groupby(CELL).size().reindex(counts.index, fill_value=0)
-    accuracies = accuracy_table(study, values.assign(data_checksum=runs["data_checksum"]))
-    exchange = exchange_table(study, everything, accuracies.pop("level"), pools)
+    exchange = exchange_table(study, everything, accuracies["level"], pools)
     costs = intervals(values[[*CELL, *COSTS, *OTHERS]], CELL, runs[ELSEWHERE])
     controls = against_controls(study, runs, CELL, pools)
-    parts = [counts, accuracies, costs, intervals(comparison, CELL, apart), controls, exchange]
+    parts = [counts, accuracies.drop(columns="level"), costs, intervals(comparison, CELL, apart), controls, exchange]
     summary = pd.concat([part.reindex(counts.index) for part in parts], axis=1)
     is_baseline = summary.index.get_level_values("strategy") == study.baseline
     verdicts = {}
@@ -193,20 +185,21 @@ def summary_table(study: Study, everything: pd.DataFrame, pools: Pools) -> pd.Da
     return pd.concat([summary, pd.DataFrame(verdicts, index=summary.index)], axis=1).copy().reset_index()
 
 
-def accuracy_table(study: Study, values: pd.DataFrame) -> pd.DataFrame:
+def accuracy_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """Of each accuracy its mean and its difference to the baseline, by cell, with intervals; and level, of one such interval.
 
-    values: a row per run, with the checksum of its data. No interval of a mean leaves [0, 1]. pool_spread: standard deviation
+    runs: a row per run, as `runs_table` makes them. No interval of a mean leaves [0, 1]. pool_spread: standard deviation
     of one run around its strategy and seed, pool_freedom: its degrees of freedom; pool_remark: where it is that of a reference,
     since these runs are too few
     """
     parts = []
-    for place, mine in values.groupby(CELL[:2], sort=False):
+    for place, mine in runs[runs["strategy"].isin(study.strategies)].groupby(CELL[:2], sort=False):
         found = []
         for name in ACCURACIES:
-            asked = mine[["strategy", "seed"]].assign(value=mine[name])
+            asked = mine[["strategy", "seed"]].assign(value=mine[name].astype(float))
             table, pool = compare(asked, study.baseline)
-            elsewhere = _reference(study, *place, mine["data_checksum"].iloc[0], pool)
+            own, data = (pool.variance, pool.freedom), mine["data_checksum"].iloc[0]
+            elsewhere = spread_for(study, *place, data, own) if pool.freedom < ENOUGH else None
             if elsewhere:
                 table, pool = compare(asked, study.baseline, known=(elsewhere.spread**2, elsewhere.freedom))
             table = table.reindex(dict.fromkeys(mine["strategy"]))
