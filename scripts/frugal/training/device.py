@@ -57,13 +57,16 @@ def cpu_flags() -> set[str]:
 
 
 def _cpu_name() -> str:
+    """The processor as Linux names it, with family and model: virtual machines give one name, "AMD EPYC", to all generations."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        first = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0]
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        first = ""
+    told = dict(map(str.strip, line.split(":", 1)) for line in first.splitlines() if ":" in line)
+    if "model name" not in told:
+        return platform.processor() or platform.machine()
+    numbers = " ".join(f"{key.removeprefix('cpu ')} {told[key]}" for key in ("cpu family", "model") if key in told)
+    return f"{told['model name']} ({numbers})" if numbers else told["model name"]
 
 
 def set_determinism(wanted: bool) -> None:

@@ -1,0 +1,19 @@
+"""What a record tells of its machine, which decides whose seconds are compared."""
+
+from pathlib import Path
+
+import torch
+
+from frugal.training.device import describe_hardware
+
+GENERATION = "processor\t: 0\ncpu family\t: {}\nmodel\t\t: {}\nmodel name\t: AMD EPYC\nflags\t\t: fpu\n\nprocessor\t: 1\nmodel name\t: AMD EPYC\n"
+
+
+def test_two_generations_of_one_name_are_two_machines(monkeypatch):
+    named = set()
+    for family, model in ((23, 49), (26, 2)):
+        monkeypatch.setattr(
+            Path, "read_text", lambda self, family=family, model=model: GENERATION.format(family, model)
+        )
+        named.add(describe_hardware(torch.device("cpu"))["cpu"])
+    assert named == {"AMD EPYC (family 23 model 49)", "AMD EPYC (family 26 model 2)"}
