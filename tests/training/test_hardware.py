@@ -6,7 +6,14 @@ import torch
 
 from frugal.training.device import describe_hardware
 
-GENERATION = "processor\t: 0\ncpu family\t: {}\nmodel\t\t: {}\nmodel name\t: AMD EPYC\nflags\t\t: fpu\n\nprocessor\t: 1\nmodel name\t: AMD EPYC\n"
+GENERATION = """processor\t: 0
+cpu family\t: {}
+model\t\t: {}
+model name\t: AMD EPYC
+
+processor\t: 1
+model name\t: AMD EPYC
+"""
 
 
 def test_two_generations_of_one_name_are_two_machines(monkeypatch):
