@@ -32,13 +32,17 @@ def document(title: str, body: str, refresh: int | None = None) -> str:
 """
 
 
+def _brief(told: str) -> str:
+    return "within margin" if told.endswith("within the margin") else told.split()[0]
+
+
 def coloured_verdict(told: str, why: object = None, short: bool = False) -> str:
     """A verdict as a word in its colour, as HTML; the whole, with its reason where `why` is text, shows on hovering.
 
-    short: its first word alone, e.g. "equal" of "equal within the margin"
+    short: without what stands before "within the margin", or after the first word: "worse" of "worse by more than the margin"
     """
     whole, word = html.escape(f"{told}: {why}" if isinstance(why, str) else told, quote=True), told.split()[0]
-    return f'<span class="verdict {word}" title="{whole}">{html.escape(word if short else told)}</span>'
+    return f'<span class="verdict {word}" title="{whole}">{html.escape(_brief(told) if short else told)}</span>'
 
 
 def check_place(page: Path, title: str) -> None:

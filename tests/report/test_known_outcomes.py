@@ -116,7 +116,7 @@ def test_a_page_says_what_became_of_each_claim_and_of_no_other_case(tables, tmp_
     assert list(shown["claim"]) == [case.case for case in claims]
     assert set(shown["verdict"]) <= set(k.VERDICTS.values())
     nothing = shown[shown["claim"].str.contains("of the energy")].iloc[0]
-    assert nothing["verdict"] == "not decided"
+    assert nothing["verdict"] == "undecided"
     assert "no meter" in nothing["measured"]
     assert "strategy: ast-half-40\n  because" in cases
     (tmp_path / "cases.yaml").write_text(cases.replace("ast-half-40\n  because", "nobody\n  because"))
@@ -138,10 +138,10 @@ def test_claims_that_no_run_puts_to_the_test_are_folded(tables, monkeypatch):
     ]
     assert f"no run here puts to the test: {waiting}<" in shown[1]
     tried = found[found["verdict"] != k.VERDICTS[k.NOT_RUN]]
-    named = [shown[0].count(f'<span class="of">{name}</span>') for name in ("measured", "a fairer trial")]
+    named = [shown[0].count(f'<span class="of">{name}</span>') for name in ("measured", "a fairer test")]
     assert named == [
         len(tried),
-        (tried["a fairer trial"] != "").sum(),
+        (tried["a fairer test"] != "").sum(),
     ]  # a card of a phone names what it holds, and no empty cell
 
 

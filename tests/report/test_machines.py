@@ -94,7 +94,7 @@ def test_sentences_compare_no_seconds_of_two_machines(made):
     study, tables, folder = made(*others, cost="train_seconds")
     (compared,) = comparisons(folder, study)
     assert "**nothing can be told**" in sentences.headline(compared)
-    assert "they are of another machine" in sentences.reaching_the_clock(compared)
+    assert "they are of another machine" in sentences.realised_in_time(compared)
     assert "in time `full`" in sentences.reaching_the_target(compared)
     assert tables.summary.set_index("strategy").loc["infobatch", ["cost_to_target_mean"]].isna().all()
     study, tables, folder = made(*others[1:], cost="train_seconds")

@@ -110,11 +110,13 @@ def test_a_plain_net_that_is_far_from_its_end_is_told(make_tables, half, told):
         ((-0.03, -0.046, -0.014), "rare classes lose more: \N{MINUS SIGN}3.00 points"),
         ((-0.002, -0.003, -0.001), ""),
         ((-0.03, -0.07, 0.01), ""),
+        ((-0.03, -0.046, -0.014, -0.02), ""),  # in accuracy it loses nearly as much
     ],
 )
 def test_a_loss_on_rare_classes_that_accuracy_hides_is_told(selection, interval, told):
     lost = replace(selection)
     names = [f"test_balanced_accuracy_difference_{part}" for part in ("mean", "low", "high")]
+    names += ["test_accuracy_difference_mean"] * (len(interval) == 4)
     vars(lost)["summary"] = selection.summary.assign(**dict(zip(names, interval, strict=True)))
     for said in (findings.headline(lost), answer([lost])):
         assert told in said
@@ -196,7 +198,7 @@ def test_fewer_than_five_seeds_are_warned_of(seeds, warned):
 
 def test_the_page_says_which_difference_its_seeds_can_see(compared, make_tables):
     said = caveats.in_sight(compared)
-    assert said.startswith("With 3 seeds this study tells differences of 0.")
+    assert said.startswith("With 3 seeds this study finds a difference of 0.")
     assert "enough for the margin of 0.5 points" in said
     study, _, folder = make_tables(margin=0.001)
     assert re.search(r"the margin of 0.1 points asks for \d+ seeds", caveats.in_sight(comparisons(folder, study)[0]))

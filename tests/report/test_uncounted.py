@@ -13,7 +13,7 @@ from frugal.report.load import comparisons
 mpl.use("agg")
 SENTENCES = (
     *(sentences.headline, sentences.verdicts, sentences.exchanged, sentences.against_controls),
-    *(sentences.reaching_the_clock, sentences.reaching_the_target, caveats.doubts),
+    *(sentences.realised_in_time, sentences.reaching_the_target, caveats.doubts),
 )
 FLOPS = ("flops_executed", "flops_forward", "flops_backward", "flops_forward_per_sample")
 

@@ -16,7 +16,7 @@ _HOME = {
         "against_controls",
         "exchanged",
         "headline",
-        "reaching_the_clock",
+        "realised_in_time",
         "reaching_the_target",
         "tell",
         "verdicts",

@@ -38,7 +38,10 @@ def in_sight(compared: Comparison) -> str:
         f"enough for the margin of {margin}" if least <= study.margin else f"the margin of {margin} asks for {asks}"
     )
     remark = row["pool_remark"] if isinstance(row["pool_remark"], str) else ""
-    told = f"With {seeds} seeds this study tells differences of {100 * least:.2g} points apart (four times in five): {enough}."
+    finds = (
+        f"With {seeds} seeds this study finds a difference of {100 * least:.2g} points four times in five (80 % power)"
+    )
+    told = f"{finds}: {enough}."
     return " ".join(filter(None, [told, remark[:1].upper() + remark[1:] + "." * bool(remark)]))
 
 
@@ -55,8 +58,8 @@ def few_seeds(study: Study) -> str:
     if not 2 <= seeds < FEW:  # of one seed the headline says that it allows no conclusion
         return ""
     return (
-        f"**{seeds} seeds are few.** How far seeds scatter is then known from what all strategies share alone, and a verdict may "
-        f"change with more seeds. Run at least {FEW}."
+        f"**{seeds} seeds are few.** The standard deviation over seeds is then estimated from all strategies together alone, and "
+        f"a verdict may change with more seeds. Run at least {FEW}."
     )
 
 
@@ -82,12 +85,13 @@ def on_whole_images(row: pd.Series) -> str:
 
 
 def on_classes(row: pd.Series, compared: Comparison) -> str:
-    """What a strategy surely loses on classes that are rare, though not in accuracy; empty where that isn't so.
+    """What a strategy loses on classes that are rare and not in accuracy, by its whole interval; empty where that isn't so.
 
     Balanced accuracy is the mean over classes of the share that is recognised, so that each counts alike.
     """
     mean, low, high = (row[f"test_balanced_accuracy_difference_{part}"] for part in ("mean", "low", "high"))
-    if not (high < 0 and mean < -compared.study.margin) or row["verdict"] == WORSE:
+    overall = row["test_accuracy_difference_mean"]
+    if not (high < min(0, overall) and mean < -compared.study.margin) or row["verdict"] == WORSE:
         return ""
     told = f"{points(mean)} points ({points(low)} to {points(high)}) of balanced accuracy"
     return f"rare classes lose more: {told}, in which each class counts alike"

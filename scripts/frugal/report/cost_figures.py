@@ -53,7 +53,7 @@ def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
     study = load.read_study_of(tables)
     cost, budgets = cost or study.cost, load.budgets(tables)
     every = load.summary(tables)
-    every["half"] = half_stroke(every)
+    every["half"] = half_bar(every)
     summary = load.panels(every.dropna(subset=[f"{cost}_mean"]).reset_index(drop=True))
     names = list(dict.fromkeys(summary["panel"]))
     figure, panels = panels_of(len(names), 3.3 if len(names) == 1 else 2.9, columns=2)
@@ -109,8 +109,8 @@ def tradeoff(tables: str | Path, cost: str | None = None) -> Figure:
     return figure
 
 
-def half_stroke(summary: pd.DataFrame) -> pd.Series:
-    """Half of the stroke through each strategy's accuracy: its part of the interval of its difference to the baseline."""
+def half_bar(summary: pd.DataFrame) -> pd.Series:
+    """Half of the error bar through each strategy's accuracy: its part of the interval of its difference to the baseline."""
     return (summary["test_accuracy_difference_high"] - summary["test_accuracy_difference_low"]) / 2 / np.sqrt(2)
 
 

@@ -188,7 +188,7 @@ def _chart(
     families = [ALL, *(name for name in dict.fromkeys(strategies["family"]) if name != BASELINE)]
     nouns = [COSTS[cost].noun for cost in costs]
     by_number = {"options": list(range(len(grounds))), "labels": list(grounds)}
-    ground = alt.param("ground", value=0, bind=alt.binding_select(name="ground ", **by_number))
+    ground = alt.param("ground", value=0, bind=alt.binding_select(name="data, net ", **by_number))
     by_number = {"options": list(range(len(costs))), "labels": nouns}
     cost = alt.param("cost", value=first, bind=alt.binding_select(name="cost ", **by_number))
     family = alt.param("family", value=ALL, bind=alt.binding_select(options=families, name="family "))

@@ -1,4 +1,4 @@
-"""Figures that several studies share: differences to the baseline, what reaches the clock, curves over the epochs.
+"""Figures that several studies share: differences to the baseline, what is realised in seconds, curves over the epochs.
 
 Each takes the folder of a study's tables and returns what `report.save` takes.
 """
@@ -57,7 +57,7 @@ def differences(tables: str | Path) -> Figure:
 
 
 def clock(tables: str | Path) -> Figure:
-    """Seconds saved against what was saved of the study's cost, both paired by seed; on the line all of it reaches the clock."""
+    """Seconds saved against what was saved of the study's cost, both paired by seed; on the line all of it is realised."""
     study, summary = load.read_study_of(tables), load.panels(load.summary(tables))
     cost, names = study.cost, list(dict.fromkeys(summary["panel"]))
     figure, panels = panels_of(len(names), 3.2, columns=2)

@@ -37,7 +37,7 @@ VERDICTS = {  # of a claim
     FOUND: "confirmed",
     WITHIN: "confirmed within the margin",
     NOT_FOUND: "refuted",
-    UNDECIDED: "not decided",
+    UNDECIDED: "undecided",
     NOT_RUN: "not run",
 }
 
@@ -134,7 +134,7 @@ def claim_verdicts(results: str | Path, studies: Sequence[str], cases: str | Pat
     """What becomes of the claims of papers: a row per claim and ground where it was tried, of these studies.
 
     results: folder of a scale; it may hold tables of other studies, which nobody brought up to date. A claim that was tried
-    nowhere has one row. What would decide it, or be a fairer trial, stands beside each that isn't confirmed.
+    nowhere has one row. What would decide it, or be a fairer test, stands beside each that isn't confirmed.
     """
     claims = [case for case in read_cases(Path(cases)) if case.kind == "claimed" and case.study in studies]
     found = outcomes(claims, Path(results))
@@ -143,10 +143,10 @@ def claim_verdicts(results: str | Path, studies: Sequence[str], cases: str | Pat
             "claim": one.case.case,
             "verdict": one.verdict,
             "measured": one.measured,
-            "put to the test": one.case.told,
-            "on": one.ground or "–",
+            "tested": one.case.told,
+            "data, net": one.ground or "–",
             "reported": one.case.reported,
-            "a fairer trial": one.case.decided_by if one.outcome not in (FOUND, WITHIN) else "",
+            "a fairer test": one.case.decided_by if one.outcome not in (FOUND, WITHIN) else "",
             "source": one.case.source,
         }
         for one in found

@@ -32,8 +32,18 @@ SOME = 5  # remarks of one kind
 NARROW = "(max-width: 640px)"  # where rows are cards, as in templates/style.css
 MOST = 600  # rows; with more, each ground shows its best ones and links the table of all
 RANK = {BETTER: 4, EQUAL: 3, BASELINE: 2, UNDECIDED: 1, WORSE: 0}
-HEADS = ("strategy", "exchange rate", "verdict", "accuracy, %", "points", "accuracy is", "seeds", "data, net", "study")
-WORDS = {"verdict", "accuracy is", "data, net", "study"}  # columns of text, which begin at the left
+HEADS = (
+    "strategy",
+    "exchange rate",
+    "verdict",
+    "accuracy, %",
+    "difference, points",
+    "accuracy verdict",
+    "seeds",
+    "data, net",
+    "study",
+)
+WORDS = {"verdict", "accuracy verdict", "data, net", "study"}  # columns of text, which begin at the left
 FACTS = ("idea", "exchange rate", "records", "settings", "control", "caveat", "doubts", "repeat")  # behind a row
 
 
@@ -105,8 +115,12 @@ class Leaderboard:
         grounds = list(dict.fromkeys(_where(one) for one in self.compared))
         families = list(dict.fromkeys(title for one in self.compared for title in one.study.panels))
         selects = "".join(
-            f'<label>{name} <select name="{name}">{_options(values)}</select></label>'
-            for name, values in (("ground", grounds), ("family", families), ("verdict", [SAVES, UNDECIDED, WASTES]))
+            f'<label>{label} <select name="{name}">{_options(values)}</select></label>'
+            for name, label, values in (
+                ("ground", "data, net", grounds),
+                ("family", "family", families),
+                ("verdict", "verdict", [SAVES, UNDECIDED, WASTES]),
+            )
         )
         boxes = "".join(
             f'<label><input type="checkbox" value="{cost}"{" checked" * (cost in SHOWN)}> {COSTS[cost].noun}</label>'
@@ -130,7 +144,7 @@ class Leaderboard:
         if self.left_out:
             tables = [self.links.to_table(one.study.name, "summary.csv") for one in self.compared]
             said.append(
-                f"Of each ground the {self.most} strategies with the highest exchange rates are shown; "
+                f"Of each data set and net the {self.most} strategies with the highest exchange rates are shown; "
                 f"{self.left_out} more are in {', '.join(dict.fromkeys(tables))}."
             )
         closed = "Without scripts no row opens: what is behind them is in the tables that are linked below."

@@ -171,7 +171,7 @@ def show_claims(found: pd.DataFrame) -> None:
     table(found[~waiting], cards=True)
     if waiting.any():
         told = f"Claims that no run here puts to the test: {waiting.sum()}"
-        table(found.loc[waiting, ["claim", "put to the test", "reported", "source"]], fold=told, cards=True)
+        table(found.loc[waiting, ["claim", "tested", "reported", "source"]], fold=told, cards=True)
 
 
 def _fold(found: pd.DataFrame, nothing: str) -> None:

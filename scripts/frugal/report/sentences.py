@@ -184,7 +184,7 @@ def exchanged(compared: Comparison) -> str:
         lines += [f"- **{verdict}**: {', '.join(told)}"] if told else []
     opening = (
         "What the plain net, trained for less, would have had to spend for the same accuracy, as a multiple of the "
-        f"{COSTS[paid].noun} that the strategy spent, with simultaneous 95 % intervals (unknown: these seeds can't tell):"
+        f"{COSTS[paid].noun} that the strategy spent, with simultaneous 95 % intervals (no bound: beyond the curve at both ends):"
     )
     remarks = [remark for remark in dict.fromkeys(others["exchange_reason"].dropna()) if LEVELLED in remark]
     return "\n\n".join([opening, "\n".join(lines), *remarks])
@@ -234,7 +234,7 @@ def against_controls(compared: Comparison) -> str:
     opening = f"Against each control that {equally} (within {100 * NEAR:g} %), in points:\n\n"
     head = "| strategy | control | difference | 95 % interval | verdict |\n|:--|:--|--:|--:|:--|\n"
     decided = head + "\n".join(sentences[True]) if sentences[True] else "These seeds decide none of them."
-    return opening + decided + folded(head, sentences[False], "where these seeds decide nothing") + missing
+    return opening + decided + folded(head, sentences[False], "undecided") + missing
 
 
 def folded(head: str, rows: list[str], what: str) -> str:
@@ -252,8 +252,8 @@ def folded(head: str, rows: list[str], what: str) -> str:
     return f"\n\n<details><summary>{len(rows)} more, {what}</summary>{table}</details>"
 
 
-def reaching_the_clock(compared: Comparison) -> str:
-    """How much of what was saved of the study's cost reaches the clock, per strategy."""
+def realised_in_time(compared: Comparison) -> str:
+    """How much of what was saved of the study's cost is realised in seconds, per strategy."""
     cost, rows = compared.study.cost, []
     for _, row in compared.summary.iterrows():
         saved, seconds = row[f"{cost}_saved_mean"], row["train_seconds_saved_mean"]
@@ -267,8 +267,8 @@ def reaching_the_clock(compared: Comparison) -> str:
     if len(others) and others["train_seconds_saved_mean"].isna().all():
         return "No strategy has seconds that can be held against the baseline's: they are of another machine."
     if not rows:
-        return "No strategy saves more than one per cent, so there is nothing that could reach the clock."
-    head = f"| strategy | {COSTS[cost].saved} | seconds saved | 95 % interval | reaches the clock |\n|:--|--:|--:|--:|--:|\n"
+        return "No strategy saves more than one per cent, so there is nothing that could be realised in time."
+    head = f"| strategy | {COSTS[cost].saved} | seconds saved | 95 % interval | of it realised in time |\n|:--|--:|--:|--:|--:|\n"
     return head + "\n".join(rows)
 
 

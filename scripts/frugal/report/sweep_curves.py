@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from frugal.report import load
 from frugal.report.budget_curve import currency
-from frugal.report.cost_figures import half_stroke
+from frugal.report.cost_figures import half_bar
 from frugal.report.costs import METRICS
 from frugal.report.theme import FAINT, palette
 from frugal.study import Study, Sweep
@@ -21,7 +21,7 @@ from frugal.study import Study, Sweep
 def sweeps(tables: str | Path) -> Iterator[tuple[Figure, str, str]]:
     """A figure for each sweep of a study, with its name and its caption; none where no override asked for one.
 
-    Left the test accuracy of each value, dashed that of the control of equal cost, strokes as in `figures.tradeoff`; right the
+    Left the test accuracy of each value, dashed that of the control of equal cost, error bars as in `figures.tradeoff`; right the
     exchange rate with its interval. A row for each data set and model. Of two and more parameters, the others' values are lines.
     """
     study, summary = load.read_study_of(tables), load.summary(tables)
@@ -31,7 +31,7 @@ def sweeps(tables: str | Path) -> Iterator[tuple[Figure, str, str]]:
             continue
         swept = " and ".join(sweep.parameters)
         caption = (
-            f"{sweep.strategy} by {swept}: test accuracy, dashed the plain net at equal cost, and exchange rate; strokes are "
+            f"{sweep.strategy} by {swept}: test accuracy, dashed the plain net at equal cost, and exchange rate; error bars are "
             "intervals."
         )
         yield _figure(study, sweep, shown), f"sweep-{sweep.strategy}-{'-'.join(sweep.parameters)}", caption
@@ -50,7 +50,7 @@ def _figure(study: Study, sweep: Sweep, summary: pd.DataFrame) -> Figure:
             at = np.array([float(value) if numeric else order.index(value) for value in points.values()])
             beside = 0.012 * (
                 float(order[-1]) - float(order[0]) if numeric else len(order) - 1
-            )  # strokes aren't hidden
+            )  # error bars aren't hidden
             colour = colours[place % len(colours)]
             label = others or sweep.strategy
             _line(accuracy, at, *_accuracies(mine, list(points)), colour, "o-", label)
@@ -97,10 +97,10 @@ def _is_number(value: str) -> bool:
 
 
 def _accuracies(mine: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and the ends of its stroke, each (points,); NaN where a strategy was left out."""
+    """Mean and the ends of its error bar, each (points,); NaN where a strategy was left out."""
     rows = mine.reindex(names)
     mean = rows["test_accuracy_mean"].to_numpy(float)
-    half = half_stroke(rows).to_numpy(float)
+    half = half_bar(rows).to_numpy(float)
     return mean, np.maximum(mean - half, 0), np.minimum(mean + half, 1)
 
 

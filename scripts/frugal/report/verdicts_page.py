@@ -13,7 +13,7 @@ MARKS = dict(zip(ORDER, ("\N{CHECK MARK}", "\N{CHECK MARK}", "\N{MULTIPLICATION 
 HEAD = """# What became of claims of "train with less"
 
 Each claim has a row for every data set and net on which it was tried. **Confirmed**: the whole 95 % interval agrees; **refuted**:
-none of it does; **not decided**: the interval has both. Differences in accuracy are in percentage points of test accuracy. An
+none of it does; **undecided**: the interval has both. Differences in accuracy are in percentage points of test accuracy. An
 exchange rate is what the plain net, trained for less, would have had to spend for the same accuracy, as a multiple of what the
 strategy spent: above 1 it saves. Intervals of accuracies and rates against the plain net hold for all strategies of a data
 set and net together, those between two strategies and those of shares saved each by itself. All are over seeds, on one test set.
@@ -66,7 +66,7 @@ def verdicts_page(found: Sequence[Outcome], made_by: str, folder: Path, picture:
 
 
 def _table(found: Sequence[Outcome], folder: Path) -> str:
-    """A table, in which what is tested and was reported stands at the first of its rows; under it fairer trials of its claims."""
+    """A table, in which what is tested and was reported stands at the first of its rows; under it fairer tests of its claims."""
     table, fairer = COLUMNS, ""
     for case, trials in groupby(found, key=lambda one: one.case):
         told = f"{case.case}: {case.told}", case.reported
@@ -81,7 +81,7 @@ def _table(found: Sequence[Outcome], folder: Path) -> str:
             table += f"| {' | '.join(cells)} |\n"
             told = "", ""
         if case.decided_by:
-            fairer += f"\n*A fairer trial* of {case.case}: {case.decided_by}.\n"
+            fairer += f"\n*A fairer test* of {case.case}: {case.decided_by}.\n"
     return table + fairer
 
 

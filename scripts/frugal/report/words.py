@@ -39,7 +39,7 @@ def exchange(row: pd.Series, paid: str) -> str:
     if pd.isna(low):
         return f"{told} (no interval)"
     if low == 0 and np.isinf(high):
-        return f"{told} (unknown)"
+        return f"{told} (no bound)"
     if low == 0 or np.isinf(high):  # the curve ends before the interval does
         return f"{told} ({high:.2f} or less)" if low == 0 else f"{told} ({low:.2f} or more)"
     return f"{told} ({low:.2f} to {high:.2f})"
