@@ -151,7 +151,7 @@ def test_keys_alone_reach_search_headings_and_rows(visit):
     page.keyboard.type("infobatch")
     page.get_by_role("button", name="points").focus()
     page.keyboard.press("Enter")
-    assert page.locator('th[aria-sort="descending"]').inner_text().startswith("points")
+    assert page.locator('th[aria-sort="descending"]').inner_text().startswith("difference, points")
     page.locator(".board td button", has_text="infobatch").first.focus()
     page.keyboard.press("Enter")
     assert page.locator(".board tr.more:visible").count() == 1

@@ -79,6 +79,24 @@ def test_seconds_of_another_machine_are_not_compared(runs):
     assert verdicts(found, "flops_executed")["full"] == "worse"
 
 
+def test_of_two_machines_in_a_set_seconds_are_compared_where_both_trained_a_seed_on_the_same(runs):
+    def placed(elsewhere, slower):
+        """As many seeds of each strategy on another machine, where all takes longer."""
+        copy = runs.copy()
+        copy["train_seconds"] = copy["train_seconds"].astype(float)
+        there = copy["seed"].isin(elsewhere)
+        copy.loc[there, "cpu"] = "another one"
+        copy.loc[there, "train_seconds"] *= slower
+        return copy
+
+    found = differences(placed([2], 5.0), placed([2], 5.0))
+    assert set(verdicts(found, "train_seconds").values()) == {"same"}
+    found = differences(placed([2], 1.0), placed([0], 5.0))  # one seed alone is of the same machine in both
+    assert set(verdicts(found, "train_seconds").values()) == {"another machine"}
+    found = differences(runs, placed([2], 5.0))
+    assert set(verdicts(found, "train_seconds").values()) == {"same"}, "seeds 0 and 1 are of the same machine"
+
+
 def test_one_seed_shows_nothing_unless_it_is_the_same(runs):
     one = runs[runs["seed"] == 0]
     found = differences(one, changed(one, "full", test_accuracy=-0.5))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression
 
+from frugal.report.budget_curve import relative_scatter
 from frugal.report.exchange_rate import SAVES, SHORTER, UNDECIDED, WASTES, Curve, draws_for, exchange_rate, monotone
 
 BUDGETS = np.array([0.125, 0.25, 0.5, 1.0])
@@ -25,7 +26,8 @@ def baseline(generator, seeds=5, budgets=BUDGETS, accuracies=TRUE):
 
 
 def strategy(accuracy, share, seeds=5):
-    return pd.DataFrame({"test_accuracy": np.full(seeds, accuracy), "flops_executed": np.full(seeds, FULL * share)})
+    columns = {"test_accuracy": np.full(seeds, accuracy), "flops_executed": np.full(seeds, FULL * share)}
+    return pd.DataFrame({"seed": range(seeds)} | columns)
 
 
 @pytest.fixture
@@ -130,7 +132,7 @@ def test_intervals_in_seconds_hold_though_seconds_scatter():
         runs = baseline(generator, seeds=5)
         runs["cpu_seconds"] = 1800 * runs["budget"] * slower(len(runs))
         own = 0.936 + generator.normal(0, SPREAD, 5)
-        done = pd.DataFrame({"test_accuracy": own, "cpu_seconds": 900 * slower(5)})
+        done = pd.DataFrame({"seed": range(5), "test_accuracy": own, "cpu_seconds": 900 * slower(5)})
         rates = [
             exchange_rate(Curve(runs, SPREAD, 48, scatter=scatter, draws=1000), done, "cpu_seconds")
             for scatter in ({"cpu_seconds": 0.25}, {})
@@ -139,6 +141,29 @@ def test_intervals_in_seconds_hold_though_seconds_scatter():
         exact += rates[1].low <= 1 <= rates[1].high
     assert held / studies >= 0.93
     assert exact / studies < 0.85
+
+
+def test_seconds_are_compared_of_the_seeds_that_strategy_and_curve_have():
+    """Seeds 3 and 4 of the plain net were trained beside other work, which took twice as long; the strategy has neither."""
+    runs = baseline(np.random.default_rng(0), seeds=5)
+    runs["cpu_seconds"] = 1800 * runs["budget"] * np.where(runs["seed"] > 2, 2.0, 1.0)
+    curve = Curve(runs, SPREAD, 48, scatter={"cpu_seconds": 0.01}, draws=1000)
+    done = pd.DataFrame({"seed": range(3), "test_accuracy": [curve.means[-1]] * 3, "cpu_seconds": [1800.0] * 3})
+    assert exchange_rate(curve, done, "cpu_seconds").value == pytest.approx(1, abs=0.01)
+    alone = done.assign(seed=range(10, 13))  # none in common: then all count
+    assert exchange_rate(curve, alone, "cpu_seconds").value == pytest.approx(1.4, abs=0.01)
+
+
+def test_a_run_whose_seconds_are_not_known_makes_no_rate_more_certain():
+    runs = pd.DataFrame({"strategy": ["a"] * 4 + ["b"] * 4, "cpu_seconds": [1.0, 1.2, 0.8, 1.1, 2.0, 2.3, 1.8, 2.1]})
+    lacking = pd.concat([runs, pd.DataFrame({"strategy": ["c"], "cpu_seconds": [np.nan]})])
+    assert relative_scatter(lacking, "cpu_seconds") == relative_scatter(runs, "cpu_seconds") > 0.05
+    unknown = Curve(baseline(np.random.default_rng(0)), SPREAD, 48, scatter={"cpu_seconds": np.nan}, draws=1000)
+    done = strategy(0.93, 0.5).assign(cpu_seconds=900.0)
+    unknown.runs["cpu_seconds"] = 1800.0 * unknown.runs["budget"]
+    found = exchange_rate(unknown, done, "cpu_seconds")
+    assert np.isnan(found.low)
+    assert found.verdict == "undecided"
 
 
 def test_what_is_counted_is_taken_as_it_is_however_seconds_scatter(curve):

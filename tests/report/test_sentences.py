@@ -13,7 +13,6 @@ from frugal.report.exchange_rate import LEVELLED, SAVES, SHORTER
 from frugal.report.load import comparisons
 from frugal.report.pool import pool_told
 from frugal.report.statistics import against_control, equal_cost
-from frugal.study import study_of
 from report import factory
 
 
@@ -192,7 +191,7 @@ def test_headline_says_when_the_control_saves_too(selection):
 
 @pytest.mark.parametrize(("seeds", "warned"), [(1, False), (2, True), (4, True), (5, False)])
 def test_fewer_than_five_seeds_are_warned_of(seeds, warned):
-    said = caveats.few_seeds(study_of(factory.study(seeds=list(range(seeds)))))
+    said = caveats.few_seeds(seeds)
     assert bool(said) == warned
 
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from frugal.report.pool import Pool, by_seed, pool_of, pool_told, seed_shifts, with_others
+from frugal.report.pool import UNPAIRED, Pool, by_seed, pool_of, pool_told, seed_shifts, with_others
+from frugal.report.power import detectable
 from frugal.report.simultaneous import compare, critical_value
 from frugal.study import Study
 
@@ -204,6 +205,25 @@ def test_what_is_not_compared_never_widens_the_pool_and_is_tested_against_it():
     assert (told.freedom, told.apart) == (plain.freedom, plain.apart)
 
 
+def test_a_strategy_that_no_chain_of_seeds_ties_to_the_baseline_is_not_compared():
+    """Least squares alone would give it a difference all the same, of tens of points."""
+    values = drawn(np.random.default_rng(3), 5, 8)
+    values[:3, 5:], values[3, :5] = np.nan, np.nan  # the baseline and two others have seeds 0 to 4, the fourth 5 to 7
+    values[4, :6] = np.nan  # and the fifth shares seeds with the fourth alone
+    table, _ = compare(study(values), "s0")
+    assert table.loc[["s3", "s4"], ["difference", "difference_low", "level"]].isna().all(axis=None)
+    assert set(table.loc[["s3", "s4"], "reason"]) == {UNPAIRED}
+    known, _ = compare(study(values[:3]), "s0")
+    assert np.allclose(table.loc["s1", "difference"], known.loc["s1", "difference"])
+    of, runs = ground(values, [f"s{place}" for place in range(5)])
+    shifts = seed_shifts(of, by_seed(runs), pool_of(by_seed(runs), "s0"))
+    assert shifts.isna().to_dict() == {"s0": False, "s1": False, "s2": False, "s3": True, "s4": True}
+    values[2, 5] = 0.9  # one run ties them
+    tied, _ = compare(study(values), "s0")
+    assert tied["difference_low"].drop("s0").notna().all()
+    assert (tied["difference"].drop("s0").abs() < 0.02).all()
+
+
 @given(st.integers(0, 2**31), st.integers(2, 5))
 @settings(max_examples=30, deadline=None)
 def test_a_strategy_of_fewer_seeds_is_judged_as_if_it_had_those_of_the_baseline(draw, fewer):
@@ -216,3 +236,13 @@ def test_a_strategy_of_fewer_seeds_is_judged_as_if_it_had_those_of_the_baseline(
     shifts = seed_shifts(of, by, Pool(0.01, 20))
     assert (by.mean(axis=1) - shifts - seeds.mean()).to_numpy() == pytest.approx(strategies, abs=1e-9)
     assert shifts[["s0", "s4"]].to_numpy() == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_nets_that_all_agree_have_no_spread_though_rounding_leaves_some():
+    """Three nets at chance: 0.3389830508474576 in every seed, whose mean is another number."""
+    runs = study(np.full((3, 3), 20 / 59))
+    pool = pool_of(by_seed(runs, "value"), "s0")
+    assert (pool.variance, pool.apart) == (0.0, {})
+    table, _ = compare(runs, "s0")
+    assert table["difference_low"].isna().all()
+    assert np.isnan(detectable(1e-13, 4, 3, 2))

@@ -507,5 +507,50 @@ def test_a_run_left_out_is_named_and_the_rest_compared(make_tables):
     assert rows.loc["fixed-16", ["seeds", "seeds_compared"]].tolist() == [3, 2]
     assert rows.loc["fixed-16", "test_accuracy_difference_low"] < 0.02
     assert rows.loc["fixed-4", "verdict_reason"].startswith("fewer than two seeds that the baseline has too")
+    assert rows.loc["fixed-4", "verdict"] == "undecided"
     (compared,) = comparisons(folder, study)
     assert compared.summary["strategy"].tolist() == ["full", "fixed-16", "fixed-4", "ema-4-16"]
+
+
+def test_a_run_is_doubted_where_a_finding_names_it_and_nowhere_else(make_tables):
+    """Seven runs by other code, none of which may hide behind "and one more"; a missing seed says nothing against the others."""
+
+    def spoil(root):
+        for place, strategy in enumerate(("full", "infobatch", "random-subset")):
+            for seed in range(3):
+                if place < 2 or seed == 0:
+                    edit(
+                        seed_folder(root, strategy, seed) / "manifest.json",
+                        lambda one: one["versions"].update(torch="0"),
+                    )
+        shutil.rmtree(seed_folder(root, "full-short", 2))
+
+    _, tables, _ = make_tables(spoil, of=factory.with_budgets)
+    doubted = tables.runs[tables.runs["doubted"].astype(bool)].groupby("strategy")["seed"].agg(list).to_dict()
+    (told,) = tables.audit.loc[tables.audit["finding"] == "different packages", "runs"]
+    assert sorted(told.split(", ")) == sorted(
+        f"{name}/seed-{seed}" for name, seeds in doubted.items() for seed in seeds
+    )
+    assert "full-short" not in doubted
+    assert set(tables.audit["finding"]) >= {"missing seeds", "run not made"}
+
+
+def test_a_data_set_of_which_only_parts_of_the_training_ended_well_costs_no_other_its_tables(make_tables):
+    def spoil(root):
+        for strategy in ("full", "infobatch", "random-subset", "full-short"):
+            shutil.rmtree(root / "mnist/cnn-tiny" / strategy)
+
+    _, tables, _ = make_tables(spoil, of=factory.with_budgets, datasets=["digits", "mnist"])
+    assert set(tables.runs["dataset"]) == {"digits", "mnist"}
+    assert set(tables.summary["dataset"]) == set(tables.budgets["dataset"]) == {"digits"}
+
+
+def test_seeds_that_agree_to_the_last_digit_give_no_rate_an_interval(make_tables):
+    def spoil(root):
+        for seed in range(3):
+            edit(seed_folder(root, "infobatch", seed) / "metrics.json", lambda one: one.update(test_accuracy=0.9801))
+
+    _, tables, _ = make_tables(spoil, of=factory.with_budgets)
+    row = tables.summary.set_index("strategy").loc["infobatch"]
+    assert row[["flops_executed_exchange_low", "flops_executed_exchange_high"]].isna().all()
+    assert row["flops_executed_exchange_verdict"] == "undecided"

@@ -8,7 +8,8 @@ import pytest
 from frugal import failed
 from frugal.errors import FrugalError
 from frugal.report.answers import answer
-from frugal.report.caveats import few_steps
+from frugal.report.caveats import at_chance, few_steps
+from frugal.report.findings import few, named, strategies_of
 from frugal.report.known_outcomes import UNDECIDED, Case, outcomes
 from frugal.report.load import comparisons
 from frugal.report.sentences import headline
@@ -73,3 +74,22 @@ def test_a_page_says_where_the_plain_net_has_hardly_been_trained(make_tables, st
     assert bool(few_steps(compared)) == bool(told)
     assert told in answer([compared])
     assert told in headline(compared)
+
+
+@pytest.mark.parametrize(
+    ("area", "told"), [(0.51, "the plain net has hardly learned anything: ROC AUC 0.51"), (0.8, "")]
+)
+def test_a_page_says_where_the_plain_net_tells_classes_no_better_than_chance(make_tables, area, told):
+    study, _, folder = make_tables(of=factory.with_budgets)
+    summary = pd.read_csv(folder / "summary.csv")
+    summary.assign(test_roc_auc_mean=area).to_csv(folder / "summary.csv", index=False)
+    (compared,) = comparisons(folder, study)
+    assert at_chance(compared)[: len(told) or None] == told
+    assert bool(told) == ("where 0.5 is chance" in answer([compared]))
+
+
+def test_a_finding_names_each_of_its_runs_once_and_a_page_the_first_few():
+    runs = ", ".join(f"short-as-freeze/seed-{seed}" for seed in range(8))
+    assert strategies_of(runs) == {"short-as-freeze"}, "and not freeze"
+    assert few(runs).endswith("short-as-freeze/seed-5 and 2 more")
+    assert (strategies_of(float("nan")), few(""), named("random-50")) == (set(), "", ["random-50"])  # about no run

@@ -14,8 +14,9 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from frugal.failed import FINDING as FAILED
-from frugal.report.copies import Finding, alike, copied, identical, trained_before
+from frugal.report.copies import alike, copied, identical, trained_before
 from frugal.report.evidence import contradicted, unproven
+from frugal.report.findings import Finding
 from frugal.report.heldout import held_out
 from frugal.report.records import LeftOut, Record
 from frugal.report.terms import unlike

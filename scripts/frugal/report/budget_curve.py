@@ -1,6 +1,6 @@
 """Budgets: what the baseline reaches when it is trained anew for less, and every strategy held against that curve."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy import stats
 from frugal.costs import RUNNING
 from frugal.report.exchange_rate import NO_CURVE, Curve, Rate, draws_for, exchange_rate
 from frugal.report.machines import OF_A_MACHINE, counted
-from frugal.report.pool import Pool, by_seed, seed_shifts
+from frugal.report.pool import TINY, UNPAIRED, Pool, by_seed, seed_shifts
 from frugal.report.simultaneous import CONFIDENCE
 from frugal.study import Study
 
@@ -36,7 +36,7 @@ def budgets_table(study: Study, runs: pd.DataFrame, pools: Pools) -> pd.DataFram
     runs: a row per run, `marked`. test_accuracy_low, _high: 95 % interval over the pooled spread
     """
     rows = []
-    for (dataset, model), mine in runs.groupby(["dataset", "model"], sort=False):
+    for (dataset, model), mine in _with_pools(runs, pools):
         for strategy, budgets in study.budgets.items():
             for run, share in budgets.items():
                 own = mine[mine["strategy"] == run]
@@ -45,6 +45,11 @@ def budgets_table(study: Study, runs: pd.DataFrame, pools: Pools) -> pd.DataFram
     columns = ["dataset", "model", "strategy", "run", "budget", "seeds"]
     accuracy = [f"test_accuracy_{part}" for part in ("mean", "low", "high")]
     return pd.DataFrame(rows, columns=[*columns, *accuracy, *(f"{cost}_mean" for cost in CURRENCIES)])
+
+
+def _with_pools(runs: pd.DataFrame, pools: Pools) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """Each data set and model with its runs, but for those where nothing but parts of a training, or scoring runs, ended well."""
+    return ((place, mine) for place, mine in runs.groupby(["dataset", "model"], sort=False) if place in pools)
 
 
 def _row(runs: pd.DataFrame, pool: Pool, dataset: str, model: str, strategy: str, run: str, share: float) -> list[Any]:
@@ -67,7 +72,7 @@ def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series, pools: P
     matched_budget; exchange_reason: why there is no rate, no interval or a bound only
     """
     rows = {}
-    for (dataset, model), mine in runs.groupby(["dataset", "model"], sort=False):
+    for (dataset, model), mine in _with_pools(runs, pools):
         pool = pools[dataset, model]
         strictest = levels.xs((dataset, model), level=["dataset", "model"]).max()
         curve, spreads, remark = curve_of(study, mine, pool, CONFIDENCE if np.isnan(strictest) else strictest)
@@ -79,12 +84,12 @@ def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series, pools: P
             cell, own = (dataset, model, strategy), mine[mine["strategy"] == strategy]
             level = levels.get(cell, np.nan)
             given = (CONFIDENCE if np.isnan(level) else level, spreads.get(strategy, 1.0))
-            rates = {
-                cost: Rate(reason=BASELINE, verdict="")
-                if strategy == study.baseline
-                else exchange_rate(curve, own, cost, *given)
-                for cost in CURRENCIES
-            }
+            if strategy == study.baseline:
+                rates = dict.fromkeys(CURRENCIES, Rate(reason=BASELINE, verdict=""))
+            elif np.isnan(shifts[strategy]):
+                rates = dict.fromkeys(CURRENCIES, Rate(reason=UNPAIRED))
+            else:
+                rates = {cost: exchange_rate(curve, own, cost, *given) for cost in CURRENCIES}
             rows[cell] = _told(rates, currency(study), "" if strategy == study.baseline else remark)
     index = pd.MultiIndex.from_tuples(rows, names=["dataset", "model", "strategy"])
     return pd.DataFrame(list(rows.values()), index=index)
@@ -103,7 +108,7 @@ def curve_of(
     if own.empty:
         return None, {}, ""
     values, spread = by_seed(runs), np.sqrt(pool.variance)
-    apart = {name: values.loc[name].std(ddof=1) / spread for name in pool.apart} if spread > 0 else {}
+    apart = {name: _wider(values.loc[name], spread) for name in pool.apart} if spread > 0 else {}
     wider = {budgets[name]: ratio for name, ratio in apart.items() if name in budgets and ratio > 0}
     remark = "; ".join(SCATTERS.format(f"{budget:g}", ratio) for budget, ratio in wider.items())
     scatter = {
@@ -115,13 +120,18 @@ def curve_of(
     return Curve(own, spread, pool.freedom, wider, scatter, draws_for(level)), apart, remark
 
 
+def _wider(values: pd.Series, spread: float) -> float:
+    """How many times as far seeds scatter as a spread; 0 where all of them agree but for rounding."""
+    own = values.std(ddof=1)
+    return own / spread if own**2 > TINY else 0.0
+
+
 def relative_scatter(runs: pd.DataFrame, cost: str) -> float:
     """How far the runs of one strategy lie apart in what they spent, as a share of it: pooled over strategies; null of one seed.
 
-    runs: a row per run
+    runs: a row per run; those in which it wasn't measured don't count
     """
-    if runs[cost].isna().any() or not (runs[cost] > 0).all():
-        return np.nan
+    runs = runs[runs[cost] > 0]
     groups = np.log(runs[cost].astype(float)).groupby(runs["strategy"])
     sizes = groups.size() - 1
     return float(np.sqrt((groups.var(ddof=1).fillna(0) * sizes).sum() / sizes.sum())) if sizes.sum() else np.nan

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 
 from frugal.report.exchange_rate import SHORTER
+from frugal.report.findings import few
 from frugal.report.load import Comparison
 from frugal.report.machines import counted
+from frugal.report.pool import NOT_POOLED
 from frugal.report.power import detectable, seeds_for
 from frugal.report.statistics import UNDECIDED, WORSE
 from frugal.report.withheld import withheld
 from frugal.report.words import percent, points
-from frugal.study import Study
 
 EACH = 3  # findings of one kind that a report tells
 QUEUED = (
@@ -19,6 +20,7 @@ QUEUED = (
 UNEVEN = 0.1  # share by which CPU seconds for a FLOP may differ where the same is computed
 SAME_WORK = 0.01  # share by which FLOPs for a sample may differ where the same is computed
 STEEP = 10  # margins that the plain net may gain from half of its epochs to all
+CHANCE = 0.55  # area under the ROC curve of a net that has hardly learned anything
 FEW_STEPS = 50  # of the optimizer, below which a net has hardly begun to learn
 FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
 
@@ -26,11 +28,11 @@ FEW = 5  # seeds, below which an interval says more about the draw of the seeds 
 def in_sight(compared: Comparison) -> str:
     """Which difference these seeds can see, how many seeds the margin asks for, and whose spread that is computed with."""
     study, row = compared.study, compared.summary.iloc[0]
-    seeds, spread, freedom = len(study.seeds), row["pool_spread"], row["pool_freedom"]
+    (seeds, most), spread, freedom = seeds_of(compared), row["pool_spread"], row["pool_freedom"]
     others = len(compared.summary) - 1
     least = detectable(spread, freedom, seeds, others)
     if np.isnan(least):
-        return few_seeds(study)
+        return few_seeds(seeds)
     wanted = seeds_for(study.margin, spread, others)
     asks = f"{wanted} seeds" if wanted else "more than a thousand seeds"
     margin = f"{100 * study.margin:g} points"
@@ -38,9 +40,8 @@ def in_sight(compared: Comparison) -> str:
         f"enough for the margin of {margin}" if least <= study.margin else f"the margin of {margin} asks for {asks}"
     )
     remark = row["pool_remark"] if isinstance(row["pool_remark"], str) else ""
-    finds = (
-        f"With {seeds} seeds this study finds a difference of {100 * least:.2g} points four times in five (80 % power)"
-    )
+    some = f" ({most} of some strategies)" * (most > seeds)
+    finds = f"With {seeds} seeds{some} this study finds a difference of {100 * least:.2g} points four times in five (80 % power)"
     told = f"{finds}: {enough}."
     return " ".join(filter(None, [told, remark[:1].upper() + remark[1:] + "." * bool(remark)]))
 
@@ -48,13 +49,24 @@ def in_sight(compared: Comparison) -> str:
 def own_intervals(compared: Comparison) -> str:
     """Strategies whose seeds scatter otherwise than the others', so that they have intervals of their own; empty without one."""
     remarks = compared.summary.dropna(subset="interval_remark")
-    told = [f"`{row['strategy']}`: {row['interval_remark']}" for _, row in remarks.iterrows() if row["interval_remark"]]
+    told = [
+        f"`{row['strategy']}`: {row['interval_remark']}"
+        for _, row in remarks.iterrows()
+        if NOT_POOLED in row["interval_remark"]
+    ]
     return "Not pooled with the others: " + "; ".join(told) + "." if told else ""
 
 
-def few_seeds(study: Study) -> str:
-    """A warning where so few seeds were run that the intervals themselves are uncertain; else empty."""
-    seeds = len(study.seeds)
+def seeds_of(compared: Comparison) -> tuple[int, int]:
+    """The fewest and the most seeds that a strategy shares with the baseline; the baseline's own where there is no strategy."""
+    summary = compared.summary
+    others = summary.loc[summary["strategy"] != compared.study.baseline, "seeds_compared"]
+    found = others if len(others) else summary["seeds"]
+    return int(found.min()), int(found.max())
+
+
+def few_seeds(seeds: int) -> str:
+    """A warning where a strategy has so few seeds that the intervals themselves are uncertain; else empty."""
     if not 2 <= seeds < FEW:  # of one seed the headline says that it allows no conclusion
         return ""
     return (
@@ -68,6 +80,7 @@ def cautions(row: pd.Series, compared: Comparison) -> list[str]:
     told = (
         withheld(row),
         few_steps(compared),
+        at_chance(compared),
         on_whole_images(row),
         on_classes(row, compared),
         on_a_falling_curve(row, compared),
@@ -133,6 +146,14 @@ def few_steps(compared: Comparison) -> str:
     )
 
 
+def at_chance(compared: Comparison) -> str:
+    """A warning where the plain net tells the classes hardly apart, so that there is no accuracy to lose; else empty."""
+    area = compared.summary.set_index("strategy").loc[compared.study.baseline, "test_roc_auc_mean"]
+    if not area < CHANCE:
+        return ""
+    return f"the plain net has hardly learned anything: ROC AUC {area:.2f}, where 0.5 is chance; give it a better recipe first"
+
+
 def seconds_in_doubt(compared: Comparison) -> str:
     """One line where runs shared their cores with other work, so that their seconds say more of the machine; else empty."""
     runs = compared.everything
@@ -142,9 +163,10 @@ def seconds_in_doubt(compared: Comparison) -> str:
     crowded = (runs["machine_load"] > runs["cores"] + 0.5) | (queued > QUEUED)
     if not crowded.any():
         return ""
-    load = f"load {runs['machine_load'].max():.1f} on {runs['cores'].max()} cores, " * bool(
-        runs["machine_load"].notna().any()
-    )
+    load = ""
+    if runs["machine_load"].notna().any():
+        worst = runs.loc[(runs["machine_load"] / runs["cores"]).idxmax()]
+        load = f"load {worst['machine_load']:.1f} on {worst['cores']:.0f} cores, "
     return (
         f"**Seconds are not to be trusted**: {crowded.sum()} of {len(runs)} runs shared their cores with other work ({load}"
         f"up to {percent(queued.max())} of the time in a queue for one). CPU seconds are disturbed less."
@@ -185,7 +207,7 @@ def doubts(compared: Comparison) -> str:
         )
     lines = []
     for kind, rows in compared.audit.groupby("finding", sort=False):
-        told = (f"- **{kind}** — {row.runs}: {row.detail}" for row in rows.head(EACH).itertuples())
+        told = (f"- **{kind}** — {few(row.runs)}: {row.detail}" for row in rows.head(EACH).itertuples())
         lines += [line.replace("__", r"\_\_") for line in told]  # names of files, not bold
         lines += [f"- **{kind}** — {len(rows) - EACH} more in `audit.csv`"] if len(rows) > EACH else []
     return "**The audit found reasons for doubt:**\n\n" + "\n".join(lines)

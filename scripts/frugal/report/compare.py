@@ -2,7 +2,8 @@
 
 A difference is judged per strategy, data set, model and figure, paired by seed where both sets have at least two seeds in
 common, else by Welch's test; Holm's correction over all cells keeps a comparison of many from failing by chance. Seconds,
-joules and memory of different machines are not compared, nor are joules by different meters.
+joules and memory are compared on one machine alone: all runs of it, or the seeds that both sets trained on the same; joules by
+one meter alone.
 
 Costs have ratios too, after over before, with the interval of E. Fieller, "Some Problems in Interval Estimation", Journal of
 the Royal Statistical Society B 16, 1954, https://www.jstor.org/stable/2984043: it holds 1 where that of the difference holds 0.
@@ -16,7 +17,7 @@ from scipy import stats
 
 from frugal.errors import FrugalError
 from frugal.report.costs import COSTS
-from frugal.report.machines import MACHINE, OF_A_MACHINE
+from frugal.report.machines import MACHINE, OF_A_MACHINE, in_words
 from frugal.report.statistics import CONFIDENCE, holm
 
 CELL = ["study", "dataset", "model", "strategy"]
@@ -71,11 +72,13 @@ def differences(
     rows = []
     for cell in cells:
         one, other = (group[cell].set_index("seed") for group in groups)
-        moved = _machines(one) != _machines(other)
+        mine, theirs = _on_one_machine(one, other)
         for figure in FIGURES:
             if figure in one and figure in other and one[figure].notna().all() and other[figure].notna().all():
-                found = _difference(one[figure].astype(float), other[figure].astype(float))
-                if moved and figure in NOT_COMPARED:
+                timed = figure in NOT_COMPARED
+                pair = (mine, theirs) if timed and mine is not None else (one, other)
+                found = _difference(*(runs[figure].astype(float) for runs in pair))
+                if timed and mine is None:
                     found |= {"p": None, "how": ELSEWHERE}
                 elif figure == "energy_joules" and _meters(one) != _meters(other):
                     found |= {"p": None, "how": METERS}
@@ -101,8 +104,19 @@ def only_in(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
     return ["/".join(cell) for cell in _cells(one) if cell not in theirs]
 
 
-def _machines(runs: pd.DataFrame) -> set[tuple[str, ...]]:
-    return set(runs[MACHINE].astype(str).itertuples(index=False, name=None))
+def _on_one_machine(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | tuple[None, None]:
+    """Of two sets of runs of one cell, indexed by seed, those whose seconds can be compared; none where there are too few.
+
+    All, where all are of one machine; else the seeds that both trained on the same one, if there are two.
+    """
+    machines = [
+        pd.Series([in_words(run) for run in runs[MACHINE].to_dict("records")], runs.index) for runs in (one, other)
+    ]
+    if len(set(machines[0]) | set(machines[1])) == 1:
+        return one, other
+    shared = one.index.intersection(other.index)
+    same = shared[(machines[0][shared] == machines[1][shared]).to_numpy()]
+    return (one.loc[same], other.loc[same]) if len(same) > 1 else (None, None)
 
 
 def _meters(runs: pd.DataFrame) -> set[str]:

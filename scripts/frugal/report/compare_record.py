@@ -13,11 +13,10 @@ from frugal.report import load
 from frugal.report.budget_curve import CURRENCIES, curve_of
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import Rate, exchange_rate
-from frugal.report.machines import ELSEWHERE, counted, marked
+from frugal.report.machines import ELSEWHERE, MACHINE, counted, in_words, marked
 from frugal.report.pool import by_seed, pool_told, with_others
 
-MACHINE = ("cpu", "threads")  # what `frugal.meter` tells of it
-NEEDED = ("name", "seed", "test_accuracy", "hardware", *CURRENCIES)
+NEEDED = ("name", "seed", "test_accuracy", "hardware", "device", *CURRENCIES)
 
 
 def read_metered(path: str | Path) -> dict[str, Any]:
@@ -58,9 +57,12 @@ def compare_records(
             f"{tables}: its baseline was trained at no budget; set `budgets` in the study and run it again"
         )
     metered = pd.DataFrame([read_metered(file) for file in files])
-    theirs = mine.loc[~mine[ELSEWHERE], list(MACHINE)].drop_duplicates()
-    known = set(theirs.itertuples(index=False, name=None))
-    metered[ELSEWHERE] = [tuple(one.get(key) for key in MACHINE) not in known for one in metered["hardware"]]
+    theirs = {in_words(run) for run in mine.loc[~mine[ELSEWHERE], MACHINE].to_dict("records")}
+    metered["machine"] = [
+        in_words(dict.fromkeys(MACHINE) | about | {"device": device})
+        for about, device in zip(metered["hardware"], metered["device"], strict=True)
+    ]
+    metered[ELSEWHERE] = ~metered["machine"].isin(theirs)
     remarks, rows = [remark] if remark else [], []
     for name, own in metered.groupby("name", sort=False):
         if own["seed"].duplicated().any():
@@ -77,16 +79,12 @@ def compare_records(
     return pd.DataFrame(rows, columns=columns), remarks
 
 
-def _remarks(name: str, own: pd.DataFrame, baseline: pd.DataFrame) -> list[str]:
-    """What makes a metered run's seconds, or its interval, less than they seem."""
-    cpus, threads = ({one.get(key) for one in own["hardware"]} for key in ("cpu", "threads"))
-    theirs = {"cpu": set(baseline["cpu"]), "threads": set(baseline["threads"])}
+def _remarks(name: str, own: pd.DataFrame, theirs: set[str]) -> list[str]:
+    """What makes a metered run's seconds, or its interval, less than they seem. theirs: the baseline's machine, in words"""
     found = []
-    if not cpus <= theirs["cpu"] or not threads <= theirs["threads"]:
-        here, there = (
-            ", ".join(map(str, sorted(one, key=str))) for one in (cpus | threads, theirs["cpu"] | theirs["threads"])
-        )
-        found.append(f"{name}: measured on {here} (processor, threads), the baseline on {there}: compare no seconds")
+    if own[ELSEWHERE].any():
+        here, there = ("; ".join(sorted(one)) for one in (set(own.loc[own[ELSEWHERE], "machine"]), theirs))
+        found.append(f"{name}: measured on {here}, the baseline on {there}: compare no seconds")
     if len(own) < 3:
         found.append(
             f"{name}: {len(own)} seed{'s' if len(own) > 1 else ''}; the interval is that of the baseline's spread"

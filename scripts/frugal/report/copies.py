@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from frugal.costs import EQUAL_COST
+from frugal.report.findings import Finding, names_of
 from frugal.report.records import Record
-
-Finding = tuple[str, str, str]  # what, runs (strategy/seed-N, ...), detail
 
 IDENTICAL = "identical loss curves"
 ALIKE = "nearly identical loss curves"
@@ -21,11 +20,6 @@ SHOWN = 2000  # steps that are looked at
 PLAIN = {EQUAL_COST, "lawa"}  # strategies that train the plain net, step by step
 HALF = 0.5  # of the baseline's first losses
 ROUNDING = {"precision", "accumulate"}  # keys of a recipe by which one training is rounded otherwise
-
-
-def names_of(records: Iterable[Record]) -> str:
-    """The runs as the audit names them, "strategy/seed-0, ..."."""
-    return ", ".join(f"{record.cell.strategy}/seed-{record.seed}" for record in records)
 
 
 def identical(compared: Sequence[Record]) -> Iterable[Finding]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from frugal.report.copies import Finding, names_of
+from frugal.report.findings import Finding, names_of
 from frugal.report.machines import machine_of
 from frugal.report.records import Record
 from frugal.study import Study

@@ -10,8 +10,8 @@ overtrained: whoever has that budget may stop at the better one, so its curve is
 level, the matched budget is the smallest one that reaches A. An accuracy above the curve's top gives a lower bound (">"), one
 below its bottom an upper bound ("<"). A curve of one budget gives bounds only. The interval comes from draws of all means with
 the pooled spread and its degrees of freedom; what all strategies of a seed share moves curve and strategy alike and falls out.
-An end of the interval beyond the curve is infinite, or 0. Seconds and joules scatter too, and their means are drawn likewise;
-what is counted, as FLOPs are, is taken as it is.
+An end of the interval beyond the curve is infinite, or 0. Seconds and joules scatter too, and their means are drawn likewise, of
+the seeds that strategy and curve have on one machine; what is counted, as FLOPs are, is taken as it is.
 
 A net that is trained for less scatters more, so that the pooled spread of whole runs is too small at the smaller budgets. There
 the spread of their own runs counts, moderated by the pooled one since it comes from few seeds: both variances are averaged,
@@ -28,7 +28,8 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import PchipInterpolator
 
-from frugal.report.machines import counted
+from frugal.report.machines import OF_A_MACHINE, counted
+from frugal.report.pool import TINY
 
 DRAWS = 4000  # at least
 BEYOND = 50  # of the draws that lie beyond each end of the widest interval
@@ -45,7 +46,7 @@ SHORTER = "the plain net itself is more accurate here when it is trained for les
 ROUNDING = 1e-12  # of a mean
 NO_COST = "this cost was not measured"
 ANOTHER_MACHINE = "trained on another machine than the baseline, so that this can't be compared"
-NO_SPREAD = "the spread over seeds is unknown; run at least two"
+NO_SPREAD = "seeds show no spread, so there is no interval; run at least two, and more where all agree"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Curve:
         self.means = groups["test_accuracy"].mean().to_numpy()
         self.seed, self.scatter = seed, scatter or {}
         self.generator = np.random.default_rng(seed)
-        self.known = bool(freedom) and spread > 0
+        self.known = bool(freedom) and spread**2 > TINY
         self.scale, drawn = np.ones(draws), np.broadcast_to(self.means, (draws, len(self.budgets)))
         self.spreads = np.full(len(self.budgets), spread if self.known else np.nan)  # of one run at each budget
         if self.known:
@@ -130,7 +131,7 @@ class Curve:
                 scales[:, place] = _scales(self.generator, self.spreads[place], weight + sizes, draws)
             noise = self.generator.standard_normal((draws, len(self.budgets))) / np.sqrt(self.seeds)
             drawn = self.means + scales * noise
-        self.spent: dict[str, np.ndarray] = {}
+        self.spent: dict[tuple[str, frozenset[int] | None], np.ndarray] = {}
         self.found: dict[tuple[float, int, float], np.ndarray] = {}  # of the last strategy, asked for in each currency
         curves = np.vstack([self.means, drawn])
         self.fitted = np.maximum.accumulate(curves, axis=-1) if self.falls else monotone(curves, self.seeds)
@@ -195,16 +196,18 @@ class Curve:
             self.found = {key: self.matched(np.concatenate([[mean], np.broadcast_to(drawn, self.scale.shape)]))}
         return self.found[key]
 
-    def cost(self, name: str, budgets: np.ndarray) -> np.ndarray:
+    def cost(self, name: str, budgets: np.ndarray, seeds: frozenset[int] | None = None) -> np.ndarray:
         """Logarithm of what the baseline spends at logarithms of budgets, clipped to those it was trained at.
 
-        budgets: (curves,), one of each as `matched` gives them; returns (curves,)
+        budgets: (curves,), one of each as `matched` gives them; seeds: whose costs count, None for all; returns (curves,)
         """
-        if name not in self.spent:
-            groups = [own[name].astype(float) for _, own in counted(self.runs, name).groupby("budget", sort=True)]
+        if (name, seeds) not in self.spent:
+            runs = counted(self.runs, name)
+            runs = runs if seeds is None else runs[runs["seed"].isin(seeds)]
+            groups = [own[name].astype(float) for _, own in runs.groupby("budget", sort=True)]
             generator = np.random.default_rng([self.seed, *name.encode()])
-            self.spent[name] = np.stack([self.drawn_cost(name, own, generator) for own in groups], axis=-1)
-        spent, starts = self.spent[name], np.log(self.budgets)
+            self.spent[name, seeds] = np.stack([self.drawn_cost(name, own, generator) for own in groups], axis=-1)
+        spent, starts = self.spent[name, seeds], np.log(self.budgets)
         if len(starts) == 1:
             return spent[:, 0]
         budgets = np.clip(budgets, *self.ends)
@@ -223,6 +226,16 @@ class Curve:
         spread = _moderated(spread, weight, own, sizes)
         noise = _scales(generator, spread, weight + sizes, draws) * generator.standard_normal(draws)
         return np.concatenate([[mean], mean + noise / np.sqrt(len(paid))])
+
+
+def _of_both(curve: Curve, paid: pd.DataFrame, base: pd.DataFrame) -> frozenset[int] | None:
+    """The seeds whose seconds are compared: those of the strategy and of each budget; None, for all, if fewer than two.
+
+    Seeds were trained at different times, beside other work: what that adds to all of a seed then falls out.
+    """
+    shared = set(paid["seed"]).intersection(*(own["seed"] for _, own in base.groupby("budget")))
+    every = {len(shared)} == {paid["seed"].nunique(), *base.groupby("budget")["seed"].nunique()}
+    return None if every or len(shared) < 2 else frozenset(shared)
 
 
 def draws_for(level: float) -> int:
@@ -255,10 +268,12 @@ def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: flo
     for table in (paid, base):
         if table[cost].isna().any() or not (table[cost] > 0).all():
             return Rate(reason=NO_COST)
+    seeds = _of_both(curve, paid, base) if cost in OF_A_MACHINE else None
+    paid = paid if seeds is None else paid[paid["seed"].isin(seeds)]
     count, mean = len(runs), float(runs["test_accuracy"].mean())
     matched = curve.reached(mean, count, wider)
     generator = np.random.default_rng([count, len(curve.budgets), *cost.encode()])
-    rates = np.exp(curve.cost(cost, matched) - curve.drawn_cost(cost, paid[cost].astype(float), generator))
+    rates = np.exp(curve.cost(cost, matched, seeds) - curve.drawn_cost(cost, paid[cost].astype(float), generator))
     bound = ">" if matched[0] == np.inf else "<" if matched[0] == -np.inf else ""
     value, budget = float(rates[0]), float(np.exp(np.clip(matched[0], *curve.ends)))
     top, bottom = "the baseline at its largest budget", "the baseline at its smallest budget"
@@ -275,7 +290,7 @@ def exchange_rate(curve: Curve | None, runs: pd.DataFrame, cost: str, level: flo
         reason = f"{reason}; {LEVELLED}".removeprefix("; ")
     if curve.overtrained:
         reason = f"{reason}; {SHORTER}"
-    if not curve.known or not wider:
+    if not curve.known or not wider or np.isnan(curve.scatter.get(cost, 0.0)):
         return Rate(value, bound, matched_budget=budget, reason=f"{NO_SPREAD}; {reason}".removesuffix("; "))
     open_rates = np.where(matched[1:] == np.inf, np.inf, np.where(matched[1:] == -np.inf, 0.0, rates[1:]))
     tail = (1 - level) / 2

@@ -21,7 +21,7 @@ from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.load import Comparison
-from frugal.report.machines import OF_A_MACHINE
+from frugal.report.machines import ELSEWHERE, OF_A_MACHINE
 from frugal.report.theme import BAD, FAINT, GOOD, HAIR, INK, OPEN, of_the_page
 from frugal.report.words import exchange, percent, points
 
@@ -166,7 +166,9 @@ def _seeds(one: Comparison, costs: Sequence[str]) -> pd.DataFrame:
         "accuracy": (100 * one.runs["test_accuracy"]).round(3),
         "told": one.runs["strategy"] + ", seed " + one.runs["seed"].astype(str),
     }
-    return pd.DataFrame(about | {f"x{place}": one.runs[cost] for place, cost in enumerate(costs)})
+    elsewhere = one.runs[ELSEWHERE]  # their seconds are no part of the means that they would be shown beside
+    spent = {f"x{place}": one.runs[cost].mask(elsewhere & (cost in OF_A_MACHINE)) for place, cost in enumerate(costs)}
+    return pd.DataFrame(about | spent)
 
 
 def _floor(ground: str, strategies: pd.DataFrame, curves: pd.DataFrame) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from statistics import mean
 
 from frugal.costs import held_equal
-from frugal.report.copies import Finding, names_of
+from frugal.report.findings import Finding, names_of
 from frugal.report.records import Record
 
 OPENED = "held-out data opened while training"

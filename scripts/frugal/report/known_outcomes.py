@@ -22,6 +22,7 @@ from frugal.report.budget_curve import CURRENCIES
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SHORTER
 from frugal.report.load import read_study_of, read_table
+from frugal.report.machines import OF_A_MACHINE, counted, marked
 from frugal.report.pool import by_seed, pool_told, with_others
 from frugal.report.statistics import difference
 from frugal.report.withheld import withheld
@@ -171,7 +172,7 @@ def _everywhere(case: Case, results: Path, read: Callable[[Path], tuple]) -> lis
         if any(case.strategy in set(rows["strategy"]) for rows in runs.values()):
             return [Outcome(case, "", case.because, UNDECIDED)]
         return [Outcome(case, "", f"no run of {case.strategy}", NOT_RUN)]
-    pairs = [pair for pair in study.pairs if pair in runs]
+    pairs = [pair for pair in study.pairs if pair in runs and pair in summary]
     return [
         replace(_outcome(case, study, "/".join(pair), runs[pair], summary[pair]), results=results) for pair in pairs
     ]
@@ -183,10 +184,18 @@ def _outcome(case: Case, study: Study, ground: str, runs: pd.DataFrame, summary:
         return Outcome(case, ground, f"no run of {', '.join(sorted(missing))}", NOT_RUN)
     row = summary.set_index("strategy").loc[case.strategy]
     if case.saved is not None:
-        return _by_saving(case, ground, row)
+        return replace(_by_saving(case, ground, row), seeds=_seeds(case, study, runs))
     if case.against is None:
-        return _by_rate(case, ground, row)
+        return replace(_by_rate(case, ground, row), seeds=_seeds(case, study, runs))
     return _by_accuracy(case, ground, study, by_seed(runs), summary)
+
+
+def _seeds(case: Case, study: Study, runs: pd.DataFrame) -> int:
+    """Of how many seeds a figure about a cost is: the strategy's; for a share, or for seconds, those the baseline has too."""
+    cost = case.saved or case.currency
+    there = counted(marked(study, runs), cost)
+    mine, base = (set(there.loc[there["strategy"] == name, "seed"]) for name in (case.strategy, study.baseline))
+    return len(mine & base if case.saved or cost in OF_A_MACHINE else mine)
 
 
 def _by_accuracy(case: Case, ground: str, study: Study, values: pd.DataFrame, summary: pd.DataFrame) -> Outcome:
@@ -210,25 +219,23 @@ def _by_accuracy(case: Case, ground: str, study: Study, values: pd.DataFrame, su
 
 
 def _by_saving(case: Case, ground: str, row: pd.Series) -> Outcome:
-    seeds = int(row["seeds_compared"])
     mean, low, high = (row[f"{case.saved}_saved_{part}"] for part in ("mean", "low", "high"))
     if pd.isna([mean, low]).any():
-        return Outcome(case, ground, f"no {COSTS[case.saved].noun} measured", UNDECIDED, seeds)
+        return Outcome(case, ground, f"no {COSTS[case.saved].noun} measured", UNDECIDED)
     told = f"{percent(mean)} ({percent(low)} to {percent(high)})".replace("-", "\N{MINUS SIGN}")
-    return Outcome(case, ground, told, _held(case, low, high), seeds)
+    return Outcome(case, ground, told, _held(case, low, high))
 
 
 def _by_rate(case: Case, ground: str, row: pd.Series) -> Outcome:
-    seeds = int(row["seeds"])
     rate, low, high = (row[f"{case.currency}_exchange_{part}"] for part in ("rate", "low", "high"))
     if pd.isna([rate, low]).any():
-        return Outcome(case, ground, f"no rate: {row['exchange_reason']}", UNDECIDED, seeds)
+        return Outcome(case, ground, f"no rate: {row['exchange_reason']}", UNDECIDED)
     told = exchange(row, case.currency)
     if low > 1 and (why := withheld(row)):
-        return Outcome(case, ground, f"{told}, {why}", UNDECIDED, seeds)
+        return Outcome(case, ground, f"{told}, {why}", UNDECIDED)
     if SHORTER in str(row["exchange_reason"]):  # then whoever trains for all epochs wastes, whatever else it does
-        return Outcome(case, ground, f"{told}; {SHORTER}", UNDECIDED, seeds)
-    return Outcome(case, ground, told, _held(case, low, high), seeds)
+        return Outcome(case, ground, f"{told}; {SHORTER}", UNDECIDED)
+    return Outcome(case, ground, told, _held(case, low, high))
 
 
 def _held(case: Case, low: float, high: float) -> str:

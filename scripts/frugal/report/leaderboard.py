@@ -17,6 +17,7 @@ from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.caveats import on_whole_images, seconds_in_doubt
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
+from frugal.report.findings import strategies_of
 from frugal.report.links import RECORD, Links
 from frugal.report.load import Comparison
 from frugal.report.repeat import UNKNOWN
@@ -298,7 +299,7 @@ def _control(row: pd.Series, study: Study) -> str:
 
 def _doubts(one: Comparison, name: str, row: pd.Series) -> str:
     """What the audit found of a strategy's runs, each kind once."""
-    mine = one.audit[one.audit["runs"].fillna("").str.contains(f"{name}/seed-", regex=False)]
+    mine = one.audit[one.audit["runs"].map(lambda runs: name in strategies_of(runs)).astype(bool)]
     kinds = ", ".join(html.escape(f"{kind} ({count})") for kind, count in mine["finding"].value_counts().items())
     doubted = f"{row['doubted']} of {row['seeds']} runs are doubted" if row["doubted"] else ""
     return "; ".join(filter(None, [doubted, kinds])) or "none found by the audit"

@@ -17,13 +17,14 @@ from frugal.costs import RUNNING
 from frugal.errors import FrugalError
 from frugal.record import GENERATED
 from frugal.report.costs import METRICS
-from frugal.report.machines import ELSEWHERE, marked
+from frugal.report.machines import ELSEWHERE, OF_A_MACHINE, marked
 from frugal.report.repeat import SNAKEMAKE, making
 from frugal.report.statistics import intervals
 from frugal.study import Study, read_study
 
 TABLES = ("runs", "summary", "history", "audit", "trace", "notes", "budgets")
 STUDY = "study.json"  # beside the tables: what they are of
+RUN = ["dataset", "model", "strategy", "seed"]
 KINDS = ["baseline", "proposal", "control"]
 SERIES = 8  # in one panel of a figure, at most
 EVIDENCE = {  # columns that only some strategies add; null where none of a study's did
@@ -69,9 +70,9 @@ def read_study_of(folder: str | Path) -> Study:
 def runs(tables: str | Path) -> pd.DataFrame:
     """A row per run. tables: the folder of a study's tables, e.g. results/demo/tables/ast.
 
-    elsewhere: whether it was trained on another machine than the baseline, so that its seconds aren't averaged (`machines`)
+    elsewhere: whether it was trained on another machine than the baseline (`machines`); its seconds and joules are null then
     """
-    return marked(read_study_of(tables), _frame(tables, "runs"))
+    return _of_one_machine(tables, _frame(tables, "runs"))
 
 
 def summary(tables: str | Path) -> pd.DataFrame:
@@ -82,9 +83,10 @@ def summary(tables: str | Path) -> pd.DataFrame:
 def history(tables: str | Path) -> pd.DataFrame:
     """A row per run and epoch; epoch_seconds and epoch_flops are those of that epoch alone, `spent` the study's cost so far.
 
-    What a run was charged with before it began is in that of its first epoch.
+    What a run was charged with before it began is in that of its first epoch. Seconds and joules are null in runs of another
+    machine than the baseline's.
     """
-    frame, cost = _frame(tables, "history"), read_study_of(tables).cost
+    frame, cost = _of_one_machine(tables, _frame(tables, "history")), read_study_of(tables).cost
     by = frame.groupby(["where", "strategy", "seed"], observed=True)
     for name, column in (("epoch_seconds", "train_seconds"), ("epoch_flops", "flops_executed")):
         frame[name] = by[column].diff().fillna(frame[column])
@@ -93,6 +95,19 @@ def history(tables: str | Path) -> pd.DataFrame:
         before = frame[charged].fillna(0) if charged in frame else 0
         frame["spent"] = by[column].cumsum() + before if summed else frame[column]
     return frame.assign(test_curve=frame["test_accuracy"].notna().any())
+
+
+def _of_one_machine(tables: str | Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a column `elsewhere`, of the run that each is of; seconds and joules are null where it is true.
+
+    All runs decide which machine is the baseline's, as they do when the tables are made.
+    """
+    every = marked(read_study_of(tables), read_table(tables, "runs"))
+    moved = pd.MultiIndex.from_frame(every.loc[every[ELSEWHERE], RUN])
+    elsewhere = pd.MultiIndex.from_frame(frame[RUN].astype({"strategy": object})).isin(moved)
+    timed = [name for name in OF_A_MACHINE if name in frame]
+    frame.loc[elsewhere, timed] = np.nan
+    return frame.assign(**{ELSEWHERE: elsewhere})
 
 
 def trace(tables: str | Path) -> pd.DataFrame:

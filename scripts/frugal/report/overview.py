@@ -12,8 +12,9 @@ from frugal.errors import FrugalError
 from frugal.report import load
 from frugal.report.answers import answer
 from frugal.report.audit import FOREIGN, LACKING
-from frugal.report.caveats import few_seeds
+from frugal.report.caveats import few_seeds, seeds_of
 from frugal.report.display import table
+from frugal.report.findings import few
 from frugal.report.known_outcomes import NOT_RUN, VERDICTS
 from frugal.report.leaderboard import Leaderboard
 from frugal.report.links import Links
@@ -68,8 +69,8 @@ class Overview:
         of = f"{count:,} {runs}" if count == planned else f"{count:,} of {planned:,} planned {runs}"
         studies = f"{len(self.studies)} {'study' if len(self.studies) == 1 else 'studies'}"
         scales = ", ".join(sorted({study.scale for study in self.studies.values()}))
-        few = sorted({text for study in self.studies.values() if (text := few_seeds(study))})[:1]  # the fewest
-        return Markdown("\n\n".join([f"Results at the scale **{scales}**: {of} in {studies}.", *few]))
+        warnings = sorted({text for one in self._all if (text := few_seeds(seeds_of(one)[0]))})[:1]  # the fewest
+        return Markdown("\n\n".join([f"Results at the scale **{scales}**: {of} in {studies}.", *warnings]))
 
     def answers(self) -> HTML:
         """Each study's answer in one sentence, its question on hovering, and links to what lies behind it."""
@@ -149,7 +150,8 @@ class Overview:
 
     def _findings(self) -> pd.DataFrame:
         parts = [compared[0].tables["audit"].assign(study=name) for name, compared in self.compared.items()]
-        return pd.concat(parts, ignore_index=True)[["study", "dataset", "model", "finding", "runs", "detail"]]
+        found = pd.concat(parts, ignore_index=True)[["study", "dataset", "model", "finding", "runs", "detail"]]
+        return found.assign(runs=found["runs"].map(few))
 
     def _without_runs(self, study: str) -> list[str]:
         """What has no row, for want of a record that could be used: grounds, and strategies of the others."""

@@ -18,6 +18,7 @@ UNEQUAL = 0.01  # level of the test for a spread of its own, divided by how many
 NOT_POOLED = "not pooled"  # in what is said of a strategy that is apart, and in nothing else that is said of intervals
 SPREADS_APART = f"its seeds scatter {{:,.1f}} times as far as the others': {NOT_POOLED}, it has an interval of its own"
 NO_SPREAD = f"no spread: every seed gives the same value; {NOT_POOLED}"
+UNPAIRED = "fewer than two seeds that the baseline has too; run the missing ones"
 TINY = 1e-12
 
 
@@ -72,7 +73,8 @@ def pool_of(values: pd.DataFrame, baseline: str, known: tuple[float, float] | No
             break
         size, freedom = sizes[tested], freedom[tested]
         others = (squares[kept].sum() + more[0] * more[1] - squares[tested]) / freedom
-        ratio = np.where(others > TINY, variances[tested] / np.maximum(others, TINY), np.inf)
+        alone = np.where(variances[tested] > TINY, np.inf, 1.0)  # where the others have no spread
+        ratio = np.where(others > TINY, variances[tested] / np.maximum(others, TINY), alone)
         chance = unequal(ratio, size, freedom)
         worst = chance.argmin()
         if chance[worst] >= UNEQUAL / len(chance):
@@ -120,17 +122,36 @@ def unequal(ratio: np.ndarray, size: np.ndarray, freedom: np.ndarray) -> np.ndar
 def seed_shifts(study: Study, values: pd.DataFrame, pool: Pool) -> pd.Series:
     """By strategy, how much more accurate its seeds are than the baseline's, mean over each: 0 where both have the same seeds.
 
-    By least squares over the strategies that are pooled. values: as for `pool_of`, of all that was trained
+    By least squares over the strategies that are pooled. Null where no chain of shared seeds leads to the baseline's, so that
+    nothing tells them apart from the strategy. values: as for `pool_of`, of all that was trained
     """
     kept = values.loc[[name for name in values.index if name in study.strategies and name not in pool.apart]]
     there = kept.notna().to_numpy()
     if study.baseline not in values.index or not (there.sum(0) > 1).any():
         return pd.Series(0.0, values.index)
+    rows, seeds = linked(there, list(kept.index).index(study.baseline))
+    kept = kept.loc[rows, seeds]
+    there = kept.notna().to_numpy()
     fitted = np.linalg.lstsq(layout(there), kept.to_numpy(float)[there], rcond=None)[0][len(kept) :]
-    seeds = kept.columns[there.any(0)]
-    effects = pd.Series([0.0, *fitted], seeds).reindex(values.columns)
+    effects = pd.Series(0.0, kept.columns)
+    effects.iloc[1:] = fitted if len(fitted) else 0.0
+    effects = effects.reindex(values.columns)
     means = pd.Series({name: effects[row.notna()].mean() for name, row in values.iterrows()})
-    return (means - means[study.baseline]).fillna(0.0)
+    return means - means[study.baseline]
+
+
+def linked(there: np.ndarray, place: int) -> tuple[np.ndarray, np.ndarray]:
+    """What hangs together with one strategy, by seeds that two of them share: bool, (strategies,) and (seeds,).
+
+    there: (strategies, seeds) which runs there are; place: of the one, which has a run
+    """
+    rows = np.arange(len(there)) == place
+    while True:
+        seeds = there[rows].any(0)
+        more = there[:, seeds].any(1)
+        if (more == rows).all():
+            return rows, seeds
+        rows = more
 
 
 def _median(numbers: np.ndarray) -> np.ndarray:
@@ -153,7 +174,8 @@ def _residual(numbers: np.ndarray) -> tuple[float, int]:
     freedom = len(long) - rank
     if freedom < 1:
         return np.nan, 0
-    return float(((long - design @ fitted) ** 2).sum() / freedom), int(freedom)
+    variance = float(((long - design @ fitted) ** 2).sum() / freedom)
+    return variance if variance > TINY else 0.0, int(freedom)  # what rounding leaves is no spread
 
 
 def layout(there: np.ndarray) -> np.ndarray:

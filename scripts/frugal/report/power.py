@@ -8,6 +8,7 @@ The estimated difference over its standard error follows a noncentral t distribu
 import numpy as np
 from scipy import optimize, special
 
+from frugal.report.pool import TINY
 from frugal.report.simultaneous import critical_value
 
 POWER = 0.8
@@ -29,7 +30,7 @@ def detectable(spread: float, freedom: float, seeds: int, comparisons: int, want
 
     Null where there is no spread or nothing to estimate it from.
     """
-    if not (spread > 0 and freedom >= 1 and seeds >= 1 and comparisons >= 1):
+    if not (spread**2 > TINY and freedom >= 1 and seeds >= 1 and comparisons >= 1):
         return np.nan
     edges = _edges(freedom, comparisons)
     errors = optimize.brentq(lambda shift: _found(shift, edges) - wanted, 0, 2 * edges[-1] + 10, xtol=1e-6)

@@ -19,7 +19,7 @@ from scipy import special
 from frugal.atomic import write_text
 from frugal.errors import FrugalError
 from frugal.recipe import DEFAULTS
-from frugal.report.pool import UNEQUAL, unequal
+from frugal.report.pool import TINY, UNEQUAL, unequal
 from frugal.report.simultaneous import CONFIDENCE
 from frugal.study import Study, merged
 
@@ -94,7 +94,7 @@ def reference_from(study: Study, runs: pd.DataFrame, dataset: str, model: str) -
             if own[column].nunique(dropna=False) > 1:
                 raise FrugalError(f"{where} has runs of more than one {what}: train them anew in a folder of their own")
         sd, count = accuracies.std(ddof=1), len(own)
-        if not sd > 0:
+        if not sd**2 > TINY:
             raise FrugalError(
                 f"{where}: all {count} seeds are equally accurate, so there is no spread; use another ground"
             )

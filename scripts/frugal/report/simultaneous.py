@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
-from frugal.report.pool import TINY, Pool, by_seed, layout, pool_of
+from frugal.report.pool import TINY, UNPAIRED, Pool, by_seed, layout, linked, pool_of
 
 CONFIDENCE = 0.95
 
@@ -116,6 +116,13 @@ def _together(
             name: [row.mean() if len(row) else np.nan, *[np.nan] * 3, why]
             for name, row in zip(pooled, plain, strict=True)
         }
+    there = np.isfinite(numbers)
+    told = linked(there, 0)[0] if (there.sum(0) > 1).any() else np.ones(len(there), bool)
+    untold = {name: [*[np.nan] * 4, UNPAIRED] for name, kept in zip(pooled, told[1:], strict=True) if not kept}
+    pooled = [name for name in pooled if name not in untold]
+    if not pooled:
+        return untold
+    numbers = numbers[told]
     design = layout(np.isfinite(numbers))
     inverse = np.linalg.pinv(design.T @ design)
     effects = inverse @ design.T @ numbers[np.isfinite(numbers)]
@@ -129,7 +136,7 @@ def _together(
     level = float(1 - 2 * special.stdtr(pool.freedom, -bound))
     half = bound * errors * np.sqrt(pool.variance)
     means = contrasts @ effects
-    return {
+    return untold | {
         name: [means[row], means[row] - half[row], means[row] + half[row], level, ""] for row, name in enumerate(pooled)
     }
 

@@ -26,7 +26,6 @@ NO_DIFFERENCE = "no difference shown"
 VERDICTS = (BETTER, EQUAL, WORSE, UNDECIDED, NO_DIFFERENCE, BASELINE)  # of strategies
 NO_INTERVAL = "one seed gives no interval; run at least two, better five"
 NO_SPREAD = "every seed differs by exactly as much, so how far seeds scatter is unknown; run more of them"
-UNPAIRED = "fewer than two seeds that the baseline has too; run the missing ones"
 
 NEAR = 0.05  # two strategies cost the same where what they spent differs by at most this share
 DIFFERENCE = [f"control_difference_{part}" for part in ("mean", "low", "high")]

@@ -9,20 +9,21 @@ import numpy as np
 import pandas as pd
 
 from frugal.atomic import write_json, write_text
-from frugal.report.audit import audit
+from frugal.report.audit import LACKING, audit
 from frugal.report.budget_curve import Pools, budgets_table, charged, exchange_table
 from frugal.report.columns import DICTIONARY
 from frugal.report.costs import COSTS as OF_A_RUN
 from frugal.report.costs import spent_by_epoch
 from frugal.report.datapackage import datapackage
+from frugal.report.findings import named, names_of
 from frugal.report.latex import latex
 from frugal.report.machines import ELSEWHERE, OF_A_MACHINE, marked
-from frugal.report.pool import by_seed, pool_told, with_others
+from frugal.report.pool import UNPAIRED, by_seed, pool_told, with_others
 from frugal.report.records import Found, Record
 from frugal.report.reference import spread_for
 from frugal.report.schema import ITERATIONS, Metrics
 from frugal.report.simultaneous import compare
-from frugal.report.statistics import BASELINE, UNPAIRED, against_controls, intervals, paired, verdict
+from frugal.report.statistics import BASELINE, UNDECIDED, against_controls, intervals, paired, verdict
 from frugal.report.terms import own_recipe, recipe_of
 from frugal.report.withheld import withhold
 from frugal.study import Study
@@ -92,7 +93,12 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
     own_recipe: what the run's recipe has that its baseline's has not, null where they are the same
     """
     base = {r.cell[:2]: recipe_of(r) for r in reversed(records) if r.cell.strategy == study.baseline}
-    doubted = {name for runs in doubts["runs"] for name in runs.split(", ")} if len(doubts) else set()
+    of_runs = doubts[~doubts["finding"].isin(LACKING)]
+    doubted = {
+        (*place, run)
+        for *place, runs in of_runs[["dataset", "model", "runs"]].itertuples(index=False)
+        for run in named(runs)
+    }
     rows = []
     for record in records:
         manifest = record.manifest
@@ -117,7 +123,7 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
             "ended": manifest.ended.isoformat(),
             "resumes": manifest.resumes,
         }
-        row |= {"loss_curve": record.loss_curve, "doubted": f"{record.cell.strategy}/seed-{record.seed}" in doubted}
+        row |= {"loss_curve": record.loss_curve, "doubted": (*record.cell[:2], names_of([record])) in doubted}
         rows.append(row)
     runs = pd.DataFrame(rows)
     return runs[[*Metrics.model_fields, *runs.columns.difference(Metrics.model_fields.keys(), sort=False)]]
@@ -180,7 +186,8 @@ def summary_table(study: Study, everything: pd.DataFrame, accuracies: pd.DataFra
         remark = summary["interval_remark"].astype(object).fillna("").astype(str)
         told = summary[f"{accuracy}_difference_low"].isna() & summary["seeds"].gt(1) & remark.ne("")
         verdicts[f"{column}_reason"] = np.where(told, remark, verdicts[f"{column}_reason"])
-        unpaired = summary["seeds_compared"].lt(2) & summary["seeds"].gt(1)
+        unpaired = summary["seeds_compared"].lt(2) & summary["seeds"].gt(1) & ~is_baseline
+        verdicts[column] = np.where(unpaired, UNDECIDED, verdicts[column])
         verdicts[f"{column}_reason"] = np.where(unpaired, UNPAIRED, verdicts[f"{column}_reason"])
     return pd.concat([summary, pd.DataFrame(verdicts, index=summary.index)], axis=1).copy().reset_index()
 

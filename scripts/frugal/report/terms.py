@@ -8,7 +8,7 @@ from typing import Any
 from frugal.costs import held_equal
 from frugal.differences import some
 from frugal.recipe import DEFAULTS
-from frugal.report.copies import Finding, names_of
+from frugal.report.findings import Finding, names_of
 from frugal.report.machines import machine_of
 from frugal.report.records import Record
 from frugal.study import Study, epochs_of, merged
@@ -137,11 +137,6 @@ def _told(amount: float | None) -> str:
     return "null" if amount is None else f"{amount:,}" if isinstance(amount, int) else f"{amount:,.4g}"
 
 
-def _some(records: list[Record], most: int = 6) -> str:
-    more = f" and {len(records) - most} more" if len(records) > most else ""
-    return names_of(records[:most]) + more
-
-
 def _differing(compared: list[Record], finding: str, key: str, value_of: dict[str, str]) -> Iterable[Finding]:
     """A finding where the runs don't share one value; names the runs outside the most common one."""
     groups = defaultdict(list)
@@ -150,7 +145,11 @@ def _differing(compared: list[Record], finding: str, key: str, value_of: dict[st
     if len(groups) > 1:
         common, *others = sorted(groups, key=lambda value: -len(groups[value]))
         for other in others:
-            yield finding, _some(groups[other]), f"{key} {other}, where {len(groups[common])} other runs have {common}"
+            yield (
+                finding,
+                names_of(groups[other]),
+                f"{key} {other}, where {len(groups[common])} other runs have {common}",
+            )
 
 
 def _hardware(compared: list[Record]) -> Iterable[Finding]:

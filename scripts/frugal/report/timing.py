@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from frugal.report.copies import Finding, names_of
+from frugal.report.findings import Finding, names_of
 from frugal.report.records import Record
 from frugal.study import Study
 

@@ -14,6 +14,7 @@ from frugal.report.copies import COPIED, IDENTICAL, TRAINED_BEFORE
 from frugal.report.evidence import CONTRADICTED, UNPROVEN
 from frugal.report.exchange_rate import SAVES
 from frugal.report.exchange_rate import UNDECIDED as OPEN
+from frugal.report.findings import named
 from frugal.report.statistics import BETTER, EQUAL, UNDECIDED
 from frugal.study import Study
 
@@ -56,7 +57,7 @@ def _findings(audit: pd.DataFrame) -> dict[tuple[str, str, str], Counter[str]]:
     """How many runs of each cell the audit has a finding on, by kind, of the kinds that matter here."""
     found: dict[tuple[str, str, str], Counter[str]] = {}
     for row in audit[audit["finding"].isin(OF_SAVINGS)].itertuples():
-        for run in row.runs.split(", "):
+        for run in named(row.runs):
             cell = (row.dataset, row.model, run.rpartition("/seed-")[0])
             found.setdefault(cell, Counter())[row.finding] += 1
     return found
