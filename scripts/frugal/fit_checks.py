@@ -25,7 +25,7 @@ def check_model(runs: Resolver, dataset: str, model: str, where: str) -> None:
             "set with its model under `tasks`"
         )
     if use in libraries.BUILT:
-        libraries.check_name(use, kind, parameters["name"], f"{runs.folder / 'models.yaml'}: {model}")
+        libraries.check_name(use, kind, parameters["name"], runs.place(model))
     least = registry.least_size(use, parameters)
     if kind == "image" and shape and min(shape[1:]) < least:
         high, wide = shape[1:]

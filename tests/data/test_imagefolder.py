@@ -203,7 +203,7 @@ def test_folders_that_are_no_data_set_are_refused_in_one_line(pictures, tmp_path
     ("changes", "says"),
     [
         ({"classes": 4}, "no sample of class 3"),
-        ({"classes": 2}, "label 2, config/datasets.yaml says 2 classes"),
+        ({"classes": 2}, "label 2, its entry of datasets.yaml says 2 classes"),
         ({"shape": [3, 24, 24]}, "correct `shape`"),
         ({"options": {"folders": ["fotos"], "size": 16}}, "has no folder fotos"),
         ({"options": {"folders": ["photos"], "size": 16, "train_resize": 8}}, "a 16 x 16 square doesn't fit"),

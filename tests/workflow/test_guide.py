@@ -19,6 +19,7 @@ def extended(tmp_path_factory):
     blocks = BLOCK.findall(GUIDE.read_text())
     assert len(blocks) == 13
     for name, content in blocks:
+        (workflow.folder / name).parent.mkdir(parents=True, exist_ok=True)
         with open(workflow.folder / name, "a") as file:
             file.write(("\n" if file.tell() else "") + content)
     write_letters(workflow.folder / "data/letters")
