@@ -6,6 +6,7 @@ or into another class. Endings are those of a name whatever its case. The order 
 """
 
 import errno
+import math
 import os
 import stat
 from collections import Counter, deque
@@ -257,15 +258,29 @@ def home_of(folder: Path | None, folders: list[str], holds: str, what: str) -> P
     return found.parent
 
 
+class TooManyDamaged(FrugalError):
+    """More files than may be left out can't be used. skipped: (name, reason) of each, to be listed where the cache would be."""
+
+    def __init__(self, said: str, skipped: Sequence[tuple[str, str]]):
+        super().__init__(said)
+        self.skipped = skipped
+
+
 def limited(skipped: Sequence[tuple[str, str]], of: int, damaged: float, what: str = "files") -> tuple[str, ...]:
-    """A note on what was left out, none for none. Raises FrugalError where it is more than a share `damaged` of all."""
+    """A note on what was left out, none for none. Raises TooManyDamaged where it is more than a share `damaged` of all."""
     if not skipped:
         return ()
     name, reason = skipped[0]
     said = f"{len(skipped):,} of {of:,} {what} can't be used"
     if len(skipped) > damaged * of:
-        raise FrugalError(
+        raise TooManyDamaged(
             f"{said}, more than the share {damaged:g} that may be left out; the first is {shown(name)} ({reason}); "
-            "mend them or raise option `damaged` of the data set"
+            f"mend them, or leave them out with {allowing(len(skipped), of)}",
+            skipped,
         )
     return (f"{said} and are left out: see skipped.csv",)
+
+
+def allowing(skipped: int, of: int) -> str:
+    """What to write among the options of a data set, so that as many files may be left out."""
+    return f"`damaged: {min(1, math.ceil(100 * skipped / of) / 100):g}` among the options of the data set"
