@@ -157,6 +157,8 @@ class Plan:
             section.pop("baseline_seeds", None)
         if {"datasets", "models"} <= self.config.override.keys():
             section.pop("tasks", None)
+        elif override.get("tasks"):  # in place of the file's; names beside them choose among them
+            section = {k: value for k, value in section.items() if k not in ("datasets", "models") or k in override}
         if isinstance(section.get("tasks"), list) and "tasks" not in override:
             section["tasks"] = [_overridden(task, override) for task in section["tasks"]]
         for key in ("datasets", "models", "tasks", "strategies"):

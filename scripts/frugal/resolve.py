@@ -117,7 +117,7 @@ class Resolver:
                 if size is None:
                     raise FrugalError(
                         f"{where}: {key} counts {what} per axis, and how large the images of {dataset} are is known only "
-                        "once they are read; give its `shape`"
+                        "once they are read; give its `shape`, such as [3, 32, 32] for channels, height and width"
                     )
                 if levels_for:
                     parameters[key] = parameter.scaled(parameters[key], size, levels_for)

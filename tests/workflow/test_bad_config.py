@@ -281,7 +281,10 @@ def test_snakemake_refuses_a_config_file_that_it_would_misread(tmp_path, file, c
 def test_snakemake_stops_before_any_job_and_says_why(fresh):
     done = fresh.snakemake(config=("scale=huge",))
     assert done.returncode != 0
-    assert "unknown scale 'huge'; there are: demo, mnist, cpu, strong, standard, published" in done.stdout + done.stderr
+    assert (
+        "unknown scale 'huge'; there are: demo, own, mnist, cpu, strong, standard, published"
+        in done.stdout + done.stderr
+    )
     assert "Traceback" not in done.stdout + done.stderr
     assert not (fresh.folder / "results" / "huge").exists()
 
