@@ -17,6 +17,7 @@ from pathlib import Path
 from frugal.data.made_from import LITTER, read_tree
 from frugal.errors import FrugalError
 
+INTO = "into a folder of yours, and name that folder: export FRUGAL_DATA=<folder>, or --config data=<folder>"
 BROKEN_LINK = "a link that leads nowhere"
 MOST_ENDINGS = 12  # named in a note
 Key = tuple[int, int]  # device and inode: what a file or folder is, by whatever path it is reached
@@ -242,15 +243,13 @@ def home_of(folder: Path | None, folders: list[str], holds: str, what: str) -> P
 
     what: "these texts are", for the error. Raises FrugalError where there is none.
     """
-    where = " or ".join(name for name in folders if name != ".")
+    looked = " or ".join(str(Path(name, holds)) for name in folders)
     if folder is None:
-        place = f"{where} of a folder" if where else "a folder"
-        raise FrugalError(f"{what} not downloaded: put them into {place} named by FRUGAL_DATA")
+        raise FrugalError(f"{what} not downloaded: put {looked} {INTO}")
     if not folder.is_dir():
         raise FrugalError(f"the data folder {folder} does not exist; make it or correct FRUGAL_DATA")
     found = next((place for name in folders if (place := folder / name / holds).exists()), None)
     if found is None:
-        looked = " or ".join(str(Path(name, holds)) for name in folders)
         raise FrugalError(
             f"the data folder {folder} has no {looked}; put the data there, correct FRUGAL_DATA, or set the option of the "
             "data set that says where it lies"

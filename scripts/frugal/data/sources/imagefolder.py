@@ -16,7 +16,7 @@ from annotated_types import Ge, Gt, Le
 
 from frugal.data import shards
 from frugal.data.arrays import Arrays
-from frugal.data.folders import Folders, TooManyDamaged, shown
+from frugal.data.folders import INTO, Folders, TooManyDamaged, shown
 from frugal.data.labels import shown_names
 from frugal.data.listing import Listing
 from frugal.data.pictures import SUFFIXES
@@ -171,9 +171,8 @@ def _decoded(listed: _Listed, how: _Decoding, inferred: dict[str, str]) -> Array
 def _home(folder: Path | None, folders: list[str]) -> Path:
     """The folder that holds the data set."""
     if folder is None:
-        raise FrugalError(
-            f"these images are not downloaded: put them into {' or '.join(folders)} of a folder named by FRUGAL_DATA"
-        )
+        put = "train/<class>/*.jpg and val/<class>/*.jpg" if folders == ["."] else f"the folder {' or '.join(folders)}"
+        raise FrugalError(f"these images are not downloaded: put {put} {INTO}")
     found = next((place for name in folders if (place := folder / name).is_dir()), None)
     if found is None:
         raise FrugalError(
