@@ -18,6 +18,9 @@ ARGS :=
 CONFIG :=
 # The shell takes no braces or brackets of CONFIG for patterns of its own.
 PLAIN := set -f +B;
+# Says which page to open at the end; of a scale, unless CONFIG names another scale or folder.
+page = $(PLAIN) results=results scale=$(1); for word in $(CONFIG); do case "$$word" in \
+    results=*) results="$${word\#*=}";; scale=*) scale="$${word\#*=}";; esac; done; echo "open $$results/$$scale/index.html"
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -26,7 +29,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo
-	@echo "  variables: SCALE=demo|mnist|cpu|strong|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
+	@echo "  variables: SCALE=demo|own|mnist|cpu|strong|standard|published  CORES=$(CORES)  PYTHON=$(PYTHON)  FRUGAL_DATA=<folder with downloaded data>"
 	@echo "             CONFIG='results=/elsewhere studies=[ast] override=\"{seeds: 5}\"' for run, demo, status and watch"
 
 setup: $(INSTALLED)  ## install the pinned packages into .venv (6.8 GB)
@@ -46,10 +49,11 @@ installed:
 
 demo: setup  ## every study in small, on data that comes with the packages; ends with results/demo/index.html
 	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=demo $(CONFIG)
-	$(if $(strip $(CONFIG)),,@echo "open results/demo/index.html")
+	@$(call page,demo)
 
-run: setup  ## every study at SCALE=mnist, cpu, strong, standard or published
+run: setup  ## every study at SCALE=own (your data), mnist, cpu, strong, standard or published
 	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE) $(CONFIG)
+	@$(call page,$(SCALE))
 
 status: installed  ## how far the runs of SCALE are: done, running (epoch, seconds left), failed (why, log), waiting
 	@$(PLAIN) $(BIN)/python scripts/status.py $(if $(PAGE),--page '$(PAGE)') scale=$(SCALE) $(CONFIG)

@@ -8,14 +8,18 @@ python scripts/prepare.py --out results/demo/data/digits/manifest.json --downloa
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 from frugal.data.prepare import prepare
 from frugal.errors import FrugalError, exit_with_one_line
 
+MOST_LINES, WIDEST = 12, 160  # on the console; all of it, whole, is in the log
+
 
 def main() -> None:
-    """Read the command line and prepare."""
+    """Read the command line and prepare; say what was found out on the console too, where the log is somewhere else."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "--dataset", required=True, type=json.loads, help="one data set of config/datasets.yaml, as JSON"
@@ -28,13 +32,28 @@ def main() -> None:
     folder = arguments.data or os.environ.get("FRUGAL_DATA")
     if arguments.out.name != "manifest.json":
         raise FrugalError(f"--out is {arguments.out}; a cache is written as <folder>/manifest.json")
-    prepare(
+    manifest = prepare(
         arguments.dataset,
         arguments.out.parent,
         arguments.downloads,
         Path(folder).expanduser() if folder else None,
         max(1, arguments.threads),
     )
+    if not sys.stderr.isatty():
+        print(*lines(json.loads(manifest.read_bytes()), arguments.out.parent), sep="\n", flush=True)
+
+
+def lines(manifest: dict[str, Any], folder: Path) -> list[str]:
+    """What a person should know of a data set that was prepared, in a few lines: what was found out, notes, counts."""
+    name = manifest["dataset"]
+    found = [f"{what}: {json.dumps(value, ensure_ascii=False)}" for what, value in manifest.get("inferred", {}).items()]
+    told = [f"found out: {one}" for one in found] + manifest["notes"]
+    told = [one if len(one) <= WIDEST else f"{one[:WIDEST]} ..." for one in told]
+    more = len(told) - MOST_LINES
+    if more > 0:
+        told = [*told[:MOST_LINES], f"{more} more such lines are in {folder / 'prepare.log'}"]
+    counts = ", ".join(f"{count:,} {part}" for part, count in manifest["splits"].items())
+    return [f"data set {name}: {line}" for line in [*told, f"{counts} samples"]]
 
 
 if __name__ == "__main__":

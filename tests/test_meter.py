@@ -200,6 +200,15 @@ def test_the_plain_net_for_half_as_long_has_an_exchange_rate_of_one(metered):
         assert "undecided" in row
     assert "this cost was not measured" in done.stdout, "nobody has counted bytes"
     assert "compare no seconds" in done.stdout or "measured on" not in done.stdout
+    assert "half: its net has" in done.stdout, "that of this test is another one"
+
+
+def test_a_net_of_the_same_size_is_compared_without_a_remark_on_it(metered):
+    runs = pd.read_csv(TABLES / "runs.csv").query("model == 'cnn-small' and strategy == 'full'")
+    for file in metered:
+        content = json.loads(Path(file).read_text())
+        Path(file).write_text(json.dumps(content | {"parameters": int(runs["parameters"].iloc[0])}))
+    assert "its net has" not in compare(TABLES, *metered).stdout
 
 
 def test_seconds_of_another_machine_have_no_rate(metered, tmp_path):

@@ -16,8 +16,8 @@ class Config(Strict):
 
     scale: str = Field(
         "demo",
-        description="demo (two CPU cores, minutes) | mnist (a laptop) | cpu (real data) | strong (CIFAR-10 at 94 %) | "
-        "standard (real data, one GPU) | published (the sources' settings)",
+        description="demo (two CPU cores, minutes) | own (your data) | mnist (a laptop) | cpu (real data) | "
+        "strong (CIFAR-10 at 94 %) | standard (real data, one GPU) | published (the sources' settings)",
     )
     studies: list[str] | str = Field("all", description="file names under config/studies, or all that have this scale")
     results: str = Field("results", description="where everything is written")

@@ -132,10 +132,9 @@ def prepared_samples(folder: Path, dataset: DatasetSpec) -> int | None:
         shape = dataset.shape and list(dataset.shape)
         described = {"source": dataset.source, "shape": shape, "classes": dataset.classes}
         same = all(value is None or made[key] == value for key, value in described.items())
-        splits, wanted = made["splits"], dataset.validation
-        if wanted < 1:
-            wanted = round(wanted * (splits["train"] + splits["validation"]))
-        return int(splits["train"]) if same and splits["validation"] == wanted else None
+        # A share is counted class by class: that it is the same share is told by the entry.
+        split = made["entry"] if dataset.validation < 1 else made["splits"]
+        return int(made["splits"]["train"]) if same and split["validation"] == dataset.validation else None
     except (OSError, ValueError, KeyError, TypeError):  # whoever opens it says what is wrong with it
         return None
 

@@ -20,12 +20,13 @@ def check_model(runs: Resolver, dataset: str, model: str, where: str) -> None:
     kind, shape = runs.kind(dataset), runs.shape(dataset)
     use, parameters = runs.models[model].use, runs.models[model].parameters
     if kind not in (takes := registry.takes_kinds(use)):
+        fitting = [name for name, one in runs.models.items() if kind in registry.takes_kinds(one.use)]
         raise FrugalError(
-            f"{where}: model {model} takes {' or '.join(takes)} data, {dataset} is {kind}; choose another, or list each data "
-            "set with its model under `tasks`"
+            f"{where}: model {model} takes {' or '.join(takes)} data, {dataset} is {kind}; choose one that takes it "
+            f"({shortened(fitting)}), or list each data set with its model under `tasks`"
         )
     if use in libraries.BUILT:
-        libraries.check_name(use, kind, parameters["name"], f"{runs.folder / 'models.yaml'}: {model}")
+        libraries.check_name(use, kind, parameters["name"], runs.place(model))
     least = registry.least_size(use, parameters)
     if kind == "image" and shape and min(shape[1:]) < least:
         high, wide = shape[1:]
@@ -45,6 +46,11 @@ def check_model(runs: Resolver, dataset: str, model: str, where: str) -> None:
         raise FrugalError(
             f"{where}: {dataset} asks for {task}, and model {model} can only classify; choose one that uses wav2vec2"
         )
+
+
+def shortened(names: list[str], most: int = 6) -> str:
+    """Some of these names, for a message."""
+    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])]) or "there is none"
 
 
 def check_recipe(runs: Resolver, study: str, dataset: str, model: str, strategy: str) -> None:

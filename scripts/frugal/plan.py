@@ -19,10 +19,11 @@ from frugal.config_checks import (
     prepared_samples,
     seeds_in,
 )
+from frugal.entries import DATASETS, MODELS, read_entries, study_files
 from frugal.errors import FrugalError, did_you_mean
 from frugal.fit_checks import check_model, check_recipe, left_out
 from frugal.resolve import Resolver, StudyAtScale
-from frugal.spec import Dataset, DatasetSpec, Model, ModelSpec, RunSpec, parse
+from frugal.spec import RunSpec, parse
 from frugal.study import Study, merged, shortened
 from frugal.study_config import Scale, StudyConfig
 from frugal.sweeps import check_changed, swept
@@ -48,10 +49,10 @@ class Plan:
         check_writable(Path(self.config.results), "results")
         if self.config.caches:
             check_writable(Path(self.config.caches), "caches")
-        self.datasets = self._named("datasets.yaml", Dataset, DatasetSpec, "source", "source", "options")
-        self.models = self._named("models.yaml", Model, ModelSpec, "model", "use", "parameters")
-        self.files = {path.stem: path for path in sorted((folder / "studies").glob("*.yaml"))}
-        self.resolver = Resolver(self.config, folder, self.datasets, self.models)
+        self.entries = read_entries(folder, DATASETS), read_entries(folder, MODELS)
+        self.datasets, self.models = (entries.specs for entries in self.entries)
+        self.files = study_files(folder)
+        self.resolver = Resolver(self.config, self.files, *self.entries)
         # Of an override: a list of strategies chooses, a mapping changes what some of them are given.
         chosen = self.config.override.get("strategies")
         self.changes: dict[str, Any] = chosen if isinstance(chosen, dict) else {}
@@ -85,16 +86,6 @@ class Plan:
                 )
         return wanted
 
-    def _named(self, file: str, model: type, spec: type, kind: str, use: str, parameters: str) -> dict[str, Any]:
-        """Read datasets.yaml or models.yaml: every entry checked, with the parameters of what it uses."""
-        found = {}
-        for name, content in read_yaml(self.folder / file).items():
-            where = f"{self.folder / file}: {name}"
-            section = parse(model, content, where).model_dump()
-            section[parameters] = registry.check(kind, section[use], section[parameters], where)
-            found[name] = parse(spec, {"name": name, **section}, where)
-        return found
-
     def _study(self, name: str) -> Study | None:
         file = self.files[name]
         content = read_yaml(file)
@@ -106,6 +97,9 @@ class Plan:
         where = f"{file}: scales.{self.scale}" + (" with the override" if self.config.override else "")
         scale = self._scale(content["scales"][self.scale], where)
         strategies = list(study.strategies) if scale.strategies is None else scale.strategies
+        for pair in scale.pairs:
+            self.entries[0].check(pair.dataset)
+            self.entries[1].check(pair.model)
         check_names(study, scale, strategies, list(self.datasets), list(self.models), where)
         content, strategies, sweeps = swept(content, strategies, self.changes, where)
         study = parse(StudyConfig, content, f"{file} with the override") if self.changes else study
@@ -163,6 +157,8 @@ class Plan:
             section.pop("baseline_seeds", None)
         if {"datasets", "models"} <= self.config.override.keys():
             section.pop("tasks", None)
+        elif override.get("tasks"):  # in place of the file's; names beside them choose among them
+            section = {k: value for k, value in section.items() if k not in ("datasets", "models") or k in override}
         if isinstance(section.get("tasks"), list) and "tasks" not in override:
             section["tasks"] = [_overridden(task, override) for task in section["tasks"]]
         for key in ("datasets", "models", "tasks", "strategies"):

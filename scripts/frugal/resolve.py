@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from frugal import registry
 from frugal.budgets import share_in
 from frugal.config import Config
+from frugal.entries import Entries
 from frugal.errors import FrugalError, did_you_mean
 from frugal.parameters import split
 from frugal.recipe import Recipe
@@ -27,19 +28,23 @@ class StudyAtScale(NamedTuple):
 class Resolver:
     """What each run of a config is made of.
 
-    config: of config.yaml; folder: of the config files, for messages; datasets, models: by name, checked; studies: by name,
+    config: of config.yaml; files: of the studies, by name, for messages; datasets, models: their entries; studies: by name,
     filled in by whoever reads their files
     """
 
-    def __init__(
-        self, config: Config, folder: Path, datasets: dict[str, DatasetSpec], models: dict[str, ModelSpec]
-    ) -> None:
-        self.config, self.folder, self.datasets, self.models = config, folder, datasets, models
+    def __init__(self, config: Config, files: dict[str, Path], datasets: Entries, models: Entries) -> None:
+        self.config, self.files, self.entries = config, files, (datasets, models)
+        self.datasets: dict[str, DatasetSpec] = datasets.specs
+        self.models: dict[str, ModelSpec] = models.specs
         self.studies: dict[str, StudyAtScale] = {}
 
     def file(self, study: str) -> Path:
         """The config file of a study."""
-        return self.folder / "studies" / f"{study}.yaml"
+        return self.files[study]
+
+    def place(self, model: str) -> str:
+        """The entry of a model, for a message."""
+        return self.entries[1].place(model)
 
     def strategies(self, study: str) -> dict[str, StrategyConfig]:
         """All strategies of a study, those of sweeps and budgets among them."""
@@ -112,7 +117,7 @@ class Resolver:
                 if size is None:
                     raise FrugalError(
                         f"{where}: {key} counts {what} per axis, and how large the images of {dataset} are is known only "
-                        "once they are read; give its `shape`"
+                        "once they are read; give its `shape`, such as [3, 32, 32] for channels, height and width"
                     )
                 if levels_for:
                     parameters[key] = parameter.scaled(parameters[key], size, levels_for)
@@ -149,7 +154,7 @@ class Resolver:
         model: ModelSpec = self.models[name]
         files, known = {}, registry.parameters("model", model.use)
         for key, value in model.parameters.items():
-            where = f"{self.folder / 'models.yaml'}: {name}: {key}"
+            where = f"{self.place(name)}: {key}"
             if file := known[key].unwatched(value):
                 raise FrugalError(
                     f"{where} names the file {file}, and other content of it would go unnoticed; annotate {key} as File, from "

@@ -124,4 +124,4 @@ class StudyConfig(Strict):
         {}, description="strategies that share a panel of a figure, by its title; by default proposals and controls"
     )
     strategies: dict[str, StrategyConfig] = Field(min_length=1)
-    scales: dict[Literal["demo", "mnist", "cpu", "strong", "standard", "published"], Scale]
+    scales: dict[Literal["demo", "own", "mnist", "cpu", "strong", "standard", "published"], Scale]

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import yaml
 
+import prepare as command
 from frugal.data.card import card
 from frugal.data.prepare import PARTS, prepare
 from frugal.errors import FrugalError
+from frugal.spec import DatasetSpec, parse
 
 WINE = {
     "name": "wine",
@@ -61,3 +63,22 @@ def test_a_cache_without_its_labels_has_no_card(tmp_path, wine):
     (tmp_path / "manifest.json").write_text(wine.read_text())
     with pytest.raises(FrugalError, match="its cache can't be read"):
         card(tmp_path / "manifest.json", WINE)
+
+
+def test_what_was_found_out_is_said_on_the_console_in_a_few_lines(tmp_path, monkeypatch, capsys):
+    rows = [f"{n * n * 0.37:.2f},{'ab'[n % 2]},{['no', 'yes'][n // 2 % 2]}" for n in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,c,y", *rows]))
+    section = {"source": "table", "options": {"path": "t.csv", "target": "y"}}
+    dataset = parse(DatasetSpec, {"name": "mine", **section}, "mine").model_dump(mode="json")
+    out = tmp_path / "cache/manifest.json"
+    words = ["--dataset", json.dumps(dataset), "--out", str(out), "--downloads", str(tmp_path), "--data", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["prepare.py", *words])
+    command.main()
+    told = capsys.readouterr().out.splitlines()
+    assert 'data set mine: found out: class names: ["no", "yes"]' in told
+    assert told[-1] == "data set mine: 43 train, 5 validation, 12 test samples"
+    manifest = json.loads(out.read_text()) | {"notes": [f"note {'x' * 300}"] * 20}
+    short = command.lines(manifest, out.parent)
+    assert len(short) == command.MOST_LINES + 2
+    assert max(map(len, short)) < 200
+    assert short[-2].endswith(f"more such lines are in {out.parent / 'prepare.log'}")

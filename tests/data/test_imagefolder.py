@@ -151,11 +151,20 @@ def test_a_damaged_image_is_left_out_counted_and_listed_with_its_reason(pictures
     ]
 
 
-def test_more_damage_than_is_allowed_is_an_error_that_names_an_image(pictures, tmp_path):
-    damage(pictures / "train/cat/1.JPEG", "cut")
-    with pytest.raises(FrugalError, match=r"1 of 36 images are damaged, e.g. .*cat/1.JPEG \(.*`damaged` allows 1.00%"):
+def test_more_damage_than_is_allowed_is_refused_with_a_list_of_all(pictures, tmp_path):
+    bad = ["train/cat/1.JPEG", "val/ant/0.JPEG"]
+    for name in bad:
+        damage(pictures / name, "cut")
+    with pytest.raises(
+        FrugalError, match=r"2 of 36 images are damaged, e.g. .*cat/1.JPEG \(.*`damaged` allows 1.00%"
+    ) as error:
         prepared(tmp_path)
     assert not (tmp_path / "cache/manifest.json").exists()
+    assert str(error.value).endswith(
+        f"with `damaged: 0.06` among the options of the data set; each of them is listed in {tmp_path / 'cache/skipped.csv'}"
+    )
+    assert [row["file"] for row in csv.DictReader((tmp_path / "cache/skipped.csv").open())] == bad
+    assert prepared(tmp_path, options={"folders": ["photos"], "size": 16, "damaged": 0.06})
 
 
 def empty_class(pictures):
@@ -203,7 +212,7 @@ def test_folders_that_are_no_data_set_are_refused_in_one_line(pictures, tmp_path
     ("changes", "says"),
     [
         ({"classes": 4}, "no sample of class 3"),
-        ({"classes": 2}, "label 2, config/datasets.yaml says 2 classes"),
+        ({"classes": 2}, "label 2, its entry of datasets.yaml says 2 classes"),
         ({"shape": [3, 24, 24]}, "correct `shape`"),
         ({"options": {"folders": ["fotos"], "size": 16}}, "has no folder fotos"),
         ({"options": {"folders": ["photos"], "size": 16, "train_resize": 8}}, "a 16 x 16 square doesn't fit"),

@@ -63,7 +63,7 @@ def test_another_rate_a_missing_digit_and_a_missing_folder_are_refused(tmp_path)
         file.unlink()
     with pytest.raises(FrugalError, match="has no training recording of the digit 7"):
         spoken_digits.read(tmp_path, tmp_path)
-    with pytest.raises(FrugalError, match="these recordings are not downloaded: put them into free-spoken-digits or"):
+    with pytest.raises(FrugalError, match="these recordings are not downloaded: put free-spoken-digits/recordings or"):
         spoken_digits.read(None, tmp_path)
 
 

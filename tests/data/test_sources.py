@@ -202,7 +202,7 @@ def swapped(files):
         ({"source": "mnits"}, None, "unknown source 'mnits'; did you mean mnist"),
         ({"options": {"folder": "x"}}, None, "has no parameter 'folder'; did you mean folders"),
         ({"options": {"mirrors": 3}}, None, "mirrors is 3"),
-        ({"options": {"files": ["one.gz"]}}, None, "`files` in config/datasets.yaml names 1 files; name four"),
+        ({"options": {"files": ["one.gz"]}}, None, "option `files` of the data set names 1 files; name four"),
         (
             {"options": {"sha256": {"train-images-idx3-ubyte.gz": "0" * 64}}},
             None,

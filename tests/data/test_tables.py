@@ -125,7 +125,7 @@ def test_a_table_that_is_not_as_described_is_refused(tmp_path, changes, header, 
 
 
 def test_the_right_number_of_features_is_told(tmp_path):
-    with pytest.raises(FrugalError, match=r"features of shape \[3\], config/datasets.yaml says \[9\]"):
+    with pytest.raises(FrugalError, match=r"features of shape \[3\], its entry of datasets.yaml says \[9\]"):
         prepare(about(options=OPTIONS, shape=[9]), tmp_path / "a", tmp_path, write(tmp_path / "d", rows()))
     assert {file.name for file in (tmp_path / "a").iterdir()} == {".prepare.lock"}
 

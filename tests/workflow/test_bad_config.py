@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 import tiny
+from frugal.config_checks import prepared_samples
 from frugal.errors import FrugalError
 from frugal.plan import Plan
+from frugal.spec import DatasetSpec
 from workflow.conftest import Workflow
 
 FOLDER = Path(__file__).parents[2] / "config"
@@ -49,6 +51,10 @@ def plan(**changes):
         ({"override": {"strategies": ["fixed-16"]}}, f"{DEMO}: strategies lacks the baseline 'full'"),
         ({"override": {"datasets": ["mnits"]}}, f"{DEMO}: unknown data set 'mnits'; did you mean mnist?"),
         ({"override": {"models": ["resnet"]}}, f"{DEMO}: unknown model 'resnet'; did you mean resnet-8?"),
+        (
+            {"override": {"datasets": ["breast-cancer"]}},
+            "model cnn-tiny takes image data, breast-cancer is table; choose one that takes it (mlp, mlp-dropout), or",
+        ),
         (
             {"studies": ["cross"], "scale": "cpu", "override": {"datasets": ["titanik"]}},
             "scales.cpu with the override: no entry of tasks has the dataset 'titanik'; did you mean titanic?",
@@ -251,6 +257,15 @@ def test_a_batch_larger_than_the_prepared_training_set_is_refused_at_planning(tm
     plan(**small | {"override": {"recipe": {"batch_size": 300}}})
 
 
+@pytest.mark.parametrize(("share", "known"), [(0.1, 33), (0.2, None)])
+def test_how_many_samples_a_cache_holds_is_known_where_a_share_was_split_off(tmp_path, share, known):
+    splits = {"train": 33, "validation": 5, "test": 9}  # a share of each of five classes, each at least one
+    made = {"source": "arrays", "shape": [3], "classes": 5, "splits": splits, "entry": {"validation": 0.1}}
+    (tmp_path / "manifest.json").write_text(json.dumps(made))
+    described = DatasetSpec(name="mine", source="arrays", options={"path": "a.npz"}, validation=share)
+    assert prepared_samples(tmp_path, described) == known
+
+
 @pytest.mark.parametrize(
     ("file", "content", "option", "line"),
     [
@@ -281,7 +296,10 @@ def test_snakemake_refuses_a_config_file_that_it_would_misread(tmp_path, file, c
 def test_snakemake_stops_before_any_job_and_says_why(fresh):
     done = fresh.snakemake(config=("scale=huge",))
     assert done.returncode != 0
-    assert "unknown scale 'huge'; there are: demo, mnist, cpu, strong, standard, published" in done.stdout + done.stderr
+    assert (
+        "unknown scale 'huge'; there are: demo, own, mnist, cpu, strong, standard, published"
+        in done.stdout + done.stderr
+    )
     assert "Traceback" not in done.stdout + done.stderr
     assert not (fresh.folder / "results" / "huge").exists()
 

@@ -19,6 +19,7 @@ def extended(tmp_path_factory):
     blocks = BLOCK.findall(GUIDE.read_text())
     assert len(blocks) == 13
     for name, content in blocks:
+        (workflow.folder / name).parent.mkdir(parents=True, exist_ok=True)
         with open(workflow.folder / name, "a") as file:
             file.write(("\n" if file.tell() else "") + content)
     write_letters(workflow.folder / "data/letters")
@@ -47,3 +48,16 @@ def test_a_data_set_never_seen_runs_through_compression_and_infobatch_by_config_
     override = "override={datasets: [letters], models: [cnn-small], grouped: false}"
     found = extended.planned(config=("studies=[compression,infobatch]", "data=data", override))
     assert found["train"] == (12 + 2 + 9 + 2) * 3
+
+
+def test_the_study_for_ones_own_data_takes_one_data_set_or_several_on_one_page(extended):
+    one = "override={datasets: [letters], models: [cnn-small]}"
+    found = extended.planned(config=("scale=own", "data=data", "results=results/letters", one))
+    assert (found["train"], found["render"]) == ((11 + 2) * 5, 1)
+    pairs = (
+        "{dataset: letters, model: cnn-small}, {dataset: sales, model: mlp, target_accuracy: 0.7, recipe: {epochs: 9}}"
+    )
+    found = extended.planned(
+        config=("scale=own", "data=data", "results=results/mine", f"override={{tasks: [{pairs}]}}")
+    )
+    assert (found["prepare"], found["train"]) == (2, (11 + 2 + 9 + 2) * 5)

@@ -106,3 +106,23 @@ def test_tasks_that_the_override_gives_keep_what_they_have_of_their_own():
     plan = planned("cpu", studies=["pruning"], override=override)
     assert {seed for _, seed in plan.studies["pruning"].runs()} == {0, 1}
     assert plan.run("pruning", "titanic", "mlp", "baseline", 0).recipe.epochs == 3
+
+
+def test_the_study_for_ones_own_data_fits_every_kind_of_it():
+    pairs = {
+        ("titanic", "mlp"): {"frequency-curriculum", "short-as-frequency-curriculum"},
+        ("imdb-64", "transformer-small"): {"frequency-curriculum", "short-as-frequency-curriculum"},
+        ("spoken-digits", "wave-cnn-small"): {"frequency-curriculum", "short-as-frequency-curriculum"},
+        ("imagenette-64", "resnet-8"): set(),
+        ("mnist", "cnn-small"): set(),
+    }
+    tasks = [{"dataset": dataset, "model": model} for dataset, model in pairs]
+    plan = planned("own", override={"tasks": tasks})  # in place of the file's data set and model
+    study = plan.studies["own"]
+    assert list(plan.studies) == ["own"]
+    assert study.pairs == list(pairs)
+    for pair, absent in pairs.items():
+        assert set(study.trained) - set(study.strategies_of(*pair)) == absent
+    controlled = {study.follows[name] for name in study.controls}
+    proposals = set(study.strategies) - set(study.controls) - {study.baseline, "rs2-half"}
+    assert proposals == controlled, "whatever is proposed is held against its control"

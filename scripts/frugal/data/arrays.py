@@ -10,7 +10,7 @@ from frugal.data.listing import Listing
 from frugal.data.rows import Rows, pieces
 from frugal.errors import FrugalError
 
-CONFIG = "config/datasets.yaml"
+CONFIG = "its entry of datasets.yaml"
 MANY = 20  # labels of a table: with more its target may be a quantity
 QUANTITY = ", unless the target is a quantity: regression isn't supported, make it a few ranges or name another target"
 

@@ -68,7 +68,7 @@ class Cache:
         if name not in self.arrays:
             kind = name.rpartition("_")[2]
             hint = {"coefficients": "dct", "images": "images: true"}.get(kind)
-            hint = f"; set `{hint}` for it in config/datasets.yaml" if hint else ""
+            hint = f"; set `{hint}` for it in its entry of datasets.yaml" if hint else ""
             raise FrugalError(
                 f"the cache of {self.manifest['dataset']} has no {name}, it has {', '.join(self.arrays)}{hint}"
             )

@@ -173,7 +173,7 @@ class Coefficients(Split):
     def __init__(self, cache: Cache, split: str, device: torch.device, streamed: bool = False):
         if cache.manifest["dct"] is None:
             raise FrugalError(
-                f"data set {cache.manifest['dataset']} has no DCT store; set `dct: {{bits: 8}}` in config/datasets.yaml"
+                f"data set {cache.manifest['dataset']} has no DCT store; set `dct: {{bits: 8}}` in its entry of datasets.yaml"
             )
         super().__init__(cache, split, device, streamed)
         self.raw_bytes_per_sample = int(np.prod(self.shape))  # of the pixels they stand for

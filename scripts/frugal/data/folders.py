@@ -6,6 +6,7 @@ or into another class. Endings are those of a name whatever its case. The order 
 """
 
 import errno
+import math
 import os
 import stat
 from collections import Counter, deque
@@ -16,6 +17,7 @@ from pathlib import Path
 from frugal.data.made_from import LITTER, read_tree
 from frugal.errors import FrugalError
 
+INTO = "into a folder of yours, and name that folder: export FRUGAL_DATA=<folder>, or --config data=<folder>"
 BROKEN_LINK = "a link that leads nowhere"
 MOST_ENDINGS = 12  # named in a note
 Key = tuple[int, int]  # device and inode: what a file or folder is, by whatever path it is reached
@@ -241,15 +243,13 @@ def home_of(folder: Path | None, folders: list[str], holds: str, what: str) -> P
 
     what: "these texts are", for the error. Raises FrugalError where there is none.
     """
-    where = " or ".join(name for name in folders if name != ".")
+    looked = " or ".join(str(Path(name, holds)) for name in folders)
     if folder is None:
-        place = f"{where} of a folder" if where else "a folder"
-        raise FrugalError(f"{what} not downloaded: put them into {place} named by FRUGAL_DATA")
+        raise FrugalError(f"{what} not downloaded: put {looked} {INTO}")
     if not folder.is_dir():
         raise FrugalError(f"the data folder {folder} does not exist; make it or correct FRUGAL_DATA")
     found = next((place for name in folders if (place := folder / name / holds).exists()), None)
     if found is None:
-        looked = " or ".join(str(Path(name, holds)) for name in folders)
         raise FrugalError(
             f"the data folder {folder} has no {looked}; put the data there, correct FRUGAL_DATA, or set the option of the "
             "data set that says where it lies"
@@ -257,15 +257,29 @@ def home_of(folder: Path | None, folders: list[str], holds: str, what: str) -> P
     return found.parent
 
 
+class TooManyDamaged(FrugalError):
+    """More files than may be left out can't be used. skipped: (name, reason) of each, to be listed where the cache would be."""
+
+    def __init__(self, said: str, skipped: Sequence[tuple[str, str]]):
+        super().__init__(said)
+        self.skipped = skipped
+
+
 def limited(skipped: Sequence[tuple[str, str]], of: int, damaged: float, what: str = "files") -> tuple[str, ...]:
-    """A note on what was left out, none for none. Raises FrugalError where it is more than a share `damaged` of all."""
+    """A note on what was left out, none for none. Raises TooManyDamaged where it is more than a share `damaged` of all."""
     if not skipped:
         return ()
     name, reason = skipped[0]
     said = f"{len(skipped):,} of {of:,} {what} can't be used"
     if len(skipped) > damaged * of:
-        raise FrugalError(
+        raise TooManyDamaged(
             f"{said}, more than the share {damaged:g} that may be left out; the first is {shown(name)} ({reason}); "
-            "mend them or raise option `damaged` of the data set"
+            f"mend them, or leave them out with {allowing(len(skipped), of)}",
+            skipped,
         )
     return (f"{said} and are left out: see skipped.csv",)
+
+
+def allowing(skipped: int, of: int) -> str:
+    """What to write among the options of a data set, so that as many files may be left out."""
+    return f"`damaged: {min(1, math.ceil(100 * skipped / of) / 100):g}` among the options of the data set"

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from frugal.atomic import write_json, write_text
 from frugal.data import dct, made_from
 from frugal.data.arrays import CONFIG, KINDS, Arrays, check, check_inputs
 from frugal.data.cache import open_cache, write_cache
+from frugal.data.folders import TooManyDamaged
 from frugal.data.lock import exclusive
 from frugal.data.overlap import Hashed, Split, hashes, hashes_of, overlaps
 from frugal.data.rows import ComputedRows, Rows, pieces, select
@@ -94,8 +96,12 @@ def _prepare(
             f"data set {name}: with `images: false` and `dct: null` nothing would be kept; set one of them"
         )
     cores = (threads,) if registry.uses_threads(dataset["source"]) else ()
-    with made_from.noted(folder, downloads) as reading:
-        arrays = registry.load("source", dataset["source"]).read(folder, downloads / name, *cores, **options)
+    try:
+        with made_from.noted(folder, downloads) as reading:
+            arrays = registry.load("source", dataset["source"]).read(folder, downloads / name, *cores, **options)
+    except TooManyDamaged as error:
+        list_skipped(error.skipped, out / "skipped.csv")
+        raise FrugalError(f"data set {name}: {error}; each of them is listed in {out / 'skipped.csv'}") from error
     inferred = dict(arrays.inferred)
     given = {"shape": dataset.get("shape"), "classes": dataset.get("classes")}
     classes = check(arrays, name, given["shape"], given["classes"])
@@ -155,7 +161,7 @@ def _prepare(
             if not keeps_images:
                 del splits[f"{part}_images"]
         splits |= quantiser.arrays()
-    list_skipped(arrays, out / "skipped.csv")
+    list_skipped(arrays.skipped, out / "skipped.csv")
     about["made_from"] = made_from.write(reading, out)
     manifest = write_cache(out, splits, about, documents)
     if arrays.leftovers:
@@ -266,11 +272,11 @@ def statistics(images: np.ndarray | Rows, seen: Hashed | None = None) -> tuple[l
     return means, deviations
 
 
-def list_skipped(arrays: Arrays, path: Path) -> None:
-    """Write which files could not be used and why; no file where there are none."""
-    if not arrays.skipped:
+def list_skipped(skipped: Sequence[tuple[str, str]], path: Path) -> None:
+    """Write which files could not be used and why; no file where there are none. skipped: (file, reason) of each"""
+    if not skipped:
         path.unlink(missing_ok=True)
         return
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([("file", "reason"), *arrays.skipped])
+    csv.writer(out, lineterminator="\n").writerows([("file", "reason"), *skipped])
     write_text(path, out.getvalue())

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from frugal.atomic import write_json, writing
-from frugal.data.folders import BROKEN_LINK, encodable, is_broken_link, shown
+from frugal.data.folders import BROKEN_LINK, TooManyDamaged, allowing, encodable, is_broken_link, shown
 from frugal.data.lock import exclusive
 from frugal.data.pictures import Damaged, picture
 from frugal.data.rows import Rows, bar
@@ -87,7 +87,6 @@ def _make(images: list[Image], count: int, size: int, place: Path, threads: int,
     """What is known of each shard of `count` images, when all are on the disk. most: images that may be damaged"""
     firsts = range(0, len(images), count)
     abouts = {n: json.loads(_about(place, n).read_text()) for n in range(len(firsts)) if _about(place, n).exists()}
-    damaged = [at for about in abouts.values() for at in about["skipped"]]
     waiting = {n: images[first : first + count] for n, first in enumerate(firsts) if n not in abouts}
     left = sum(map(len, waiting.values()))
     with _workers(min(threads, len(waiting))) as pool:
@@ -96,10 +95,8 @@ def _make(images: list[Image], count: int, size: int, place: Path, threads: int,
             for job in as_completed(jobs):
                 n = jobs[job]
                 abouts[n] = _finish(job, place, n, firsts[n])
-                damaged += abouts[n]["skipped"]
-                _check(damaged, most, images)
                 progress.update(len(waiting[n]))
-    _check(damaged, most, images)
+    _check([at for about in abouts.values() for at in about["skipped"]], most, images)
     return [abouts[n] for n in range(len(firsts))]
 
 
@@ -148,13 +145,18 @@ def _work(images: list[Image], size: int, to: Path) -> dict:
 
 
 def _check(damaged: list[tuple[int, str]], most: float, images: list[Image]) -> None:
-    """Raise FrugalError where more images are damaged than may be left out, or all of them."""
-    if len(damaged) <= most and len(damaged) < len(images):
+    """Raise TooManyDamaged where more images are damaged than may be left out, or all of them: when all were read, so that the
+    list of them is whole.
+    """
+    count, of = len(damaged), len(images)
+    if count <= most and count < of:
         return
     at, why = min(damaged)
-    raise FrugalError(
-        f"{len(damaged):,} of {len(images):,} images are damaged, e.g. {shown(images[at].path)} ({why}); option `damaged` "
-        f"allows {most / len(images):.2%}: replace them, or raise it to leave them out"
+    mend = "replace them" if count == of else f"replace them, or leave them out with {allowing(count, of)}"
+    raise TooManyDamaged(
+        f"{count:,} of {of:,} images are damaged, e.g. {shown(images[at].path)} ({why}); option `damaged` "
+        f"allows {most / of:.2%}: {mend}",
+        [(encodable(images[at].name), why) for at, why in sorted(damaged)],
     )
 
 

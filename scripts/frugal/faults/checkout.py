@@ -65,9 +65,9 @@ class Grid:
 
 
 def snapshot(folder: Path) -> Path:
-    """A copy of the repository as it is now, which nobody edits while a campaign goes on."""
+    """A copy of the repository as it is now, which nobody edits while a campaign goes on, without the user's config/local."""
     for part in PARTS:
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "local"))
     return folder
 
 

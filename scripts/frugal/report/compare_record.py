@@ -70,6 +70,7 @@ def compare_records(
                 f"two files are of {name} with seed {own['seed'][own['seed'].duplicated()].iloc[0]}; name one of them"
             )
         remarks += _remarks(str(name), own, theirs)
+        remarks += _other_net(str(name), own, mine[mine["strategy"] == study.baseline])
         for cost in CURRENCIES:
             spent = pd.to_numeric(own[cost]).mean() if own[cost].notna().all() else np.nan
             whole = counted(mine[mine["strategy"] == study.baseline], cost)[cost].mean()
@@ -91,6 +92,20 @@ def _remarks(name: str, own: pd.DataFrame, theirs: set[str]) -> list[str]:
         )
     found += [f"{name}: {note}" for note in dict.fromkeys(note for notes in own.get("notes", []) for note in notes)]
     return found
+
+
+def _other_net(name: str, own: pd.DataFrame, baseline: pd.DataFrame) -> list[str]:
+    """That a method's net has another number of parameters than the baseline's; a rate then compares the nets too."""
+    if "parameters" not in own or "parameters" not in baseline:
+        return []
+    here, there = (sorted(set(runs["parameters"].dropna().astype(int))) for runs in (own, baseline))
+    if set(here) <= set(there):
+        return []
+    sizes = [" or ".join(f"{size:,}" for size in one) for one in (here, there)]
+    return [
+        f"{name}: its net has {sizes[0]} parameters, the baseline's {sizes[1]}: the rate compares two nets, not two ways "
+        "to train one, unless the size is what the method changes"
+    ]
 
 
 def told(rate: Rate) -> str:

@@ -230,8 +230,8 @@ def _images(inputs: np.ndarray, where: str, layout: str | None) -> tuple[np.ndar
             "pixels": f"{inputs.dtype}, {low:g} to {high:g}, times 255"
         }
     raise FrugalError(
-        f"{where}: pixels are {inputs.dtype} from {low} to {high}; save whole numbers from 0 to 255, or "
-        "floating-point ones from 0 to 1"
+        f"{where}: pixels are {inputs.dtype} from {low} to {high}; save whole numbers from 0 to 255, or floating-point ones from "
+        "0 to 1, such as (x - low) / (high - low) with one low and one high for all images; 8 bits of each are kept"
     )
 
 

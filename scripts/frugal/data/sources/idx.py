@@ -42,7 +42,7 @@ def read(
     folders, files, sha256, mirrors = folders or ["."], files or FILES, sha256 or {}, mirrors or []
     if len(files) != len(FILES):
         raise FrugalError(
-            f"`files` in config/datasets.yaml names {len(files)} files; name four: training images, training labels, "
+            f"option `files` of the data set names {len(files)} files; name four: training images, training labels, "
             "test images, test labels"
         )
     if folder and not folder.is_dir():

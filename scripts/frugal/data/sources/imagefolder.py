@@ -16,7 +16,7 @@ from annotated_types import Ge, Gt, Le
 
 from frugal.data import shards
 from frugal.data.arrays import Arrays
-from frugal.data.folders import Folders, shown
+from frugal.data.folders import INTO, Folders, TooManyDamaged, shown
 from frugal.data.labels import shown_names
 from frugal.data.listing import Listing
 from frugal.data.pictures import SUFFIXES
@@ -147,7 +147,7 @@ def _decoded(listed: _Listed, how: _Decoding, inferred: dict[str, str]) -> Array
     folders, images, labels, trained = listed.folders, listed.images, listed.labels, listed.trained
     pictures = shards.read(images, how.size, how.downloads, how.threads, how.damaged)
     for part in (slice(trained), slice(trained, None)):
-        _check_classes(images[part], labels[part], pictures.good[part])
+        _check_classes(images[part], labels[part], pictures.good[part], pictures.skipped)
     labels = np.array(labels, np.int64)[pictures.good]
     kept = [image.path for image, good in zip(images[:trained], pictures.good, strict=False) if good]
     first, last = int(pictures.good[:trained].sum()), len(labels)
@@ -171,9 +171,8 @@ def _decoded(listed: _Listed, how: _Decoding, inferred: dict[str, str]) -> Array
 def _home(folder: Path | None, folders: list[str]) -> Path:
     """The folder that holds the data set."""
     if folder is None:
-        raise FrugalError(
-            f"these images are not downloaded: put them into {' or '.join(folders)} of a folder named by FRUGAL_DATA"
-        )
+        put = "train/<class>/*.jpg and val/<class>/*.jpg" if folders == ["."] else f"the folder {' or '.join(folders)}"
+        raise FrugalError(f"these images are not downloaded: put {put} {INTO}")
     found = next((place for name in folders if (place := folder / name).is_dir()), None)
     if found is None:
         raise FrugalError(
@@ -183,12 +182,13 @@ def _home(folder: Path | None, folders: list[str]) -> Path:
     return found
 
 
-def _check_classes(images: list[Image], labels: list[int], good: np.ndarray) -> None:
-    """Raise FrugalError for a class of a split of which no image could be read. labels (n,); good (n,) bool"""
+def _check_classes(images: list[Image], labels: list[int], good: np.ndarray, skipped: list[tuple[str, str]]) -> None:
+    """Raise TooManyDamaged for a class of a split of which no image could be read. labels (n,); good (n,) bool"""
     labels = np.array(labels)
     for label in np.flatnonzero(np.bincount(labels[good], minlength=labels.max() + 1) == 0):
         of_class = np.flatnonzero(labels == label)
-        raise FrugalError(
+        raise TooManyDamaged(
             f"every one of the {len(of_class):,} images of a class is damaged, the first is {shown(images[of_class[0]].path)}; "
-            "replace them, or remove the class"
+            "replace them, or remove the class",
+            skipped,
         )
