@@ -1,9 +1,13 @@
 """Which strategies can be trained on which models, and why not on the others: what planning says of each with its defaults.
 
 python scripts/fits.py cnn-tiny distilbert --size 32
+
+A net of a file in scripts/frugal/models is built too, unless it starts from weights, and tried on two invented samples.
 """
 
 import argparse
+import inspect
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +21,15 @@ from frugal.yamlfile import read_yaml
 
 MODELS = Path("config/models.yaml")
 COMBINATIONS = "combined"  # fits where its parts do
+CLASSES = 11  # of the invented data that a net is tried on: few nets have so many by chance
+SHAPES = {"text": [(64,)], "table": [(16,)], "sound": [(16000,)]}  # of its samples; images are in colour, else grey
 
 
 def main() -> None:
-    """Print a row per strategy, a column per model, and the reasons by their numbers."""
+    """Print a row per strategy, a column per model, and the reasons by their numbers.
+
+    Raises FrugalError after that for a net that can't be trained whatever the strategy.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", help="of config/models.yaml")
     parser.add_argument(
@@ -42,6 +51,8 @@ def main() -> None:
     console.print(shown)
     for number, why in enumerate(reasons, 1):
         console.print(f"({number}) {why}")
+    for name, where in grounds.items():
+        check_net(name, where)
 
 
 def ground(use: str, parameters: dict[str, Any], size: int) -> Ground:
@@ -53,6 +64,36 @@ def ground(use: str, parameters: dict[str, Any], size: int) -> Ground:
     if use in libraries.BUILT and not parameters.get("pretrained"):
         libraries.check_name(use, kind, parameters["name"], f"model {use}")
     return Ground(kind, "classification", (use, parameters), size=size if kind == "image" else None, followed=UNKNOWN)
+
+
+def check_net(name: str, where: Ground) -> None:
+    """Raise WrongNet for a net that fails on samples of its kind, or doesn't give a row of logits for each.
+
+    A size that it refuses in words of its own is no fault. Nets of libraries are tried when they are built for a run.
+    """
+    use, parameters = where.model
+    if use in libraries.BUILT or parameters.get("pretrained") not in (None, False, "", "none"):
+        return
+    import torch  # a table alone doesn't need it
+
+    from frugal.training.trial import Asked, WrongNet, built, try_out
+
+    build = registry.load("model", use).build
+    known = {"vocabulary": 1000, "task": "classification"}
+    given = {key: known[key] for key in inspect.signature(build).parameters if key in known} | parameters
+    dtype, fault = torch.int64 if where.kind == "text" else torch.float32, None
+    for shape in SHAPES.get(where.kind) or [(channels, where.size, where.size) for channels in (3, 1)]:
+        asked = Asked(name, use, shape, dtype, CLASSES)
+        try:
+            try_out(built(partial(build, shape, CLASSES, **given), asked), asked)
+            return
+        except WrongNet as error:
+            if error.__cause__ is None:
+                raise
+            fault = fault or error
+        except FrugalError:
+            return
+    raise fault
 
 
 def kind_of(use: str, parameters: dict[str, Any]) -> str:

@@ -9,9 +9,11 @@ import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from frugal import failed
 from frugal.data.prepare import prepare
 from frugal.errors import FrugalError, exit_with_one_line
 
@@ -19,7 +21,10 @@ MOST_LINES, WIDEST = 12, 160  # on the console; all of it, whole, is in the log
 
 
 def main() -> None:
-    """Read the command line and prepare; say what was found out on the console too, where the log is somewhere else."""
+    """Read the command line and prepare; say what was found out on the console too, where the log is somewhere else.
+
+    What fails leaves failed.json in the folder of the cache.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "--dataset", required=True, type=json.loads, help="one data set of config/datasets.yaml, as JSON"
@@ -32,15 +37,24 @@ def main() -> None:
     folder = arguments.data or os.environ.get("FRUGAL_DATA")
     if arguments.out.name != "manifest.json":
         raise FrugalError(f"--out is {arguments.out}; a cache is written as <folder>/manifest.json")
-    manifest = prepare(
-        arguments.dataset,
-        arguments.out.parent,
-        arguments.downloads,
-        Path(folder).expanduser() if folder else None,
-        max(1, arguments.threads),
-    )
+    out = arguments.out.parent
+    with suppress(OSError):  # `prepare` says what is in the way
+        failed.forget(out)
+    try:
+        manifest = prepare(
+            arguments.dataset,
+            out,
+            arguments.downloads,
+            Path(folder).expanduser() if folder else None,
+            max(1, arguments.threads),
+        )
+    except Exception as error:
+        with suppress(FrugalError, OSError):  # on a full disk, say, whose line is the one that matters
+            failed.leave(out, arguments.dataset, error, failed.DATA_LOG)
+        raise
+    failed.forget(out)  # of another process that prepared it meanwhile
     if not sys.stderr.isatty():
-        print(*lines(json.loads(manifest.read_bytes()), arguments.out.parent), sep="\n", flush=True)
+        print(*lines(json.loads(manifest.read_bytes()), out), sep="\n", flush=True)
 
 
 def lines(manifest: dict[str, Any], folder: Path) -> list[str]:

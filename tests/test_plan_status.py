@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 import status
-from frugal.plan_status import PlanStatus, with_time_left
+from frugal.plan_status import PlanStatus, _with_reasons, with_time_left
 from frugal.status import RunStatus
 from frugal.status_page import page_of, write_page
 from frugal.study import study_of
@@ -80,3 +80,13 @@ def test_watching_ends_with_the_last_run_or_an_interrupt_and_clears_the_terminal
 
     assert status.watch(interrupted, state(RUNNING), console, page) == state(RUNNING)
     assert out.getvalue().endswith("\x1b[?25h\x1b[?1049l" if terminal else ""), "the cursor and the screen are back"
+
+
+def test_runs_that_wait_for_a_data_set_that_cannot_be_prepared_say_so_and_are_not_waited_for(tmp_path):
+    study = study_of(factory.with_budgets())
+    runs = [RunStatus(study.folder(*run).as_posix(), "waiting") for run in study.runs()]
+    told = _with_reasons(study, runs, tmp_path, {study.datasets[0]: "no folder; prepare.log"})
+    assert {run.why for run in told} == {
+        f"not run: data set {study.datasets[0]} can't be prepared: no folder; prepare.log"
+    }
+    assert all(run.why == "" for run in _with_reasons(study, runs, tmp_path, {}))

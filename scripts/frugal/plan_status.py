@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean
 
 from frugal.due import find, told
-from frugal.failed import why_missing
+from frugal.failed import unprepared, why_missing
 from frugal.imports import digest_of_training
 from frugal.plan import Plan
 from frugal.record import METRICS
@@ -88,9 +88,11 @@ class Look:
     def __call__(self) -> PlanStatus:
         """How things stand now."""
         results, again = Path(self.plan.results), find(self.plan, digest_of_training)
+        entries = {name: entry.model_dump(mode="json") for name, entry in self.plan.datasets.items()}
+        lost = unprepared(Path(self.plan.caches), entries)
         due = {os.path.relpath(one.folder, results) for one in again}
         studies = {
-            name: _with_reasons(study, status_of(study, results, due), results)
+            name: _with_reasons(study, status_of(study, results, due), results, lost)
             for name, study in self.plan.studies.items()
         }
         state = PlanStatus(self.plan.results, studies, told(again), datetime.now(UTC))
@@ -168,12 +170,12 @@ def _expected(run: RunStatus) -> float | None:
     return run.seconds_left / left if left > BEGUN else None
 
 
-def _with_reasons(study: Study, runs: list[RunStatus], results: Path) -> list[RunStatus]:
-    """The runs; those that wait for one that failed say so."""
+def _with_reasons(study: Study, runs: list[RunStatus], results: Path, lost: dict[str, str]) -> list[RunStatus]:
+    """The runs; those that wait for one that failed, or for a data set that can't be prepared, say so. lost: these, and why"""
     found = []
     for run, (cell, seed) in zip(runs, study.runs(), strict=True):
-        behind = run.state == "waiting" and cell.strategy in study.follows
-        why = why_missing(study, cell, seed, results) if behind else None
+        behind = run.state == "waiting" and (cell.strategy in study.follows or cell.dataset in lost)
+        why = why_missing(study, cell, seed, results, lost) if behind else None
         found.append(replace(run, why=why) if why and why.startswith("not run") else run)
     return found
 

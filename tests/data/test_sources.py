@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from frugal import imports, registry
+from frugal import failed, imports, registry
 from frugal.data import dct
 from frugal.data.arrays import Arrays
 from frugal.data.cache import open_cache
@@ -225,7 +225,7 @@ def test_what_does_not_fit_is_one_line_and_no_cache(published, tmp_path, config,
     assert not (tmp_path / "cache" / "manifest.json").exists()
 
 
-def test_the_command_ends_with_one_line_and_a_status(tmp_path):
+def test_the_command_ends_with_one_line_and_a_status_and_leaves_why_until_it_succeeds(tmp_path, published):
     command = [
         sys.executable,
         ROOT / "scripts/prepare.py",
@@ -241,6 +241,13 @@ def test_the_command_ends_with_one_line_and_a_status(tmp_path):
     assert ended.stderr.count("\n") == 1
     assert f"frugal: the data folder {tmp_path}/nowhere does not exist" in ended.stderr
     assert not list(tmp_path.rglob("manifest.json"))
+    left = failed.read(tmp_path / "cache")
+    assert left.spec == TINY
+    assert left.why.startswith(f"the data folder {tmp_path}/nowhere does not exist")
+    assert left.log == str(tmp_path / "cache/prepare.log")
+    put(published, tmp_path / "nowhere")
+    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+    assert failed.read(tmp_path / "cache") is None
 
 
 def test_data_sets_of_the_config_have_known_sources_and_options():

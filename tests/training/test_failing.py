@@ -156,3 +156,44 @@ def test_who_follows_a_run_with_a_record_of_before_waits_for_the_one_that_failed
         {},
         [chained.folder(Cell("digits", "cnn", "last"), 0).as_posix()],
     )
+
+
+def test_runs_on_a_data_set_that_cannot_be_prepared_are_not_waited_for(tmp_path):
+    entry = {"name": "digits", "source": "idx"}
+    failed.leave(tmp_path / "data/digits", entry, FrugalError("no folder; make it"), failed.DATA_LOG)
+    why = f"no folder; make it; {tmp_path}/data/digits/prepare.log"
+    lost = failed.unprepared(tmp_path / "data", {"digits": entry, "letters": entry})
+    assert lost == failed.unprepared(tmp_path / "data", {"digits": None}) == {"digits": why}
+    assert failed.unprepared(tmp_path / "data", {"digits": entry | {"source": "mnist"}}) == {}, (
+        "its entry was corrected"
+    )
+    full = tmp_path / study().folder(Cell("digits", "cnn", "full"), 0)
+    full.mkdir(parents=True)
+    (full / "metrics.json").write_text("{}")
+    failures, waiting = failed.without_record(study(), tmp_path, lambda *_: {}, lost)
+    assert waiting == []
+    assert {path.split("/")[-2]: why for path, why in failures.items()} == dict.fromkeys(
+        ("leader", "control"), f"not run: data set digits can't be prepared: {why}"
+    )
+    assert (
+        failed.told(failures, lost)
+        == failed.told(failures, {})
+        == [f"data set digits can't be prepared: {why}; 2 runs on it left out"]
+    )
+    assert failed.told({}, lost) == [f"data set digits can't be prepared: {why}"], "where all records are there"
+
+
+def test_equal_failures_of_a_model_are_told_once():
+    def path(model, strategy):
+        return f"runs/test/digits/{model}/{strategy}/seed-0"
+
+    def why(model, strategy, cause="wrong; see its file"):
+        return f"{cause}; results/{path(model, strategy)}/train.log"
+
+    runs = [("bad", f"s{number}") for number in range(28)] + [("other", "s0")]
+    failures = {path(*run): why(*run) for run in runs} | {path("bad", "late"): why("bad", "late", "lower the rate")}
+    assert failed.told(failures, {}) == [
+        f"28 runs of model bad, the first {path('bad', 's0')}: {why('bad', 's0')}",
+        f"{path('other', 's0')}: {why('other', 's0')}",
+        f"{path('bad', 'late')}: {why('bad', 'late', 'lower the rate')}",
+    ]

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from argparse import Namespace
@@ -13,6 +14,7 @@ import pytest
 import tiny
 from forks import TRAINING
 from frugal.atomic import write_json
+from frugal.record import fits, read_identity
 from frugal.status import file_system_time, status_of_run
 from frugal.training import job, tasks
 from frugal.training.history import read_followed
@@ -75,6 +77,39 @@ def test_forked_runs_leave_the_records_of_lone_ones_and_one_that_fails_stops_no_
         assert not (folder / "progress.json").exists()
         assert "epoch 3/3" in (folder / "train.log").read_text()
     assert state(tmp_path, 3).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("leader", "follower"),
+    [
+        (("compression", {"k_lo": 2, "k_hi": 5, "rule": "ema"}), ("compression", {"k_lo": 2, "k_hi": 5, "rule": "random"})),
+        (("error_norm", {}), ("static_scores", {"share": 0.4})),
+    ],
+    ids=["counts", "scores"],
+)  # fmt: skip
+def test_who_follows_a_run_that_was_trained_anew_is_made_anew_in_the_same_job(tmp_path, leader, follower):
+    """Where the new record has the same counts, as after an edit that changes none of them, it still has other seconds."""
+    cache, pair = tiny.write_digits(tmp_path / "data"), tmp_path / "pair"
+    runs = [
+        run.model_copy(update={"strategy": run.strategy.model_copy(update={"name": name, "follows": follows})})
+        for name, follows, run in (
+            ("second", "first", tiny.spec(follower[0], **follower[1])),
+            ("first", None, tiny.spec(leader[0], **leader[1])),
+        )
+    ]
+
+    def made():
+        assert start(cache, runs, pair, seeds=[0]).wait() == 0
+        first, second = (read_identity(pair / name / "seed-0") for name in ("first", "second"))
+        assert fits(second["followed"], first["files"])
+        return first["files"], (pair / "second/seed-0/metrics.json").stat().st_mtime_ns
+
+    before = made()
+    assert made() == before, "nothing changed"
+    shutil.rmtree(pair / "first")
+    after = made()
+    assert all(one != other for one, other in zip(before, after, strict=True))
+    assert made() == after
 
 
 @pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to the job alone", "to its process group"])

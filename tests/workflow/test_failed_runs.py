@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from frugal.faults.accidents import LETTERS, write_letters
 from workflow.conftest import Workflow
 
 pytestmark = pytest.mark.xdist_group(
@@ -108,8 +109,12 @@ def test_all_but_what_failed_is_there_and_the_command_fails_and_says_why(failed)
     if not failed.asked:
         assert (results / "index.html").stat().st_size > 0
         assert "failing/seed-0: the second epoch is one too many" in (results / "reports/infobatch.html").read_text()
-    last = done.stderr.strip().splitlines()[-2 * len(failed.seeds) :]
-    assert all(line.startswith("frugal: failed: runs/infobatch/digits/cnn-tiny/f") for line in last)
+    several = f"{len(failed.seeds)} runs of model cnn-tiny, the first " if len(failed.seeds) > 1 else ""
+    folder = "runs/infobatch/digits/cnn-tiny"
+    assert [line.split(";")[0] for line in done.stderr.strip().splitlines()[-2:]] == [
+        f"frugal: failed: {several}{folder}/failing/seed-0: the second epoch is one too many",
+        f"frugal: failed: {several}{folder}/follower/seed-0: not run: it follows failing, which failed",
+    ]
     left = json.loads((workflow.folder / RUNS / "failing/seed-0/failed.json").read_text())
     assert left["why"] == "the second epoch is one too many; mend it"
     assert left["spec"]["strategy"]["name"] == "failing"
@@ -146,3 +151,29 @@ def test_started_again_only_what_failed_is_tried_and_mended_it_is_whole(failed):
     assert workflow.planned(*asked, config=settings) == {}
     (workflow.folder / RUNS / "full/seed-0/metrics.json").unlink()
     assert workflow.planned(config=settings)["train"] == 1
+
+
+def test_a_data_set_that_cannot_be_prepared_takes_its_own_runs_alone(tmp_path_factory):
+    workflow = Workflow(tmp_path_factory.mktemp("unprepared"))
+    with open(workflow.folder / "config/datasets.yaml", "a") as file:
+        file.write(LETTERS)
+    settings = "strategies: [full], budgets: [], datasets: [letters, digits], models: [cnn-tiny], seeds: 1"
+    settings = ("studies=[infobatch]", "device=cpu", f"override={{{settings}, recipe: {{epochs: 1}}, grouped: true}}")
+    done = workflow.snakemake(TABLES, config=(*settings, f"data={workflow.folder}"))
+    assert done.returncode != 0
+    assert [row["dataset"] for row in rows(workflow.folder / TABLES)] == ["digits"]
+    assert done.stderr.count("prepare letters") == 1, "it isn't tried again for the tables without it"
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("frugal: failed: data set letters can't be prepared: train-images is missing")
+    assert last.endswith("; results/demo/data/letters/prepare.log; 1 run on it left out")
+    found = rows((workflow.folder / TABLES).with_name("audit.csv"))
+    (audit,) = (row for row in found if row["finding"] == "run failed")
+    assert audit["runs"] == "full/seed-0"
+    assert audit["detail"].startswith("not run: data set letters can't be prepared: train-images is missing")
+    write_letters(workflow.folder / "letters")
+    before = records(workflow)
+    mended = workflow.snakemake(TABLES, config=(*settings, f"data={workflow.folder}"))
+    assert mended.returncode == 0, mended.stderr[-3000:]
+    assert [row["dataset"] for row in rows(workflow.folder / TABLES)] == ["letters", "digits"]
+    assert records(workflow) == before
+    assert not list((workflow.folder / "results").rglob("failed.json"))

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from frugal import due, record, registry
+from frugal import due, failed, record, registry
 from frugal.data import made_from
 from frugal.errors import FrugalError
-from frugal.failed import without_record
 from frugal.imports import PREPARATION, closure, digest, digest_of_training
 from frugal.plan import Plan
 from frugal.report import MODULES as NOTEBOOK
@@ -59,9 +58,21 @@ def spec_of(study):
     return lambda *run: PLAN.run(study, *run).model_dump(mode="json")
 
 
+@cache
+def unprepared():
+    """Data sets of these studies whose preparation failed, and why."""
+    names = {dataset for study in PLAN.studies.values() for dataset, _ in study.pairs}
+    entries = {
+        name: PLAN.datasets[name].model_dump(mode="json") for name in sorted(names)
+    }
+    return failed.unprepared(Path(PLAN.caches), entries)
+
+
 def missing(study):
     """Its runs without a record: those that failed with why, and those that were not tried to their end."""
-    return without_record(study, Path(RESULTS), spec_of(study.name))
+    return failed.without_record(
+        study, Path(RESULTS), spec_of(study.name), unprepared()
+    )
 
 
 def comparable(study):
@@ -296,7 +307,7 @@ def records(study):
 
 def cards(wildcards):
     """Of the data sets that are prepared, or will be for runs. One that was removed when runs on it were done is not prepared
-    again for its card, or they would be trained again.
+    again for its card, or they would be trained again; nor one that couldn't be prepared a moment ago.
     """
     runs_on = {}
     for name, runs in CELLS.items():
@@ -305,6 +316,7 @@ def cards(wildcards):
     return [
         CARD.format(dataset=dataset)
         for dataset, own in runs_on.items()
+        if not (SETTLED and dataset in unprepared())
         if os.path.exists(CACHE.format(dataset=dataset))
         or not (SETTLED or any(map(os.path.exists, own)))
     ]

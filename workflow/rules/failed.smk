@@ -1,13 +1,14 @@
-# Where runs failed everything else is made all the same: tables that name them, reports, the index. The command still fails.
-# A job that failed has no output, so that nothing which needs it is made; therefore Snakemake plans once more, as it was
-# started, with the runs that failed taken out. Not so where a run was stopped or killed, or waits: that one is to go on first.
+# Where runs failed, or a data set couldn't be prepared, everything else is made all the same: tables that name them, reports, the
+# index. The command still fails. A job that failed has no output, so that nothing which needs it is made; therefore Snakemake
+# plans once more, as it was started, with the runs that failed taken out, and those on such a data set. Not so where a run was
+# stopped or killed, or waits: that one is to go on first.
 import subprocess
 
 
-def tell_failed(failed):
+def tell_failed(runs):
     """The last lines of the command."""
-    for path, why in failed.items():
-        print(f"frugal: failed: {path}: {why}", file=sys.stderr)
+    for line in failed.told(runs, unprepared()):
+        print(f"frugal: failed: {line}", file=sys.stderr)
 
 
 def asked_for():
@@ -26,14 +27,14 @@ def asked_for():
 
 def settle():
     """Make what can be made without the runs that failed, and name these at the end."""
-    failed, waiting = {}, []
+    lost, waiting = {}, []
     for study in PLAN.studies.values():
-        own_failed, own_waiting = missing(study)
-        failed |= own_failed
+        own_lost, own_waiting = missing(study)
+        lost |= own_lost
         waiting += own_waiting if study in asked_for() else []
-    if not failed:
+    if not (lost or unprepared()):
         return
-    atexit.register(tell_failed, failed)
+    atexit.register(tell_failed, lost)
     stopped = getattr(workflow.scheduler, "_user_kill", None)
     by_command = Path(sys.argv[0]).name in ("snakemake", "__main__.py")
     if stopped or waiting or not by_command or not any(map(comparable, asked_for())):

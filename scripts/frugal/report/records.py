@@ -81,6 +81,7 @@ def read_records(study: Study, results: Path, caches: Path | None = None) -> Fou
     Raises FrugalError naming the first bad file where no run of the baseline is left: there would be nothing to compare.
     """
     prepared = {name: _content_of(caches / name / "manifest.json") for name in study.datasets} if caches else {}
+    unprepared = failed.unprepared(caches, dict.fromkeys(study.datasets)) if caches else {}
     found: dict[tuple[Cell, int], Record | LeftOut] = {}
     for cell, seed in study.runs():
         try:
@@ -90,7 +91,7 @@ def read_records(study: Study, results: Path, caches: Path | None = None) -> Fou
             found[cell, seed] = record
         except FrugalError as error:
             there = (results / study.folder(cell, seed) / "metrics.json").exists()
-            why = None if there else failed.why_missing(study, cell, seed, results)
+            why = None if there else failed.why_missing(study, cell, seed, results, unprepared)
             found[cell, seed] = LeftOut(cell, seed, why or str(error), failed=why is not None, made=there)
     while late := _of_lost_leaders(study, found):  # those of one more run, where a run follows one that follows another
         found |= late

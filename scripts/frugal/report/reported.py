@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from frugal import failed
 from frugal.errors import FrugalError
 from frugal.report import load
-from frugal.report.audit import FAILED
 from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.costs import COSTS, METRICS, worth_a_column
 from frugal.report.load import Comparison, spread
@@ -103,12 +103,8 @@ def setting(tables: str | Path) -> pd.DataFrame:
         "energy": f"{energy} ({_values(runs, 'energy_source')})",
         "memory": _values(runs, "peak_memory_source"),
     }
-    doubts = load.read_table(tables, "audit")
-    failed = doubts[doubts["finding"] == FAILED]
-    if len(failed):
-        facts["failed"] = "; ".join(
-            f"{row.dataset}/{row.model}/{row.runs}: {row.detail}" for row in failed.itertuples()
-        )
+    if lost := failed.told_by(Path(tables, "audit.csv"), study.name):
+        facts["failed"] = "; ".join(failed.told(lost, {}))
     if study.skipped:
         facts["not run"] = "; ".join(f"{one.strategy} on {one.dataset}/{one.model}: {one.why}" for one in study.skipped)
     return pd.DataFrame({"fact": facts.keys(), "value": facts.values()})

@@ -30,7 +30,7 @@ from frugal.errors import FrugalError, exit_with_one_line
 from frugal.imports import TRAINING, checksums, closure, digest_of_training
 from frugal.measure.memory import keep_freed_memory
 from frugal.measure.meters import finders
-from frugal.record import HISTORY, METRICS, SCORES, of_scores, whole
+from frugal.record import HISTORY, METRICS, SCORES, fits, of_scores, whole
 from frugal.registry import module_name, modules_of
 from frugal.spec import RunSpec
 from frugal.training.checkpoint import Checkpoints
@@ -104,16 +104,20 @@ def train(job: Job) -> int:
         )
     repeated = spec.strategy.follows, held_equal(spec.strategy.use, spec.strategy.parameters)
     followed = read_followed(job.follow, *repeated) if job.follow else None
-    repeats = hashlib.sha256(job.follow.read_bytes()).hexdigest() if job.follow else None
-    scoring = None
+    leading = {HISTORY: {"sha256": hashlib.sha256(job.follow.read_bytes()).hexdigest()}} if job.follow else {}
+    repeats, scoring = leading[HISTORY]["sha256"] if leading else None, None
     if job.follow and uses_scores(spec.strategy.use, spec.strategy.parameters):
         scoring = read_scoring(job.follow.parent, spec.strategy.follows)
-        repeats = of_scores({HISTORY: {"sha256": repeats}, SCORES: {"sha256": scoring.checksum}})
+        leading[SCORES] = {"sha256": scoring.checksum}
+        repeats = of_scores(leading)
     code = checksums(closure(TRAINING, *_modules_of(spec)))
     fingerprint = spec.fingerprint(cache.checksum, code, [followed, scoring.identity] if scoring else followed)
     if job.skip_finished and (record := whole(job.out)) and record["fingerprint"] == fingerprint:
-        print(f"{spec.path}: its record is there", file=sys.stderr)
-        return 0
+        # The fingerprint holds the counts of the run that is followed, a record the whole history.csv, whose times are others.
+        if not leading or fits(record["followed"], leading):
+            print(f"{spec.path}: its record is there", file=sys.stderr)
+            return 0
+        print(f"{spec.path}: {spec.strategy.follows}, which it follows, has another record now", file=sys.stderr)
     if job.skip_finished:
         (job.out / METRICS).unlink(missing_ok=True)  # of other code, data or settings
     checkpoints = Checkpoints((job.checkpoints or job.out) / "checkpoints", fingerprint)

@@ -21,6 +21,7 @@ from frugal.spec import RunSpec
 from frugal.strategies.base import ModelBuilder, Strategy, make
 from frugal.training.forward import Forward, check_float16, choose_gradients, choose_precision, compile_mode
 from frugal.training.state import Chosen, RunState
+from frugal.training.trial import Asked, built, try_out
 from frugal.unfit import UNKNOWN, Ground, why_unfit
 
 
@@ -59,11 +60,17 @@ def builder(spec: RunSpec, cache: Cache) -> Callable[..., nn.Module]:
 
 
 def make_model(spec: RunSpec, cache: Cache, device: torch.device) -> nn.Module:
-    """The model a spec names, on the device, channels last. Raises FrugalError where a file it starts from has changed."""
+    """The model a spec names, on the device, channels last.
+
+    Raises FrugalError where a file it starts from has changed, or it doesn't give logits of the data's classes.
+    """
     for path, sha256 in spec.model.files.items():
         verify(Path(path), sha256)
-    model = builder(spec, cache)(**spec.model.parameters)
-    return model.to(device, memory_format=torch.channels_last)
+    build, named, data = builder(spec, cache), (spec.model.name, spec.model.use), cache.manifest
+    asked = Asked(*named, tuple(data["shape"]), split_class(cache, "pixels").dtype, data["classes"], cache.task)
+    model = built(partial(build, **spec.model.parameters), asked).to(device, memory_format=torch.channels_last)
+    try_out(model, asked)
+    return model
 
 
 def notes_on_data(spec: RunSpec, cache: Cache) -> list[str]:
