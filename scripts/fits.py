@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from frugal import libraries, registry
+from frugal.entries import contents
 from frugal.errors import FrugalError, exit_with_one_line
 from frugal.unfit import UNKNOWN, Ground, why_unfit
-from frugal.yamlfile import read_yaml
 
 MODELS = Path("config/models.yaml")
 COMBINATIONS = "combined"  # fits where its parts do
@@ -31,19 +31,20 @@ def main() -> None:
     Raises FrugalError after that for a net that can't be trained whatever the strategy.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", help="of config/models.yaml")
+    parser.add_argument("models", nargs="+", help="of config/models.yaml, or of yours in config/local/models.yaml")
     parser.add_argument(
         "--size", type=int, default=32, help="pixels per side of the images, %(default)s unless you say more"
     )
     parser.add_argument("--config", default=MODELS, type=Path, help="default: %(default)s")
     given = parser.parse_args()
-    entries = read_yaml(given.config)
+    entries = contents(given.config.parent, given.config.name)
     grounds = {}
     for name in given.models:
         if name not in entries:
             raise FrugalError(f"{given.config} has no model {name!r}; {registry.did_you_mean(name, list(entries))}")
-        use = entries[name].get("use", "")
-        parameters = registry.check("model", use, entries[name].get("parameters", {}), f"{given.config}: {name}")
+        file, entry = entries[name]
+        use = entry.get("use", "")
+        parameters = registry.check("model", use, entry.get("parameters", {}), f"{file}: {name}")
         grounds[name] = ground(use, parameters, given.size)
     console = Console(highlight=False)
     console.width = max(console.width, 140, 26 + 22 * len(grounds))  # so that a log has the same table as a terminal

@@ -62,7 +62,7 @@ def test_every_strategy_of_cross_is_trained_somewhere_on_mnist_and_on_each_net_o
     assert not [one for one in study.skipped if one.model != "cnn-small"], (
         "what isn't asked for is no strategy left out"
     )
-    assert len(list(study.runs())) == 8 * sum(map(len, there.values()))
+    assert len(list(study.runs())) == 10 * sum(map(len, there.values()))
 
 
 def test_an_override_of_data_sets_alone_chooses_among_the_tasks_and_keeps_what_they_have_of_their_own():
