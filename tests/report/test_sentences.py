@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,3 +236,14 @@ def test_what_a_program_made_is_said_to_be_generated(make_tables):
     assert one.generated
     assert findings.headline(one).startswith("On generated data, `digits`")
     assert set(load.runs(folder)["where"]) == {"digits (generated), cnn-tiny"}
+
+
+def test_one_strategy_without_seeds_takes_no_warning_from_the_others(make_tables):
+    def spoil(root):
+        for seed in (1, 2):
+            shutil.rmtree(root / "digits/cnn-tiny/infobatch" / f"seed-{seed}")
+
+    study, _, folder = make_tables(spoil, of=factory.with_budgets)
+    (compared,) = comparisons(folder, study)
+    assert caveats.seeds_of(compared) == (3, 3)
+    assert "3 seeds are few" in caveats.few_seeds(caveats.seeds_of(compared)[0])

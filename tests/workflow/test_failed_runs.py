@@ -177,3 +177,10 @@ def test_a_data_set_that_cannot_be_prepared_takes_its_own_runs_alone(tmp_path_fa
     assert [row["dataset"] for row in rows(workflow.folder / TABLES)] == ["letters", "digits"]
     assert records(workflow) == before
     assert not list((workflow.folder / "results").rglob("failed.json"))
+    mistyped = workflow.snakemake(TABLES, config=(*settings, f"data={workflow.folder / 'wrong'}"))
+    assert mistyped.returncode != 0
+    assert list((workflow.folder / "results").rglob("failed.json"))
+    again = workflow.snakemake(TABLES, config=(*settings, f"data={workflow.folder}"))
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert records(workflow) == before
+    assert not list((workflow.folder / "results").rglob("failed.json")), "its cache was there all the time"

@@ -190,6 +190,8 @@ def look_at_sources(wildcards):
         ):
             workflow.dag.forcefiles.add(cache)
             logger.info(f"data set {wildcards.dataset} is prepared again: {why}")
+        elif os.path.exists(cache) and not SETTLED:
+            failed.forget(made)  # it failed with other files than it finds now
     return []
 
 

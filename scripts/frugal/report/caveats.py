@@ -58,10 +58,14 @@ def own_intervals(compared: Comparison) -> str:
 
 
 def seeds_of(compared: Comparison) -> tuple[int, int]:
-    """The fewest and the most seeds that a strategy shares with the baseline; the baseline's own where there is no strategy."""
+    """The fewest and the most seeds that a strategy shares with the baseline; the baseline's own where there is none to compare.
+
+    A strategy that shares one or none is compared with nothing.
+    """
     summary = compared.summary
     others = summary.loc[summary["strategy"] != compared.study.baseline, "seeds_compared"]
-    found = others if len(others) else summary["seeds"]
+    found = others[others > 1]
+    found = found if len(found) else summary.loc[summary["strategy"] == compared.study.baseline, "seeds"]
     return int(found.min()), int(found.max())
 
 

@@ -70,13 +70,14 @@ def try_out(model: nn.Module, asked: Asked) -> None:
 
     The net, its statistics and all random states stay as they were: it is copied first. One that can't be copied isn't tried.
     """
-    try:
-        twin = copy.deepcopy(model).eval()
-    except Exception:  # of the net's own parts, so of any kind
-        return
     device = _device_of(model)
     with same_draws(device), not_at_its_peak(device):
+        try:
+            twin = copy.deepcopy(model).eval()
+        except Exception:  # of the net's own parts, so of any kind
+            return
         logits = _logits(twin, asked)
+        del twin  # before the peak is looked at
     found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
     frames = found[1:2] if asked.task == "transcription" else ()  # as many as it likes
     right = isinstance(found, tuple) and found == (SAMPLES, *frames, asked.classes)
