@@ -4,11 +4,14 @@ import json
 import re
 
 import pytest
+import yaml
 
 from frugal.faults.accidents import write_letters
+from frugal.plan import Plan
 from workflow.conftest import ROOT, Workflow
 
 GUIDE = ROOT / "config/adding.md"
+KINDS = ("image", "table", "text", "table", "text", "image", "image")  # of its data sets
 BLOCK = re.compile(r"^`([\w./]+)`:\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -61,3 +64,19 @@ def test_the_study_for_ones_own_data_takes_one_data_set_or_several_on_one_page(e
         config=("scale=own", "data=data", "results=results/mine", f"override={{tasks: [{pairs}]}}")
     )
     assert (found["prepare"], found["train"]) == (2, (11 + 2 + 9 + 2) * 5)
+
+
+def test_every_data_set_of_the_guide_can_be_used_in_the_study_for_ones_own(extended):
+    folder = extended.folder / "config"
+    nets = {"image": "cnn-small", "table": "mlp", "text": "transformer-small"}
+    config = yaml.safe_load((folder / "config.yaml").read_text()) | {"scale": "own", "studies": ["own"]}
+    left_out = {}
+    names = list(yaml.safe_load((folder / "local/datasets.yaml").read_text()))
+    for name, kind in zip(names, KINDS, strict=True):
+        override = {"datasets": [name], "models": [nets[kind]]}
+        (study,) = Plan({**config, "override": override}, folder).studies.values()
+        left_out[name] = {one.strategy: one.why for one in study.skipped}
+    absent = {"frequency-curriculum", "short-as-frequency-curriculum"}
+    assert {name for name, whys in left_out.items() if whys} == {*names} - {"birds", "letters"}
+    assert all(whys.keys() == absent for whys in left_out.values() if whys)
+    assert left_out["fashion"]["frequency-curriculum"].endswith(f", in {folder / 'local/datasets.yaml'}: fashion")
