@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 import yaml
@@ -29,6 +30,14 @@ def extended(tmp_path_factory):
     return workflow
 
 
+def test_git_ignores_every_file_that_the_guide_has_one_write():
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout of git")
+    names = {name for name, _ in BLOCK.findall(GUIDE.read_text())}
+    found = subprocess.run(["git", "-C", ROOT, "check-ignore", *names], capture_output=True, text=True, check=False)
+    assert set(found.stdout.split()) == names
+
+
 def test_a_data_set_a_model_and_a_strategy_take_one_entry_or_file_each(extended):
     path = "results/demo/runs/mine/letters/flat-32/hardest/seed-1/metrics.json"
     done = extended.snakemake(path, config=("studies=[mine]", "data=data"))
@@ -37,7 +46,7 @@ def test_a_data_set_a_model_and_a_strategy_take_one_entry_or_file_each(extended)
     assert figures["samples_backpropagated"] == 800 + 5 * 400
     assert figures["test_accuracy"] > 0.6
     code = json.loads((extended.folder / path).with_name("manifest.json").read_text())["code"]
-    assert {"frugal/strategies/hardest.py", "frugal/models/flat.py"} <= set(code)
+    assert {"frugal/strategies/local_hardest.py", "frugal/models/local_flat.py"} <= set(code)
 
 
 def test_a_study_of_ones_own_is_planned_and_reported_by_the_overview(extended):
