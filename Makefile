@@ -18,9 +18,6 @@ ARGS :=
 CONFIG :=
 # The shell takes no braces or brackets of CONFIG for patterns of its own.
 PLAIN := set -f +B;
-# Says which page to open at the end; of a scale, unless CONFIG names another scale or folder.
-page = $(PLAIN) results=results scale=$(1); for word in $(CONFIG); do case "$$word" in \
-    results=*) results="$${word\#*=}";; scale=*) scale="$${word\#*=}";; esac; done; echo "open $$results/$$scale/index.html"
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -49,11 +46,9 @@ installed:
 
 demo: setup  ## every study in small, on data that comes with the packages; ends with results/demo/index.html
 	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=demo $(CONFIG)
-	@$(call page,demo)
 
 run: setup  ## every study at SCALE=own (your data), mnist, cpu, strong, standard or published
 	$(PLAIN) $(BIN)/snakemake --cores $(CORES) --config scale=$(SCALE) $(CONFIG)
-	@$(call page,$(SCALE))
 
 status: installed  ## how far the runs of SCALE are: done, running (epoch, seconds left), failed (why, log), waiting
 	@$(PLAIN) $(BIN)/python scripts/status.py $(if $(PAGE),--page '$(PAGE)') scale=$(SCALE) $(CONFIG)

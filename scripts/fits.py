@@ -17,6 +17,7 @@ from rich.table import Table
 from frugal import libraries, registry
 from frugal.entries import contents
 from frugal.errors import FrugalError, exit_with_one_line
+from frugal.spec import Model, parse
 from frugal.unfit import UNKNOWN, Ground, why_unfit
 
 MODELS = Path("config/models.yaml")
@@ -33,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", help="of config/models.yaml, or of yours in config/local/models.yaml")
     parser.add_argument(
-        "--size", type=int, default=32, help="pixels per side of the images, %(default)s unless you say more"
+        "--size", type=int, default=32, help="pixels per side of the images, %(default)s, or what the net needs"
     )
     parser.add_argument("--config", default=MODELS, type=Path, help="default: %(default)s")
     given = parser.parse_args()
@@ -43,9 +44,9 @@ def main() -> None:
         if name not in entries:
             raise FrugalError(f"{given.config} has no model {name!r}; {registry.did_you_mean(name, list(entries))}")
         file, entry = entries[name]
-        use = entry.get("use", "")
-        parameters = registry.check("model", use, entry.get("parameters", {}), f"{file}: {name}")
-        grounds[name] = ground(use, parameters, given.size)
+        own = parse(Model, entry, f"{file}: {name}")
+        parameters = registry.check("model", own.use, own.parameters, f"{file}: {name}")
+        grounds[name] = ground(own.use, parameters, given.size)
     console = Console(highlight=False)
     console.width = max(console.width, 140, 26 + 22 * len(grounds))  # so that a log has the same table as a terminal
     shown, reasons = table(grounds)
@@ -57,11 +58,11 @@ def main() -> None:
 
 
 def ground(use: str, parameters: dict[str, Any], size: int) -> Ground:
-    """What a run of a model would stand on: data of the kind that it takes, images of so many pixels per side.
+    """What a run of a model would stand on: data of the kind that it takes, images of so many pixels per side or what it needs.
 
     Raises FrugalError for a net that its library hasn't got.
     """
-    kind = kind_of(use, parameters)
+    kind, size = kind_of(use, parameters), max(size, registry.least_size(use, parameters))
     if use in libraries.BUILT and not parameters.get("pretrained"):
         libraries.check_name(use, kind, parameters["name"], f"model {use}")
     return Ground(kind, "classification", (use, parameters), size=size if kind == "image" else None, followed=UNKNOWN)
@@ -94,6 +95,8 @@ def check_net(name: str, where: Ground) -> None:
             fault = fault or error
         except FrugalError:
             return
+    if where.kind == "image":
+        raise WrongNet(f"{fault}; if its images are larger, say so with --size") from fault
     raise fault
 
 

@@ -82,6 +82,26 @@ def test_a_half_written_net_stops_only_who_uses_it(config, room, code, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("birds:\n", "birds must be a mapping of keys, it is NoneType"),
+        ("birds: {sorce: imagefolder}\n", "birds: unknown key 'sorce'; did you mean source"),
+        ("birds: {source: digits, validation: -3}\n", "birds: validation is -3; "),
+        ("birds: {source: imagefolder, options: {folders: [birds], size: many}}\n", "birds: size is 'many'"),
+        ("# birds: {source: digits}\n", None),
+        ("", None),
+    ],
+)
+def test_a_wrong_or_empty_entry_stops_only_who_uses_it(config, content, message):
+    (config / "local/datasets.yaml").write_text(content)
+    assert plan(config).run("infobatch", "digits", "cnn-tiny", "full", 0)
+    if message:
+        with pytest.raises(FrugalError, match=rf"local/datasets.yaml: {message}") as error:
+            plan(config, override={**OVERRIDE, "datasets": ["birds"], "models": ["cnn-tiny"]})
+        assert "\n" not in str(error.value)
+
+
 def test_an_unknown_source_is_told_with_its_entry(config):
     (config / "local/datasets.yaml").write_text("clients: {source: csv}\n")
     with pytest.raises(

@@ -86,10 +86,7 @@ def test_make_passes_config_on_word_for_word(checkout):
     words = ["results=/else where", "studies=[ast]", "override={seeds:1,recipe:{epochs:2}}", "data=x y"]
     for target in ("status", "watch", "run"):
         done = make(checkout, target, "SCALE=cpu", f"CONFIG={config}")
-        given, *page = done.stdout.splitlines()[-2 if target == "run" else -1 :]
-        assert json.loads(given)[-5:] == ["scale=cpu", *words]
-        assert page == (["open /else where/cpu/index.html"] if target == "run" else [])
-    assert make(checkout, "demo").stdout.splitlines()[-1] == "open results/demo/index.html"
+        assert json.loads(done.stdout.splitlines()[-1])[-5:] == ["scale=cpu", *words]
 
 
 def test_status_takes_the_keys_of_a_run(tmp_path):

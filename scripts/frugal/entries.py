@@ -52,9 +52,9 @@ class Entries:
 
 
 def read_entries(folder: Path, section: Section) -> Entries:
-    """All entries of a kind, checked with the parameters of what they use. folder: that of the config.
+    """All entries of a kind, checked with the parameters of what they use; whatever is wrong with one is put off to its use.
 
-    Raises FrugalError for an unknown key, a value that can't be, and a name that is in both files.
+    folder: that of the config. Raises FrugalError for a file that can't be read as YAML, and for a name that is in both files.
     """
     found = Entries()
     for name, (file, content) in contents(folder, section.file).items():
@@ -63,18 +63,20 @@ def read_entries(folder: Path, section: Section) -> Entries:
         try:
             own = parse(section.section, content, where).model_dump()
             own[section.parameters] = registry.check(section.kind, own[section.use], own[section.parameters], where)
-        except registry.Unusable as error:
-            found.refused[name] = error if str(error).startswith(where) else registry.Unusable(f"{where}: {error}")
-        else:
             found.specs[name] = parse(section.spec, {"name": name, **own}, where)
+        except FrugalError as error:
+            found.refused[name] = error if str(error).startswith(where) else FrugalError(f"{where}: {error}")
     return found
 
 
 def contents(folder: Path, file: str) -> dict[str, tuple[Path, Any]]:
-    """What files of that name say under each name, and which file does. Raises FrugalError for a name in both."""
+    """What files of that name say under each name, and which file does; one's own may hold nothing, or comments only.
+
+    Raises FrugalError for a name in both.
+    """
     found = {name: (folder / file, content) for name, content in read_yaml(folder / file).items()}
     own = folder / LOCAL / file
-    for name, content in read_yaml(own).items() if own.exists() else ():
+    for name, content in read_yaml(own, may_be_empty=True).items() if own.exists() else ():
         if name in found:
             raise FrugalError(f"{own}: {name} is also in {folder / file}; give yours another name")
         found[name] = own, content

@@ -22,10 +22,6 @@ DEFINITION = {"strategy": r"^class \w+\([^)]", "model": r"^def build\(", "source
 LACKS = {"strategy": "no class derived from Strategy", "model": "no function build", "source": "no function read"}
 
 
-class Unusable(FrugalError):
-    """What an entry uses isn't there, isn't whole yet, or takes other parameters: it stops only those who use the entry."""
-
-
 def names(kind: str) -> list[str]:
     """Every name of a kind ("strategy", "model", "source"): files that define one, not those that several of them share."""
     return sorted(file.stem for file in (ROOM / KINDS[kind]).glob("*.py") if _defines(kind, file))
@@ -40,17 +36,17 @@ def _defines(kind: str, file: Path) -> bool:
 
 
 def module_name(kind: str, use: str) -> str:
-    """Dotted module of a name; raises Unusable for one that isn't there."""
+    """Dotted module of a name; raises FrugalError for one that isn't there."""
     if use not in names(kind):
         home = f"scripts/frugal/{KINDS[kind]}"
         if "/" in use or use.endswith(".py"):
-            raise Unusable(
+            raise FrugalError(
                 f"{kind} {use!r} is a path, and a {kind} is named by its file in {home}; link yours there, "
                 f"`ln -s <its full path> {home}/local_{Path(use).stem}.py`, and use local_{Path(use).stem}"
             )
         if (ROOM / KINDS[kind] / f"{use}.py").is_file():
-            raise Unusable(f"{home}/{use}.py is no {kind}: it has {LACKS[kind]}; see config/adding.md")
-        raise Unusable(f"unknown {kind} {use!r}; {did_you_mean(use, names(kind))}; each is a file in {home}")
+            raise FrugalError(f"{home}/{use}.py is no {kind}: it has {LACKS[kind]}; see config/adding.md")
+        raise FrugalError(f"unknown {kind} {use!r}; {did_you_mean(use, names(kind))}; each is a file in {home}")
     return f"frugal.{KINDS[kind].replace('/', '.')}.{use}"
 
 
@@ -64,14 +60,11 @@ def parameters(kind: str, use: str) -> dict[str, Parameter]:
     """The parameters of a name, read from its source.
 
     Of a strategy the fields of its one class, of a model the keyword-only arguments of `build`, of a source those of `read`.
-    Raises Unusable where they can't be read.
+    Raises FrugalError where they can't be read.
     """
     module, tree = module_name(kind, use), _tree(kind, use)
     function = "build" if kind == "model" else "read"
-    try:
-        found = fields_in(tree, module) if kind == "strategy" else keywords_in(tree, module, function)
-    except FrugalError as error:
-        raise Unusable(str(error)) from error
+    found = fields_in(tree, module) if kind == "strategy" else keywords_in(tree, module, function)
     return {parameter.name: parameter for parameter in found}
 
 
@@ -249,14 +242,16 @@ def uses_threads(source: str) -> bool:
 
 
 def _tree(kind: str, use: str) -> ast.Module:
-    """The source of a name, parsed. Raises Unusable for one that there isn't, or that isn't Python yet."""
+    """The source of a name, parsed. Raises FrugalError for one that there isn't, or that isn't Python yet."""
     module_name(kind, use)
     try:
         return ast.parse((ROOM / KINDS[kind] / f"{use}.py").read_bytes())
     except (SyntaxError, ValueError) as error:
         line = f" in line {error.lineno}" if getattr(error, "lineno", None) else ""
         told = getattr(error, "msg", error)
-        raise Unusable(f"scripts/frugal/{KINDS[kind]}/{use}.py is not valid Python{line}: {told}; mend it") from error
+        raise FrugalError(
+            f"scripts/frugal/{KINDS[kind]}/{use}.py is not valid Python{line}: {told}; mend it"
+        ) from error
 
 
 def check(kind: str, use: str, given: dict[str, Any], where: str) -> dict[str, Any]:
@@ -266,12 +261,9 @@ def check(kind: str, use: str, given: dict[str, Any], where: str) -> dict[str, A
     """
     try:
         known = parameters(kind, use)
-    except Unusable as error:
-        raise Unusable(f"{where}: {error}") from error
-    try:
-        values = checked(known, given, f"{kind} {use}", where)
     except FrugalError as error:
-        raise Unusable(str(error)) from error
+        raise FrugalError(f"{where}: {error}") from error
+    values = checked(known, given, f"{kind} {use}", where)
     for name in given:
         if known[name].is_parts:
             values[name] = _checked_parts(values[name], f"{where}.{name}")

@@ -115,9 +115,10 @@ class Resolver:
                 )
             if parameter.levels(parameters[key]):
                 if size is None:
-                    raise FrugalError(
+                    raise Unfit(
                         f"{where}: {key} counts {what} per axis, and how large the images of {dataset} are is known only "
-                        "once they are read; give its `shape`, such as [3, 32, 32] for channels, height and width"
+                        "once they are read; give their `shape`, such as [3, 32, 32] for channels, height and width, in "
+                        f"{self.entries[0].place(dataset)}"
                     )
                 if levels_for:
                     parameters[key] = parameter.scaled(parameters[key], size, levels_for)

@@ -37,8 +37,11 @@ class Loader(Base):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML or JSON file as a mapping; raises FrugalError naming file and line where it isn't one, or gives a key twice."""
+def read_yaml(path: Path, *, may_be_empty: bool = False) -> dict[str, Any]:
+    """A YAML or JSON file as a mapping; raises FrugalError naming file and line where it isn't one, or gives a key twice.
+
+    may_be_empty: whether one that holds nothing, or comments only, is an empty mapping
+    """
     text = _text(path)
     try:
         content = yaml.load(text, Loader)  # noqa: S506  derived from the safe one
@@ -50,6 +53,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise FrugalError(f"{path}: not valid YAML: {_told(error, text)}") from error
     except yaml.YAMLError as error:
         raise FrugalError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if content is None and may_be_empty:
+        return {}
     if not isinstance(content, dict):
         is_now = "it is empty" if content is None else f"it holds a {type(content).__name__}"
         raise FrugalError(f"{path}: must hold a mapping, lines of `key: value`; {is_now}")

@@ -239,7 +239,8 @@ def test_a_plan_needs_the_size_of_images_only_where_levels_count_by_it(tmp_path)
 
     assert plan("birds", "compression").datasets["birds"].shape is None
     plan("mine", "infobatch")
-    with pytest.raises(FrugalError, match="known only once they are read; give its `shape`"):
+    told = r"known only once they are read; give their `shape`, .* in \S*config/datasets.yaml: mine; or leave it out"
+    with pytest.raises(FrugalError, match=told):
         plan("mine", "compression")
 
 

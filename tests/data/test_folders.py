@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from frugal.data.folders import LITTER, Folders, shown
+from frugal.data import shards
+from frugal.data.folders import LITTER, Folders, limited, shown
 from frugal.data.prepare import prepare
 from frugal.data.sources import imagefolder, spoken_digits, textfolder
 from frugal.errors import FrugalError
@@ -192,6 +194,26 @@ def test_links_to_nowhere_and_strange_names_are_listed_like_all_damage_and_the_s
     with pytest.raises(FrugalError) as refused:
         prepared(home, "refused", damaged=0.0)
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("skipped", [7, 14, 28, 29, 55, 57, 58, 99])  # 0.29 * 100 is 28.999999999999996
+@pytest.mark.parametrize("of", [100, 101, 200, 300])
+def test_the_share_that_is_suggested_is_not_refused_again(tmp_path, skipped, of):
+    listed, images = [(str(n), "cut off") for n in range(skipped)], [shards.Image(tmp_path, "a", 16)] * of
+    with pytest.raises(FrugalError, match=r"mend them, or leave them out with `damaged: ") as told:
+        limited(listed, of, 0.0)
+    share = float(re.search(r"`damaged: ([\d.]+)`", str(told.value))[1])
+    assert limited(listed, of, share)
+    shards._check([(n, "cut off") for n in range(skipped)], share, images)
+    with pytest.raises(FrugalError, match=f"allows 0.00%: replace them, or leave them out with `damaged: {share:g}`"):
+        shards._check([(n, "cut off") for n in range(skipped)], 0.0, images)
+
+
+def test_where_all_are_damaged_no_share_is_suggested(tmp_path):
+    with pytest.raises(FrugalError, match="; mend them$"):
+        limited([("a", "cut off")] * 3, 3, 0.5)
+    with pytest.raises(FrugalError, match="allows 100.00%: replace them$"):
+        shards._check([(n, "cut off") for n in range(3)], 1.0, [shards.Image(tmp_path, "a", 16)] * 3)
 
 
 def test_a_name_within_a_message_is_one_printable_line():

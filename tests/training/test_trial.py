@@ -17,6 +17,8 @@ from frugal.training import setup
 from frugal.training.trial import Asked, try_out
 from frugal.training.writer import metrics
 
+MORE = "; if its images are larger, say so with --size$"
+
 
 class Net(nn.Module):
     """Everything that a pass could disturb: statistics, draws of torch, NumPy and Python, a count."""
@@ -162,9 +164,9 @@ def test_a_net_that_cannot_be_copied_is_trained_untried():
     ("net", "message"),
     [
         (lambda shape: First(7), r"model cnn-tiny gives \(2, 7\) for two samples, it must give \(2, 11\)"),
-        (lambda shape: Fails(), r"model cnn-tiny fails on two samples of 3x8x8 \(RuntimeError: .*test_trial.py, line \d+$"),
+        (lambda shape: Fails(), rf"model cnn-tiny fails on two samples of 3x8x8 \(RuntimeError: .*test_trial.py, line \d+{MORE}"),
         (lambda shape: nn.Sequential(nn.Conv2d(1, 1, 1), First(7)), r"gives \(2, 7\)"),
-        (lambda shape: shape.missing, r"model cnn-tiny can't be built for samples of 3x8x8 \(AttributeError: .* line \d+$"),
+        (lambda shape: shape.missing, rf"model cnn-tiny can't be built for samples of 3x8x8 \(AttributeError: .* line \d+{MORE}"),
         (lambda shape: nn.Sequential(nn.Conv2d(1, 1, 1), First(11)), None),
     ],
     ids=["outputs", "fails", "outputs of grey images", "cannot be built", "for grey images alone"],
@@ -178,3 +180,15 @@ def test_which_strategies_fit_is_told_with_what_is_wrong_with_a_net(monkeypatch,
         with pytest.raises(FrugalError, match=message):
             fits.main()
     assert "infobatch" in capsys.readouterr().out
+
+
+def test_a_net_that_needs_larger_images_is_tried_on_them(monkeypatch):
+    def build(shape, classes, *, channels):
+        assert min(shape[1:]) >= 40, "too small"
+        return First(11)
+
+    monkeypatch.setattr(cnn, "build", build)
+    monkeypatch.setattr(fits.registry, "least_size", lambda model, parameters=None: 40)
+    where = fits.ground("cnn", {"channels": [4]}, 32)
+    assert where.size == 40
+    fits.check_net("mine", where)

@@ -64,4 +64,5 @@ def finished(tmp_path_factory):
     workflow = Workflow(tmp_path_factory.mktemp("finished"))
     done = workflow.snakemake()
     assert done.returncode == 0, done.stderr[-3000:]
+    workflow.told = done.stdout
     return workflow

@@ -41,6 +41,10 @@ def test_a_record_says_where_it_comes_from(finished):
     assert metrics["energy_source"]
 
 
+def test_the_last_line_says_which_page_to_open(finished):
+    assert finished.told.splitlines()[-1] == "open results/demo/index.html"
+
+
 def test_the_index_links_what_is_there(finished):
     results = finished.folder / "results/demo"
     page = (results / "index.html").read_text()

@@ -109,6 +109,7 @@ def test_all_but_what_failed_is_there_and_the_command_fails_and_says_why(failed)
     if not failed.asked:
         assert (results / "index.html").stat().st_size > 0
         assert "failing/seed-0: the second epoch is one too many" in (results / "reports/infobatch.html").read_text()
+        assert done.stdout.splitlines()[-1] == "open results/demo/index.html"
     several = f"{len(failed.seeds)} runs of model cnn-tiny, the first " if len(failed.seeds) > 1 else ""
     folder = "runs/infobatch/digits/cnn-tiny"
     assert [line.split(";")[0] for line in done.stderr.strip().splitlines()[-2:]] == [

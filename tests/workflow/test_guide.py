@@ -2,13 +2,17 @@
 
 import json
 import re
+import subprocess
 
 import pytest
+import yaml
 
 from frugal.faults.accidents import write_letters
+from frugal.plan import Plan
 from workflow.conftest import ROOT, Workflow
 
 GUIDE = ROOT / "config/adding.md"
+KINDS = ("image", "table", "text", "table", "text", "image", "image")  # of its data sets
 BLOCK = re.compile(r"^`([\w./]+)`:\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -26,6 +30,14 @@ def extended(tmp_path_factory):
     return workflow
 
 
+def test_git_ignores_every_file_that_the_guide_has_one_write():
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout of git")
+    names = {name for name, _ in BLOCK.findall(GUIDE.read_text())}
+    found = subprocess.run(["git", "-C", ROOT, "check-ignore", *names], capture_output=True, text=True, check=False)
+    assert set(found.stdout.split()) == names
+
+
 def test_a_data_set_a_model_and_a_strategy_take_one_entry_or_file_each(extended):
     path = "results/demo/runs/mine/letters/flat-32/hardest/seed-1/metrics.json"
     done = extended.snakemake(path, config=("studies=[mine]", "data=data"))
@@ -34,7 +46,7 @@ def test_a_data_set_a_model_and_a_strategy_take_one_entry_or_file_each(extended)
     assert figures["samples_backpropagated"] == 800 + 5 * 400
     assert figures["test_accuracy"] > 0.6
     code = json.loads((extended.folder / path).with_name("manifest.json").read_text())["code"]
-    assert {"frugal/strategies/hardest.py", "frugal/models/flat.py"} <= set(code)
+    assert {"frugal/strategies/local_hardest.py", "frugal/models/local_flat.py"} <= set(code)
 
 
 def test_a_study_of_ones_own_is_planned_and_reported_by_the_overview(extended):
@@ -61,3 +73,19 @@ def test_the_study_for_ones_own_data_takes_one_data_set_or_several_on_one_page(e
         config=("scale=own", "data=data", "results=results/mine", f"override={{tasks: [{pairs}]}}")
     )
     assert (found["prepare"], found["train"]) == (2, (11 + 2 + 9 + 2) * 5)
+
+
+def test_every_data_set_of_the_guide_can_be_used_in_the_study_for_ones_own(extended):
+    folder = extended.folder / "config"
+    nets = {"image": "cnn-small", "table": "mlp", "text": "transformer-small"}
+    config = yaml.safe_load((folder / "config.yaml").read_text()) | {"scale": "own", "studies": ["own"]}
+    left_out = {}
+    names = list(yaml.safe_load((folder / "local/datasets.yaml").read_text()))
+    for name, kind in zip(names, KINDS, strict=True):
+        override = {"datasets": [name], "models": [nets[kind]]}
+        (study,) = Plan({**config, "override": override}, folder).studies.values()
+        left_out[name] = {one.strategy: one.why for one in study.skipped}
+    absent = {"frequency-curriculum", "short-as-frequency-curriculum"}
+    assert {name for name, whys in left_out.items() if whys} == {*names} - {"birds", "letters"}
+    assert all(whys.keys() == absent for whys in left_out.values() if whys)
+    assert left_out["fashion"]["frequency-curriculum"].endswith(f", in {folder / 'local/datasets.yaml'}: fashion")

@@ -34,13 +34,18 @@ def settle():
         waiting += own_waiting if study in asked_for() else []
     if not (lost or unprepared()):
         return
-    atexit.register(tell_failed, lost)
     stopped = getattr(workflow.scheduler, "_user_kill", None)
     by_command = Path(sys.argv[0]).name in ("snakemake", "__main__.py")
-    if stopped or waiting or not by_command or not any(map(comparable, asked_for())):
-        return
-    command = [sys.executable, "-m", "snakemake", *sys.argv[1:], "--nolock"]
-    subprocess.run(command, env={**os.environ, "FRUGAL_SETTLED": "1"}, check=False)
+    pages = (
+        by_command and not (stopped or waiting) and any(map(comparable, asked_for()))
+    )
+    try:
+        command = [sys.executable, "-m", "snakemake", *sys.argv[1:], "--nolock"]
+        settled = {**os.environ, "FRUGAL_SETTLED": "1"}
+        if pages and not subprocess.run(command, env=settled, check=False).returncode:
+            atexit.register(tell_page)  # told last: what was registered first
+    finally:
+        atexit.register(tell_failed, lost)
 
 
 onerror:

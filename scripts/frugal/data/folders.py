@@ -271,15 +271,18 @@ def limited(skipped: Sequence[tuple[str, str]], of: int, damaged: float, what: s
         return ()
     name, reason = skipped[0]
     said = f"{len(skipped):,} of {of:,} {what} can't be used"
-    if len(skipped) > damaged * of:
+    if len(skipped) / of > damaged:
         raise TooManyDamaged(
             f"{said}, more than the share {damaged:g} that may be left out; the first is {shown(name)} ({reason}); "
-            f"mend them, or leave them out with {allowing(len(skipped), of)}",
+            f"mend them{allowing(len(skipped), of)}",
             skipped,
         )
     return (f"{said} and are left out: see skipped.csv",)
 
 
 def allowing(skipped: int, of: int) -> str:
-    """What to write among the options of a data set, so that as many files may be left out."""
-    return f"`damaged: {min(1, math.ceil(100 * skipped / of) / 100):g}` among the options of the data set"
+    """What else to do than mend them, for the end of a message: the option by which as many may be left out; "" where all are."""
+    if skipped == of:
+        return ""
+    share = math.ceil(100 * skipped / of) / 100
+    return f", or leave them out with `damaged: {share:g}` among the options of the data set"

@@ -74,7 +74,7 @@ def read(images: list[Image], size: int, folder: Path, threads: int, most_damage
         place.mkdir(exist_ok=True)
         for left_over in place.glob(".*.tmp"):  # of a process that was killed
             left_over.unlink()
-        abouts = _make(images, count, size, place, threads, most_damaged * len(images))
+        abouts = _make(images, count, size, place, threads, most_damaged)
         arrays = [np.load(_pixels(place, n), mmap_mode="r") for n, about in enumerate(abouts) if about["rows"]]
     skipped = {at: why for about in abouts for at, why in about["skipped"]}
     good = np.array([n not in skipped for n in range(len(images))])
@@ -84,7 +84,7 @@ def read(images: list[Image], size: int, folder: Path, threads: int, most_damage
 
 
 def _make(images: list[Image], count: int, size: int, place: Path, threads: int, most: float) -> list[dict]:
-    """What is known of each shard of `count` images, when all are on the disk. most: images that may be damaged"""
+    """What is known of each shard of `count` images, when all are on the disk. most: share of the images that may be damaged"""
     firsts = range(0, len(images), count)
     abouts = {n: json.loads(_about(place, n).read_text()) for n in range(len(firsts)) if _about(place, n).exists()}
     waiting = {n: images[first : first + count] for n, first in enumerate(firsts) if n not in abouts}
@@ -146,16 +146,15 @@ def _work(images: list[Image], size: int, to: Path) -> dict:
 
 def _check(damaged: list[tuple[int, str]], most: float, images: list[Image]) -> None:
     """Raise TooManyDamaged where more images are damaged than may be left out, or all of them: when all were read, so that the
-    list of them is whole.
+    list of them is whole. most: share of them
     """
     count, of = len(damaged), len(images)
-    if count <= most and count < of:
+    if count / of <= most and count < of:
         return
     at, why = min(damaged)
-    mend = "replace them" if count == of else f"replace them, or leave them out with {allowing(count, of)}"
     raise TooManyDamaged(
         f"{count:,} of {of:,} images are damaged, e.g. {shown(images[at].path)} ({why}); option `damaged` "
-        f"allows {most / of:.2%}: {mend}",
+        f"allows {most:.2%}: replace them{allowing(count, of)}",
         [(encodable(images[at].name), why) for at, why in sorted(damaged)],
     )
 
