@@ -117,7 +117,7 @@ def test_a_study_of_several_kinds_lists_its_tasks(tmp_path):
         (
             {"datasets": ["imdb", "digits"], "models": ["transformer"]},
             None,
-            "model transformer takes text data, digits is image; choose one that takes it \(cnn-tiny, .*\), or list",
+            r"model transformer takes text data, digits is image; choose one that takes it \(cnn-tiny, .*\), or list",
         ),
         (
             {"datasets": ["imdb"], "models": ["transformer"]},
