@@ -5,6 +5,14 @@
 import subprocess
 
 
+def tell_page():
+    """The last line of a command that made everything: which page to open."""
+    index = f"{RESULTS}/index.html"
+    targets = {str(target) for target in workflow.dag_settings.targets}
+    if os.path.exists(index) and (not targets or targets & {"all", index}):
+        print(f"open {index}", flush=True)
+
+
 def tell_failed(runs):
     """The last lines of the command."""
     for line in failed.told(runs, unprepared()):

@@ -119,11 +119,3 @@ rule index:
         "index page: {output.index}"
     shell:
         "cp {input.page:q} {output.index:q} 2> {log:q}"
-
-
-def tell_page():
-    """The last line of a command that made everything: which page to open."""
-    index = f"{RESULTS}/index.html"
-    targets = {str(target) for target in workflow.dag_settings.targets}
-    if os.path.exists(index) and (not targets or targets & {"all", index}):
-        print(f"open {index}", flush=True)
