@@ -23,7 +23,7 @@ def check_model(runs: Resolver, dataset: str, model: str, where: str) -> None:
         fitting = [name for name, one in runs.models.items() if kind in registry.takes_kinds(one.use)]
         raise FrugalError(
             f"{where}: model {model} takes {' or '.join(takes)} data, {dataset} is {kind}; choose one that takes it "
-            f"({shortened(fitting)}), or list each data set with its model under `tasks`"
+            f"({_some(fitting)}), or list each data set with its model under `tasks`"
         )
     if use in libraries.BUILT:
         libraries.check_name(use, kind, parameters["name"], runs.place(model))
@@ -48,8 +48,8 @@ def check_model(runs: Resolver, dataset: str, model: str, where: str) -> None:
         )
 
 
-def shortened(names: list[str], most: int = 6) -> str:
-    """Some of these names, for a message."""
+def _some(names: list[str], most: int = 6) -> str:
+    """The first of these names, for a message."""
     return ", ".join([*names[:most], *(["..."] if len(names) > most else [])]) or "there is none"
 
 

@@ -48,6 +48,11 @@ class PassFlops:
     source: str = ON_META
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where a net lies: the device of its first parameter or buffer, the CPU for one without."""
+    return next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+
+
 def pass_flops(
     model: nn.Module, shape: tuple[int, ...], classes: int, *, dtype: torch.dtype = torch.float32, useful: bool = False
 ) -> PassFlops:
@@ -61,7 +66,7 @@ def pass_flops(
         return _count(model, torch.device("meta"), shape, dtype, useful)
     except Exception as error:  # whatever a net stumbles over where tensors have no values
         why = _first_line(error)
-    here = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    here = device_of(model)
     try:
         with not_at_its_peak(here):
             counted = _count(model, here, shape, dtype, useful)

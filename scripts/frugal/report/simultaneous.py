@@ -122,10 +122,10 @@ def _together(
     pooled = [name for name in pooled if name not in untold]
     if not pooled:
         return untold
-    numbers = numbers[told]
-    design = layout(np.isfinite(numbers))
+    numbers, there = numbers[told], there[told]
+    design = layout(there)
     inverse = np.linalg.pinv(design.T @ design)
-    effects = inverse @ design.T @ numbers[np.isfinite(numbers)]
+    effects = inverse @ design.T @ numbers[there]
     contrasts = np.zeros((len(pooled), design.shape[1]))
     contrasts[:, 0], contrasts[:, 1 : 1 + len(pooled)] = -1, np.eye(len(pooled))
     covariance = contrasts @ inverse @ contrasts.T

@@ -21,6 +21,7 @@ from torch.nn.parameter import is_lazy
 
 from frugal.errors import FrugalError
 from frugal.imports import SCRIPTS, module_file
+from frugal.measure.flops import device_of
 from frugal.measure.memory import not_at_its_peak
 from frugal.registry import module_name
 from frugal.training.device import out_of_memory
@@ -70,7 +71,7 @@ def try_out(model: nn.Module, asked: Asked) -> None:
 
     The net, its statistics and all random states stay as they were: it is copied first. One that can't be copied isn't tried.
     """
-    device = _device_of(model)
+    device = device_of(model)
     with same_draws(device), not_at_its_peak(device):
         try:
             twin = copy.deepcopy(model).eval()
@@ -92,7 +93,7 @@ def try_out(model: nn.Module, asked: Asked) -> None:
 @torch.no_grad()
 def _logits(model: nn.Module, asked: Asked) -> Any:
     """What the net gives for two samples."""
-    samples = torch.ones(SAMPLES, *asked.shape, dtype=asked.dtype, device=_device_of(model))  # token 0 would be no text
+    samples = torch.ones(SAMPLES, *asked.shape, dtype=asked.dtype, device=device_of(model))  # token 0 would be no text
     with _telling_where(asked, "fails on two"):
         return model(laid_out(samples))
 
@@ -111,10 +112,6 @@ def _telling_where(asked: Asked, what: str) -> Iterator[None]:
         raise WrongNet(
             f"model {asked.name} {what} samples of {size} ({why}); see {place_of(error, asked.use)}"
         ) from error
-
-
-def _device_of(model: nn.Module) -> torch.device:
-    return next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
 
 
 @contextmanager
