@@ -17,7 +17,7 @@ from rich.text import Text
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
-from frugal.errors import FrugalError, exit_with_one_line
+from frugal.errors import FrugalError, exit_with_one_line, in_one_line
 from frugal.plan import Plan
 from frugal.plan_status import Look, PlanStatus
 from frugal.status import STATES, RunStatus
@@ -69,7 +69,7 @@ def planned(given: argparse.Namespace) -> Plan:
             config, parse_config(given.config)
         )  # Snakemake's own, so that a value means what it means to a run
     except ValueError as error:
-        raise FrugalError(f"{' '.join(str(error).split())} Give key=value, as in scale=standard") from error
+        raise FrugalError(f"{in_one_line(error, kind=False)} Give key=value, as in scale=standard") from error
     return Plan(config)
 
 

@@ -22,6 +22,17 @@ def did_you_mean(word: str, words: list[str]) -> str:
     return (f"did you mean {near[0]}? " if near else "") + f"there are: {', '.join(words)}"
 
 
+def in_one_line(error: BaseException, most: int = 200, kind: bool = True) -> str:
+    """The kind and the beginning of an error of other people's code, for the middle of a message of ours; of ours its text.
+
+    most: characters of its text; kind: False leaves its kind out
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, FrugalError) or not kind:
+        return text if isinstance(error, FrugalError) else text[:most]
+    return f"{type(error).__name__}: {text[:most]}" if text else type(error).__name__
+
+
 def last_line(said: str) -> str | None:
     """Of what a command said: the last line that `exit_with_one_line` wrote, else the last one that isn't empty."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from frugal.atomic import write_json
-from frugal.errors import FrugalError
+from frugal.errors import in_one_line
 from frugal.study import Cell, Study
 
 FILE = "failed.json"
@@ -39,10 +39,8 @@ class Failed(BaseModel):
 
 def leave(folder: Path, spec: dict[str, Any], error: Exception, log: str = RUN_LOG) -> None:
     """Write failed.json in the folder of a run's record, or of a cache. log: the file there that has the rest"""
-    lines = str(error).strip().splitlines()
-    why = lines[0] if lines and isinstance(error, FrugalError) else f"{type(error).__name__}: {' '.join(lines)[:300]}"
     ended = datetime.now(UTC).isoformat(timespec="seconds")
-    content = {"schema": SCHEMA, "spec": spec, "why": why, "log": str(folder / log), "ended": ended}
+    content = {"schema": SCHEMA, "spec": spec, "why": in_one_line(error, 300), "log": str(folder / log), "ended": ended}
     write_json(folder / FILE, content)
 
 

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any, ClassVar
 
-from frugal.errors import FrugalError, needs_extra
+from frugal.errors import FrugalError, in_one_line, needs_extra
 
 with needs_extra("workflow", "YAML files"):
     import yaml
@@ -52,7 +52,7 @@ def read_yaml(path: Path, *, may_be_empty: bool = False) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         raise FrugalError(f"{path}: not valid YAML: {_told(error, text)}") from error
     except yaml.YAMLError as error:
-        raise FrugalError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise FrugalError(f"{path}: not valid YAML: {in_one_line(error, kind=False)}") from error
     if content is None and may_be_empty:
         return {}
     if not isinstance(content, dict):
@@ -81,7 +81,7 @@ def _text(path: Path) -> str:
 def _told(error: yaml.MarkedYAMLError, text: str) -> str:
     mark = error.problem_mark or error.context_mark
     if mark is None:
-        return " ".join(str(error).split())
+        return in_one_line(error, kind=False)
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
     tab = "\t" in line[: mark.column + 1]

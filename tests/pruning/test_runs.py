@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import tiny
 from frugal.errors import FrugalError
+from frugal.pruning.choice import Guards
 from frugal.pruning.groups import Group
-from frugal.pruning.guards import Guards
 from frugal.training.checkpoint import Checkpoints
 from frugal.training.history import History, read_followed
 from frugal.training.signals import Interrupted

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from frugal.sparse.convert import sparse_layers
-from frugal.sparse.distribution import densities
+from frugal.sparse.convert import densities, sparse_layers
 from frugal.strategies.set import survivors
 
 

@@ -41,8 +41,13 @@ def test_a_record_says_where_it_comes_from(finished):
     assert metrics["energy_source"]
 
 
-def test_the_last_line_says_which_page_to_open(finished):
+def test_the_last_line_says_which_page_to_open_also_where_nothing_is_due(finished):
     assert finished.told.splitlines()[-1] == "open results/demo/index.html"
+    again = finished.snakemake("-n")
+    assert "up to date). Open results/demo/index.html" in again.stdout + again.stderr
+    table = finished.snakemake("-n", "results/demo/tables/compression/runs.csv")
+    assert "Nothing to be done" in table.stdout + table.stderr
+    assert "Open" not in table.stdout + table.stderr
 
 
 def test_the_index_links_what_is_there(finished):

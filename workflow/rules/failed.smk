@@ -5,12 +5,25 @@
 import subprocess
 
 
-def tell_page():
-    """The last line of a command that made everything: which page to open."""
+def page_asked_for():
+    """The overview where it is there and was among what was asked for; else None."""
     index = f"{RESULTS}/index.html"
     targets = {str(target) for target in workflow.dag_settings.targets}
-    if os.path.exists(index) and (not targets or targets & {"all", index}):
+    asked = not targets or targets & {"all", index}
+    return index if asked and os.path.exists(index) else None
+
+
+def tell_page():
+    """The last line of a command that made everything: which page to open."""
+    if index := page_asked_for():
         print(f"open {index}", flush=True)
+
+
+def with_page(line):
+    """A filter of Snakemake's log that changes one line: where nothing is due, no success is reported that could tell the page."""
+    if str(line.msg).startswith("Nothing to be done") and (index := page_asked_for()):
+        line.msg = f"{line.msg} Open {index}"
+    return True
 
 
 def tell_failed(runs):
@@ -54,6 +67,10 @@ def settle():
             atexit.register(tell_page)  # told last: what was registered first
     finally:
         atexit.register(tell_failed, lost)
+
+
+if workflow.is_main_process:
+    logger.addFilter(with_page)
 
 
 onerror:

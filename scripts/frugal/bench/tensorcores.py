@@ -13,7 +13,7 @@ from torch.nn import functional
 from frugal.bench.crossover import linear_step
 from frugal.bench.float8 import Float8Linear, product, quantised
 from frugal.bench.row import Row, ratio
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, in_one_line
 from frugal.measure.clock import synchronise
 from frugal.sparse.convert import sparsify
 from frugal.sparse.pattern import parse_pattern
@@ -51,7 +51,7 @@ def _over(what: str, make: Callable[[], Work], other: Work, device: torch.device
     except (
         Exception
     ) as error:  # whatever torch or the card stumbles over is the reason, and the other rows are measured
-        return Row(GROUP, name, None, "x", why=_in_a_line(error))
+        return Row(GROUP, name, None, "x", why=in_one_line(error))
     return Row(GROUP, name, times, "x")
 
 
@@ -102,14 +102,9 @@ def _error(x: Tensor, weight: Tensor, size: int) -> Row:
     try:
         found = product(quantised(x, torch.float8_e4m3fn), quantised(weight, torch.float8_e4m3fn)).float()
     except Exception as error:
-        return Row(GROUP, name, None, "%", why=_in_a_line(error))
+        return Row(GROUP, name, None, "%", why=in_one_line(error))
     exact = functional.linear(x.float(), weight.float())
     return Row(GROUP, name, 100 * ((found - exact).norm() / exact.norm()).item(), "%")
-
-
-def _in_a_line(error: Exception) -> str:
-    told = " ".join(str(error).split())[:200]
-    return told if isinstance(error, FrugalError) else f"{type(error).__name__}: {told}"
 
 
 def check_float8(device: torch.device) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from frugal.data.csvfile import Piece
-from frugal.errors import FrugalError, needs_extra
+from frugal.errors import FrugalError, in_one_line, needs_extra
 
 with needs_extra("data", "Parquet and Arrow files"):
     import pyarrow as pa
@@ -77,8 +77,9 @@ class ArrowFile:
         try:
             return work()
         except (pa.ArrowException, OSError, ValueError) as error:
-            why = " ".join(str(error).split())[:160]
-            raise FrugalError(f"{file} is damaged or no Parquet, Feather or Arrow file ({why}); replace it") from error
+            raise FrugalError(
+                f"{file} is damaged or no Parquet, Feather or Arrow file ({in_one_line(error, kind=False)}); replace it"
+            ) from error
 
 
 def _start(file: Path) -> bytes:

@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from frugal.errors import FrugalError, needs_extra
+from frugal.errors import FrugalError, in_one_line, needs_extra
 
 
 def pretrained_net(kind: type, name: str, revision: str, heads: tuple[str, ...] | None, **settings: Any) -> Any:
@@ -82,10 +82,9 @@ def pretrained_tokenizer(name: str) -> Any:
 
 
 def _not_had(what: str, name: str, option: str, error: Exception) -> str:
-    why = " ".join(str(error).split())[:160]
     if Path(name).is_dir():
-        return f"the folder {name} has no {what} that can be read ({type(error).__name__}: {why}); correct `{option}`"
+        return f"the folder {name} has no {what} that can be read ({in_one_line(error)}); correct `{option}`"
     return (
         f"the {what} {name!r} can't be had: there is no such folder, and the hub neither has it in the local cache nor can be "
-        f"asked for it ({type(error).__name__}: {why}); correct `{option}`, give it a folder that holds it, or connect once"
+        f"asked for it ({in_one_line(error)}); correct `{option}`, give it a folder that holds it, or connect once"
     )

@@ -23,9 +23,8 @@ from frugal.errors import FrugalError
 from frugal.loops import fitting
 from frugal.loops.candidates import Due, Waiting
 from frugal.loops.epochs import Batches, Epochs
-from frugal.loops.hooks import Hook
 from frugal.loops.selected import Selected
-from frugal.loops.steps import Steps
+from frugal.loops.steps import Hook, Steps
 from frugal.loops.view import View
 from frugal.measure.ledger import Ledger
 from frugal.strategies.base import Strategy

@@ -1,5 +1,6 @@
 """Steps of an optimizer in somebody's loop: checked to follow a weighed loss, with the learning rate that a strategy wants."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,29 @@ import torch
 from torch import Tensor
 
 from frugal.errors import FrugalError
-from frugal.loops.hooks import Hook
 from frugal.training.optimizer import MULTIPLIER
+
+
+class Hook:
+    """Calls a method of an object for as long as that lives; copies and pickles of what it is hooked to carry none."""
+
+    def __init__(self, method: Callable[..., Any]):
+        self.method = weakref.WeakMethod(method)
+
+    def __call__(self, *given: Any) -> Any:
+        """What the method returns, and None once its object is gone."""
+        method = self.method()
+        return None if method is None else method(*given)
+
+    def __deepcopy__(self, _memo: dict) -> Callable[..., None]:
+        return nothing
+
+    def __reduce__(self) -> str:
+        return "nothing"
+
+
+def nothing(*_given: Any) -> None:
+    """In place of a hook, in a copy."""
 
 
 class Steps:

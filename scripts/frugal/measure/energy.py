@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from frugal.errors import in_one_line
 from frugal.measure.meters import Meter, meters_of
 
 NONE = "no meter"  # how `source` begins where there are no joules
@@ -34,7 +35,7 @@ class Energy:
                 self.monitor.begin_window("training")
                 self.open = True
             except Exception as error:
-                self._give_up(f"zeus failed to open a window ({_told(error)})")
+                self._give_up(f"zeus failed to open a window ({in_one_line(error)})")
 
     def pause(self) -> bool:
         """Close the window if one is open, for what is measured so far to be saved; returns whether to start again."""
@@ -51,7 +52,7 @@ class Energy:
             window = self.monitor.end_window("training")
             parts = {meter.name: meter.read(window) for meter in self.meters}
         except Exception as error:
-            self._give_up(f"zeus failed to close a window ({_told(error)})")
+            self._give_up(f"zeus failed to close a window ({in_one_line(error)})")
             return
         if missing := [name for name, joules in parts.items() if joules is None]:
             self._give_up(f"{missing[0]} gave no reading")
@@ -91,7 +92,7 @@ def _monitor(device: torch.device, host: bool) -> tuple[Any, list[Meter], str]:
     except ImportError as error:
         return None, [], f"{NONE}: zeus can't be imported ({error})"
     except Exception as error:
-        return None, [], f"{NONE}: zeus failed to look for one ({_told(error)})"
+        return None, [], f"{NONE}: zeus failed to look for one ({in_one_line(error)})"
     if not found.meters:
         return None, [], f"{NONE} on this machine: " + ("; ".join(found.why) or "another process of this run has it")
     try:
@@ -100,9 +101,5 @@ def _monitor(device: torch.device, host: bool) -> tuple[Any, list[Meter], str]:
 
             monitor = ZeusMonitor(gpu_indices=found.gpus, cpu_indices=found.cpus)
     except Exception as error:
-        return None, [], f"{NONE}: zeus failed to open it ({_told(error)})"
+        return None, [], f"{NONE}: zeus failed to open it ({in_one_line(error)})"
     return monitor, found.meters, "zeus: " + ", ".join(meter.name for meter in found.meters)
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, in_one_line
 from frugal.models.pretrained import load_weights
 
 COLOURS = 3  # channels that published weights for images know
@@ -29,7 +29,7 @@ def made(
     except FrugalError:
         raise
     except Exception as error:  # of the library's code, so of any kind
-        raise FrugalError(f"model {who} can't be built so ({brief(error)}); correct `options`") from error
+        raise FrugalError(f"model {who} can't be built so ({in_one_line(error)}); correct `options`") from error
 
 
 def fetched(make: Callable[..., Any], who: str, *args: Any, **given: Any) -> Any:
@@ -41,7 +41,7 @@ def fetched(make: Callable[..., Any], who: str, *args: Any, **given: Any) -> Any
             raise
         raise FrugalError(
             f"the weights of {who} can't be had: they are neither in the library's cache nor can be downloaded, or don't fit "
-            f"({brief(error.__cause__)}); connect once, give `pretrained` the path of a file, or set it to false"
+            f"({in_one_line(error.__cause__)}); connect once, give `pretrained` the path of a file, or set it to false"
         ) from error.__cause__
 
 
@@ -105,7 +105,7 @@ def tried(net: nn.Module, sample: Tensor, classes: int, who: str) -> nn.Module:
             logits = net.eval()(sample.to(where))
     except Exception as error:  # of the library's code, so of any kind
         raise FrugalError(
-            f"model {who} can't take samples of {size} ({brief(error)}); choose {smaller}, other `options` or another net"
+            f"model {who} can't take samples of {size} ({in_one_line(error)}); choose {smaller}, other `options` or another net"
         ) from error
     finally:
         net.train(was)
@@ -113,8 +113,3 @@ def tried(net: nn.Module, sample: Tensor, classes: int, who: str) -> nn.Module:
         found = f"a tensor of {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
         raise FrugalError(f"model {who} gives {found} for a sample of {size}, not {classes} logits; choose another net")
     return net
-
-
-def brief(error: BaseException) -> str:
-    """The kind and the beginning of an error, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"

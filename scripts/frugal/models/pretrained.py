@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from frugal.data.download import download, verify
-from frugal.errors import FrugalError, needs_extra
+from frugal.errors import FrugalError, in_one_line, needs_extra
 
 with needs_extra("vision", "pretrained weights"):
     from safetensors.torch import load_file
@@ -61,9 +61,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"the weights {path} can't be read: {error.strerror or error}; correct `pretrained`"
         ) from error
     except Exception as error:  # whatever a reader stumbles over in bytes that are something else
-        why = " ".join(str(error).split())[:120]
         raise FrugalError(
-            f"{path} is no file of weights ({type(error).__name__}: {why}); save one with torch.save(model.state_dict(), ...)"
+            f"{path} is no file of weights ({in_one_line(error)}); save one with torch.save(model.state_dict(), ...)"
         ) from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         found = (

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from frugal import registry
 from frugal.data.hub import check_tokens, pretrained_net
-from frugal.errors import FrugalError, needs_extra
+from frugal.errors import FrugalError, in_one_line, needs_extra
 from frugal.libraries import check_name, is_kind
-from frugal.models.fitting import brief, check_channels, made, tried
+from frugal.models.fitting import check_channels, made, tried
 from frugal.parameters import Hub, Options
 
 with needs_extra("text", "nets of transformers"):
@@ -119,7 +119,8 @@ def _random(
         config = configured()
     except Exception as error:  # whatever a reader stumbles over
         raise FrugalError(
-            f"model {who}: its configuration can't be had ({brief(error)}); connect once, or name a kind of net, with `options`"
+            f"model {who}: its configuration can't be had ({in_one_line(error)}); connect once, or "
+            "name a kind of net, with `options`"
         ) from error
     known = sorted({*config.to_dict(), *config.attribute_map})
     for key in options or {}:

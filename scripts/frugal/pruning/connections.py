@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from frugal.pruning.groups import DENSE
-from frugal.pruning.removal import Cut
-from frugal.pruning.surgery import select
+from frugal.pruning.removal import Cut, select
 
 
 class Connections:

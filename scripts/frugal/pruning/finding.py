@@ -13,7 +13,7 @@ from torch import nn
 from frugal.errors import FrugalError
 from frugal.pruning.groups import Group
 from frugal.pruning.tracing import trace
-from frugal.pruning.trial import try_out
+from frugal.pruning.trial_cuts import try_out
 
 
 @dataclass(frozen=True)

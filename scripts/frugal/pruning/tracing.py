@@ -7,28 +7,32 @@ authors' library `torch-pruning`: it traces the model and says which layers have
   the residual stream of a transformer keeps its width, and its feed-forward neurons and attention heads are what can go;
 - the channels of an attention layer go head by head, the same ones in query, key, value and in the output's inputs.
 
-The library knows layers and guesses at everything else, so what is found here is tried out (`frugal.pruning.trial`).
+The library knows layers and guesses at everything else, so what is found here is tried out (`frugal.pruning.trial_cuts`).
 """
 
 import copy
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from frugal.errors import FrugalError, needs_extra
-from frugal.pruning.bounds import bounded
+from frugal.errors import FrugalError, in_one_line, needs_extra
 from frugal.pruning.groups import DENSE, Group, Member, call, move
 
 with needs_extra("pruning", "strategies that remove neurons"):
     import torch_pruning
+    from torch_pruning.dependency import group as library
+    from torch_pruning.dependency import index_mapping
 
 HEAD_SIZES = ("attention_head_size", "head_dim")  # how attention layers of `transformers` call it
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+STEPS = 10_000  # from layer to layer in one group; DenseNet-121 takes some hundred
 
 
 class LeftWhole(Exception):
@@ -54,12 +58,12 @@ def trace(model: nn.Module, example: Any) -> tuple[list[Group], dict[str, str]]:
         except Exception as error:  # of the library's code, so of any kind
             raise FrugalError(
                 f"{type(model).__name__} can't be pruned: torch-pruning, which finds out what is cut together, can't follow how "
-                f"its layers are joined ({brief(error)}); choose another model or strategy full"
+                f"its layers are joined ({in_one_line(error)}); choose another model or strategy full"
             ) from error
         for root, items in _items(graph):
             try:
                 if isinstance(items, Exception):
-                    raise LeftWhole(f"the library that traces layers can't follow them ({brief(items)})")
+                    raise LeftWhole(f"the library that traces layers can't follow them ({in_one_line(items)})")
                 group = layers.group(items)
                 if group is not None and any(f"{m.module}.{m.tensor}" not in trained for m in group.readers):
                     raise LeftWhole("a layer that reads them is frozen, so that there is no gradient to judge by")
@@ -70,11 +74,6 @@ def trace(model: nn.Module, example: Any) -> tuple[list[Group], dict[str, str]]:
     order = {name: place for place, name in enumerate(layers.names.values())}
     groups.sort(key=lambda group: order[group.name])
     return groups, {name: whole[name] for name in sorted(whole, key=order.__getitem__)}
-
-
-def brief(error: Exception) -> str:
-    """The kind and the first line of an error."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]}"
 
 
 def _items(graph: Any) -> Iterator[tuple[nn.Module, Any]]:
@@ -185,3 +184,41 @@ def _by_unit(item: Any, units: int, length: int) -> Tensor:
     if places.dim() != 2 or not places.numel() or places.max() >= length or len(places.unique()) != places.numel():
         raise LeftWhole("they are split, gated or joined, so that it can't be told which places belong to one of them")
     return places
+
+
+@contextmanager
+def bounded(longest: int) -> Iterator[None]:
+    """Within it, the library takes an operation it fails on for an activation, and raises OverflowError where it runs away.
+
+    It takes a chunk or a reshape apart by rules that fit most nets. Where one doesn't fit, it raises, or multiplies the places
+    of a channel each time it comes round, until memory is full (ShuffleNetV2, Swin).
+
+    longest: of the model's dimensions; a group can't have more places than that in any of them
+    """
+    follow, spread = library.Group.add_dep, index_mapping._FlattenIndexMapping.__call__
+
+    def add(group: library.Group, dep: Any, idxs: list[Any]) -> None:
+        if len(idxs) > longest or len(group) > STEPS:
+            raise OverflowError("their places grow without end")
+        follow(group, dep, idxs)
+
+    def flatten(mapping: Any, idxs: list[Any]) -> list[Any]:
+        if not mapping.reverse and len(idxs) * mapping._stride > longest:
+            raise OverflowError("their places grow without end")
+        return spread(mapping, idxs)
+
+    updates = {k: v for k, v in vars(index_mapping).items() if k.startswith("update_") and k != "update_index_mapping"}
+    with (
+        mock.patch.multiple(index_mapping, **{name: _attempt(update) for name, update in updates.items()}),
+        mock.patch.object(library.Group, "add_dep", add),
+        mock.patch.object(index_mapping._FlattenIndexMapping, "__call__", flatten),
+    ):
+        yield
+
+
+def _attempt(update: Callable[..., None]) -> Callable[..., None]:
+    def attempt(*given: Any) -> None:
+        with suppress(Exception):  # of any kind; the trial tells what comes of it
+            update(*given)
+
+    return attempt

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import special
 
 from frugal.atomic import write_text
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, in_one_line
 from frugal.recipe import DEFAULTS
 from frugal.report.pool import TINY, UNEQUAL, unequal
 from frugal.report.simultaneous import CONFIDENCE
@@ -135,7 +135,7 @@ def read(path: Path) -> Reference:
             raise ValueError("its recipe is no JSON object")
         return reference
     except (OSError, ValueError, TypeError, pd.errors.ParserError) as error:
-        raise FrugalError(f"{path} is not a reference: {' '.join(str(error).split())}; make it anew") from error
+        raise FrugalError(f"{path} is not a reference: {in_one_line(error, kind=False)}; make it anew") from error
 
 
 def read_all(folder: Path = FOLDER) -> list[Reference]:

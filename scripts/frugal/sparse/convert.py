@@ -1,7 +1,8 @@
-"""Conversion of a dense net to a sparse one: which layers are covered, and what stays dense and why."""
+"""Conversion of a dense net to a sparse one: which layers are covered, what stays dense and why, and how sparse each layer is."""
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from math import prod
 from typing import Any
 
 import torch
@@ -10,7 +11,6 @@ from torch import nn
 from frugal.errors import FrugalError
 from frugal.measure.memory import give_back
 from frugal.sparse.choice import Choice
-from frugal.sparse.distribution import densities
 from frugal.sparse.fitness import Fitness, elsewhere, is_convolution, is_linear, sparse_kind
 from frugal.sparse.layers import SparseLayer
 from frugal.sparse.pattern import Pattern
@@ -124,7 +124,7 @@ def sparsify(
     """Make the covered layers of a model sparse in place, one after the other; returns a sentence on what is sparse.
 
     kernel: auto, sparse or scatter; dynamic: the pattern will change in training, so a checkpoint may hold another one;
-    called: the model's name for messages; distribution: see `frugal.sparse.distribution`; erk has a place for every layer, so
+    called: the model's name for messages; distribution: see `frugal.sparse.convert`; erk has a place for every layer, so
     that without a `skip` none stays dense, as in its paper. A layer stays the object it was, so what is used twice is sparse
     in both places.
     Raises FrugalError for a sparsity outside [0, 1), a layer that blocks don't tile, and 2:4 without CUDA.
@@ -179,3 +179,30 @@ def kernel_notes(model: nn.Module) -> list[str]:
     """A sentence per layer whose kernel is chosen, or that other modules compute with."""
     chosen = {name: layer.chosen for name, layer in sparse_layers(model).items() if layer.chosen}
     return [f"{n}: {c.why}" if c.kernel == "read" else f"{n}: kernel {c.kernel}, {c.why}" for n, c in chosen.items()]
+
+
+def densities(weights: dict[str, tuple[int, ...]], sparsity: float, distribution: str) -> dict[str, float]:
+    """Share of its weights that each layer keeps, in (0, 1]: the same for each, or by Erdos-Renyi-kernel.
+
+    Evci et al., "Rigging the Lottery: Making All Tickets Winners", ICML 2020, https://arxiv.org/abs/1911.11134. With the latter
+    the density of a layer is in proportion to
+        (n_in + n_out + k_w + k_h) / (n_in n_out k_w k_h),
+    without k for a linear layer, scaled such that all layers together keep as many weights as asked for. Where that gives more
+    than 1, a layer is dense and the others share the rest. Small layers so keep more of theirs.
+
+    weights: shape of each layer's weight, (n_out, n_in) or (n_out, n_in, k_h, k_w); sparsity: of all together, in [0, 1);
+    distribution: uniform or erk
+    """
+    if distribution == "uniform":
+        return dict.fromkeys(weights, 1 - sparsity)
+    sizes = {name: prod(shape) for name, shape in weights.items()}
+    scores = {name: sum(shape) / sizes[name] for name, shape in weights.items()}
+    left, dense = (1 - sparsity) * sum(sizes.values()), set()
+    while True:
+        sparse = [name for name in weights if name not in dense]
+        room = left - sum(sizes[name] for name in dense)
+        epsilon = room / sum(scores[name] * sizes[name] for name in sparse) if sparse else 0.0
+        full = {name for name in sparse if epsilon * scores[name] > 1}
+        if not full:
+            return {name: 1.0 if name in dense else epsilon * scores[name] for name in weights}
+        dense |= full

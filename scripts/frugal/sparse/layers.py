@@ -15,10 +15,9 @@ from torch.nn import functional
 from frugal.errors import FrugalError
 from frugal.sparse.buffer import shared_buffer, still_held_by
 from frugal.sparse.choice import Choice, choose
-from frugal.sparse.counting import counted
 from frugal.sparse.kernels import KERNELS, Compressed
 from frugal.sparse.pattern import Pattern
-from frugal.sparse.products import Columns, Scattered, SemiStructured, Spread
+from frugal.sparse.products import Columns, Scattered, SemiStructured, Spread, counted
 
 
 class SparseLayer(nn.Module):

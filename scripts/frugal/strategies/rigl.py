@@ -29,7 +29,7 @@ class RigL(Strategy):
     every: steps between changes; until: share of the training after which the pattern stays; alpha: of the formula above
     kernel, skip: as in the strategy sparse
     distribution: uniform has every layer at the same sparsity, with the first convolution and the head dense; erk
-    (Erdos-Renyi-kernel, `frugal.sparse.distribution`) shares the same total among all layers, the first among them
+    (Erdos-Renyi-kernel, `frugal.sparse.convert`) shares the same total among all layers, the first among them
     """
 
     decides = ("weights",)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, in_one_line
 from frugal.imports import SCRIPTS, module_file
 from frugal.measure.flops import device_of
 from frugal.measure.memory import not_at_its_peak
@@ -108,9 +108,9 @@ def _telling_where(asked: Asked, what: str) -> Iterator[None]:
     except Exception as error:  # of the net's own code, so of any kind
         if out_of_memory(error):
             raise
-        size, why = "x".join(map(str, asked.shape)), f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        size = "x".join(map(str, asked.shape))
         raise WrongNet(
-            f"model {asked.name} {what} samples of {size} ({why}); see {place_of(error, asked.use)}"
+            f"model {asked.name} {what} samples of {size} ({in_one_line(error)}); see {place_of(error, asked.use)}"
         ) from error
 
 

@@ -19,7 +19,7 @@ from frugal.data.labels import numbered, shown_names
 from frugal.data.made_from import read_file
 from frugal.data.split import divided
 from frugal.data.table import Columns
-from frugal.errors import FrugalError
+from frugal.errors import FrugalError, in_one_line
 
 INPUTS = (
     "x",
@@ -187,7 +187,7 @@ def _unreadable(file: Path, error: Exception) -> FrugalError:
         return FrugalError(
             f"{file} holds Python objects, which are never loaded since they can run code; save arrays of plain numbers or texts"
         )
-    return FrugalError(f"{file} is damaged or no NumPy file ({' '.join(str(error).split())[:120]}); replace it")
+    return FrugalError(f"{file} is damaged or no NumPy file ({in_one_line(error, kind=False)}); replace it")
 
 
 def _flat(labels: np.ndarray, where: str) -> np.ndarray:

@@ -27,7 +27,7 @@ from frugal.data.made_from import read_file
 from frugal.data.sound import Unusable, as_stored, decoded, notes_on
 from frugal.data.split import keep_apart
 from frugal.data.transcripts import Transcript, plain
-from frugal.errors import FrugalError, needs_extra
+from frugal.errors import FrugalError, in_one_line, needs_extra
 
 with needs_extra("data", "lists of recordings"):
     import pandas as pd
@@ -145,7 +145,7 @@ def _listed(table: Path) -> list[tuple[str, str]]:
         frame = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE, encoding="utf-8")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise FrugalError(
-            f"{table} can't be read as a table of tabs: {' '.join(str(error).split())}; correct options train and test"
+            f"{table} can't be read as a table of tabs: {in_one_line(error, kind=False)}; correct options train and test"
         ) from error
     if missing := [name for name in ("path", "sentence") if name not in frame]:
         raise FrugalError(

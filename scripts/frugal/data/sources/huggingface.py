@@ -20,7 +20,7 @@ from frugal.data.made_from import read_file
 from frugal.data.rows import bar
 from frugal.data.split import divided
 from frugal.data.text import Tokens
-from frugal.errors import FrugalError, needs_extra
+from frugal.errors import FrugalError, in_one_line, needs_extra
 
 TESTS = ("test", "validation", "valid", "val", "dev")  # splits that can be the test set, the first that is there
 SPLIT = re.compile(rf"^(train|{'|'.join(TESTS)})(?=[-_.]|$)", re.IGNORECASE)
@@ -143,7 +143,7 @@ def _home(folder: Path | None, path: str, configuration: str | None, revision: s
         within = [place for place in (home / inside, home / "data" / inside) if any(place.rglob("*.parquet"))]
         if within:
             return _one_configuration(within[0], path, configuration)
-    reason = f"{type(why).__name__}: {' '.join(str(why).split())[:120]}" if why else "it has no Parquet files"
+    reason = in_one_line(why) if why else "it has no Parquet files"
     raise FrugalError(
         f"the data set {path!r} can't be had: {folder or 'FRUGAL_DATA'} has no such folder, and the hub neither has it in the "
         f"local cache nor can be asked for it ({reason}); correct `path`, put it there, or connect once"

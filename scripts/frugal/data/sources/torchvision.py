@@ -18,7 +18,7 @@ from frugal.data.made_from import read_tree
 from frugal.data.pixelstore import PixelStore
 from frugal.data.rows import bar
 from frugal.data.split import divided
-from frugal.errors import FrugalError, did_you_mean, needs_extra
+from frugal.errors import FrugalError, did_you_mean, in_one_line, needs_extra
 
 with needs_extra("vision", "data sets of torchvision"):
     from torchvision import datasets
@@ -120,7 +120,7 @@ def _opened(
         except ValueError as error:
             if "split" in str(error).lower():
                 raise FrugalError(
-                    f"torchvision's {kind.__name__}: {' '.join(str(error).split())[:200]}; correct `arguments`"
+                    f"torchvision's {kind.__name__}: {in_one_line(error, kind=False)}; correct `arguments`"
                 ) from error
             why = error
         except Exception as error:  # not there, no network, a checksum that is another: libraries raise what they like
@@ -129,7 +129,7 @@ def _opened(
         shutil.rmtree(downloads)
     raise FrugalError(
         f"torchvision's {kind.__name__} is not in {folder or 'a folder named by FRUGAL_DATA'} as torchvision has it, and can't "
-        f"be downloaded ({type(why).__name__}: {' '.join(str(why).split())[:120]}); put it there, or connect once"
+        f"be downloaded ({in_one_line(why)}); put it there, or connect once"
     ) from why
 
 
