@@ -64,8 +64,8 @@ def plan(**changes):
             "scales.cpu with the override: tasks.0 is 'titanic'; input should be a section with keys of dataset, model,",
         ),
         (
-            {"studies": ["cross"], "scale": "cpu", "override": {"strategies": ["full", "ast-half"]}},
-            "scales.cpu with the override: no entry of tasks trains the strategy 'ast-half'",
+            {"studies": ["cross"], "scale": "cpu", "override": {"strategies": ["full", "rigl-50"]}},
+            "scales.cpu with the override: no entry of tasks trains the strategy 'rigl-50'",
         ),
         (
             {"override": {"recipe": {"augment": {"crop_padding": 8, "padding": "reflect"}}}},
