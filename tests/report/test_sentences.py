@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from frugal.errors import FrugalError
-from frugal.report import caveats, load, reported
+from frugal.report import caveats, load, reported, words
 from frugal.report import sentences as findings
 from frugal.report.answers import answer
 from frugal.report.exchange_rate import LEVELLED, SAVES, SHORTER
@@ -247,3 +249,11 @@ def test_one_strategy_without_seeds_takes_no_warning_from_the_others(make_tables
     (compared,) = comparisons(folder, study)
     assert caveats.seeds_of(compared) == (3, 3)
     assert "3 seeds are few" in caveats.few_seeds(caveats.seeds_of(compared)[0])
+
+
+@given(st.floats(0.05, 5))
+def test_a_rate_in_words_is_on_its_own_side_of_one(value):
+    told = float(words.rate(value))
+    assert (told < 1) == (value < 1) or abs(value - 1) < 1e-5
+    assert told == pytest.approx(value, abs=0.005001)
+    assert words.rate(0.99772) == "0.998"

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from frugal.report.pool import UNPAIRED, Pool, by_seed, pool_of, pool_told, seed_shifts, with_others
+from frugal.report.pool import UNPAIRED, Pool, by_seed, pool_of, pool_told, seed_shifts, unshared_variances, with_others
 from frugal.report.power import detectable
-from frugal.report.simultaneous import compare, critical_value
+from frugal.report.simultaneous import BASELINE_APART, compare, critical_value
 from frugal.study import Study
 
 # Dunnett 1955, table 1: blood counts (millions of cells per cubic millimetre) after no drug, drug A and drug B.
@@ -236,6 +236,37 @@ def test_a_strategy_of_fewer_seeds_is_judged_as_if_it_had_those_of_the_baseline(
     shifts = seed_shifts(of, by, Pool(0.01, 20))
     assert (by.mean(axis=1) - shifts - seeds.mean()).to_numpy() == pytest.approx(strategies, abs=1e-9)
     assert shifts[["s0", "s4"]].to_numpy() == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_what_a_seed_is_worth_is_known_the_better_the_more_strategies_have_it():
+    generator = np.random.default_rng(0)
+
+    def added(strategies, whole):
+        """Of s1, with seeds 0 to 4 of the baseline's 10, beside `whole` strategies that have all 10."""
+        values = generator.normal(0.9, 0.01, (strategies, 10))
+        values[1 : strategies - whole, 5:] = np.nan
+        of, runs = ground(values, [f"s{place}" for place in range(strategies)])
+        return unshared_variances(of, by_seed(runs), Pool(0.0001, 20))
+
+    alone = added(2, 0)
+    assert alone["s1"] == pytest.approx(2 / 5 - 1 / 5 - 1 / 10)  # no better than over the five seeds that both have
+    beside = [added(3 + whole, whole)["s1"] for whole in (1, 4, 9)]
+    assert alone["s1"] > beside[0] > beside[1] > beside[2] > 0
+    assert added(4, 3).tolist() == [0.0] * 4
+
+
+def test_a_baseline_that_scatters_otherwise_is_not_pooled():
+    """Three times as far, ten seeds: of 60 studies without any difference hardly one has an interval that misses 0."""
+    generator, missed, apart = np.random.default_rng(5), 0, 0
+    for _ in range(60):
+        values = 0.9 + 0.001 * generator.normal(size=(11, 10)) * np.where(np.arange(11) == 0, 3, 1)[:, None]
+        table, pool = compare(study(values), "s0")
+        others = table.drop("s0")
+        missed += (others["difference_low"] > 0).any() or (others["difference_high"] < 0).any()
+        apart += "s0" in pool.apart
+        assert (others["reason"] == BASELINE_APART).sum() in (0, 10 - len(set(pool.apart) - {"s0"}))
+    assert apart > 50
+    assert missed <= 8
 
 
 def test_nets_that_all_agree_have_no_spread_though_rounding_leaves_some():

@@ -8,9 +8,10 @@ import pandas as pd
 from scipy import stats
 
 from frugal.costs import RUNNING
-from frugal.report.exchange_rate import NO_CURVE, Curve, Rate, draws_for, exchange_rate
+from frugal.report.baseline_curve import Curve, draws_for
+from frugal.report.exchange_rate import NO_CURVE, Rate, exchange_rate
 from frugal.report.machines import OF_A_MACHINE, counted
-from frugal.report.pool import TINY, UNPAIRED, Pool, by_seed, seed_shifts
+from frugal.report.pool import TINY, UNPAIRED, Pool, by_seed, seed_shifts, unshared_variances
 from frugal.report.simultaneous import CONFIDENCE
 from frugal.study import Study
 
@@ -77,13 +78,14 @@ def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series, pools: P
         strictest = levels.xs((dataset, model), level=["dataset", "model"]).max()
         curve, spreads, remark = curve_of(study, mine, pool, CONFIDENCE if np.isnan(strictest) else strictest)
         shifts = seed_shifts(study, by_seed(mine), pool)
+        unshared = unshared_variances(study, by_seed(mine), pool)
         mine = mine.assign(test_accuracy=mine["test_accuracy"] - mine["strategy"].map(shifts))
         for strategy in dict.fromkeys(mine["strategy"]):
             if strategy not in study.strategies:
                 continue
             cell, own = (dataset, model, strategy), mine[mine["strategy"] == strategy]
             level = levels.get(cell, np.nan)
-            given = (CONFIDENCE if np.isnan(level) else level, spreads.get(strategy, 1.0))
+            given = (CONFIDENCE if np.isnan(level) else level, spreads.get(strategy, 1.0), unshared[strategy])
             if strategy == study.baseline:
                 rates = dict.fromkeys(CURRENCIES, Rate(reason=BASELINE, verdict=""))
             elif np.isnan(shifts[strategy]):
@@ -110,7 +112,9 @@ def curve_of(
     values, spread = by_seed(runs), np.sqrt(pool.variance)
     apart = {name: _wider(values.loc[name], spread) for name in pool.apart} if spread > 0 else {}
     wider = {budgets[name]: ratio for name, ratio in apart.items() if name in budgets and ratio > 0}
-    remark = "; ".join(SCATTERS.format(f"{budget:g}", ratio) for budget, ratio in wider.items())
+    remark = "; ".join(
+        SCATTERS.format("all" if budget == 1 else f"{budget:g}", ratio) for budget, ratio in wider.items()
+    )
     scatter = {
         cost: relative_scatter(counted(runs, cost), cost)
         for cost in OF_A_MACHINE

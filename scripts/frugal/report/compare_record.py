@@ -9,7 +9,7 @@ import pandas as pd
 
 from frugal.errors import FrugalError
 from frugal.record import METERED
-from frugal.report import load
+from frugal.report import load, words
 from frugal.report.budget_curve import CURRENCIES, curve_of
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import Rate, exchange_rate
@@ -112,10 +112,9 @@ def told(rate: Rate) -> str:
     """A rate in words: "1.31 (1.12 to 1.52), saves"; why there is none, where there is none."""
     if np.isnan(rate.value):
         return rate.reason or "unknown"
-    interval = (
-        "" if np.isnan(rate.low) else f" ({rate.low:.2f} to {'∞' if np.isinf(rate.high) else f'{rate.high:.2f}'})"
-    )
-    return f"{rate.bound}{rate.value:.2f}{interval}, {rate.verdict}"
+    high = "∞" if np.isinf(rate.high) else words.rate(rate.high)
+    interval = "" if np.isnan(rate.low) else f" ({words.rate(rate.low)} to {high})"
+    return f"{rate.bound}{words.rate(rate.value)}{interval}, {rate.verdict}"
 
 
 def amount(cost: str, value: float) -> str:

@@ -45,8 +45,8 @@ def pool_of(values: pd.DataFrame, baseline: str, known: tuple[float, float] | No
 
     values: a row per strategy, a column per seed, null where a run is missing. Seeds are taken out by the median over the
     other strategies first, so that one that collapsed does not hide itself. A spread of zero among others that have one
-    is no spread to pool. The baseline always stays: what can't be pooled with it is left out. known: as for `compare`; the
-    strategies are tested against it too, and it is the spread of the pool.
+    is no spread to pool. The baseline is tested too where there are at least two others. known: as for `compare`; the
+    strategies, without the baseline, are tested against it too, and it is the spread of the pool.
     """
     every = values.to_numpy(float)
     several = np.isfinite(every).sum(1) >= 2
@@ -68,7 +68,8 @@ def pool_of(values: pd.DataFrame, baseline: str, known: tuple[float, float] | No
     while True:
         kept = np.array([name not in apart for name in names], bool)
         freedom = sizes[kept].sum() + more[1] - sizes
-        tested = kept & (names != baseline) & (sizes >= 1) & (freedom >= 2)
+        one_of_many = kept.sum() > 2 and not known  # of two that differ it is the other one
+        tested = kept & ((names != baseline) | one_of_many) & (sizes >= 1) & (freedom >= 2)
         if not tested.any():
             break
         size, freedom = sizes[tested], freedom[tested]
@@ -125,12 +126,9 @@ def seed_shifts(study: Study, values: pd.DataFrame, pool: Pool) -> pd.Series:
     By least squares over the strategies that are pooled. Null where no chain of shared seeds leads to the baseline's, so that
     nothing tells them apart from the strategy. values: as for `pool_of`, of all that was trained
     """
-    kept = values.loc[[name for name in values.index if name in study.strategies and name not in pool.apart]]
-    there = kept.notna().to_numpy()
-    if study.baseline not in values.index or not (there.sum(0) > 1).any():
+    kept = _linked_with_baseline(study, values, pool)
+    if kept is None:
         return pd.Series(0.0, values.index)
-    rows, seeds = linked(there, list(kept.index).index(study.baseline))
-    kept = kept.loc[rows, seeds]
     there = kept.notna().to_numpy()
     fitted = np.linalg.lstsq(layout(there), kept.to_numpy(float)[there], rcond=None)[0][len(kept) :]
     effects = pd.Series(0.0, kept.columns)
@@ -138,6 +136,49 @@ def seed_shifts(study: Study, values: pd.DataFrame, pool: Pool) -> pd.Series:
     effects = effects.reindex(values.columns)
     means = pd.Series({name: effects[row.notna()].mean() for name, row in values.iterrows()})
     return means - means[study.baseline]
+
+
+def unshared_variances(study: Study, values: pd.DataFrame, pool: Pool) -> pd.Series:
+    """By strategy, what `seed_shifts` adds to the variance of its distance from the baseline, as a multiple of one run's.
+
+    That of two means over the same n seeds is 2 / n. With others it is larger than 1 / n + 1 / m, since what a seed is worth is
+    known from runs too. 0 where both have the same seeds, or nothing was shifted. values: as for `pool_of`
+    """
+    kept = _linked_with_baseline(study, values, pool)
+    found = pd.Series(0.0, values.index)
+    if kept is None:
+        return found
+    design = layout(kept.notna().to_numpy())
+    inverse, base = np.linalg.pinv(design.T @ design), list(kept.index).index(study.baseline)
+    count = kept.notna().sum(axis=1)
+    for name, row in values.iterrows():
+        contrast = np.zeros(design.shape[1])
+        contrast[base] = 1
+        own = 1 / count[study.baseline]
+        if name in kept.index:
+            contrast[list(kept.index).index(name)] -= 1
+            own += 1 / count[name]
+        else:
+            seeds = [list(kept.columns).index(seed) for seed in row.dropna().index if seed in kept.columns]
+            for seed in filter(None, seeds):  # the first has no column
+                contrast[len(kept) + seed - 1] = 1 / len(seeds)
+        found[name] = max(0.0, float(contrast @ inverse @ contrast) - own) if name != study.baseline else 0.0
+    return found.where(found > TINY, 0.0)
+
+
+def _linked_with_baseline(study: Study, values: pd.DataFrame, pool: Pool) -> pd.DataFrame | None:
+    """Of the pooled strategies and the baseline those that a chain of shared seeds ties to it, and these seeds; None of none."""
+    kept = values.loc[
+        [
+            name
+            for name in values.index
+            if name in study.strategies and (name not in pool.apart or name == study.baseline)
+        ]
+    ]
+    there = kept.notna().to_numpy()
+    if study.baseline not in values.index or not (there.sum(0) > 1).any():
+        return None
+    return kept.loc[linked(there, list(kept.index).index(study.baseline))]
 
 
 def linked(there: np.ndarray, place: int) -> tuple[np.ndarray, np.ndarray]:

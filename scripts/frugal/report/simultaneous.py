@@ -19,6 +19,7 @@ from scipy import optimize, special, stats
 from frugal.report.pool import TINY, UNPAIRED, Pool, by_seed, layout, linked, pool_of
 
 CONFIDENCE = 0.95
+BASELINE_APART = "the baseline's seeds scatter otherwise than the others': an interval of its own"
 
 
 def critical_value(
@@ -89,9 +90,16 @@ def compare(
     else:
         others = len(names) - 1
         pooled = [name for name in names if name != baseline and name not in found.apart]
-        rows = {name: _by_itself(values, baseline, name, others, found.apart[name]) for name in found.apart}
-        rows |= _together(names, numbers, baseline, pooled, found, others)
-        rows[baseline] = [*none, np.nan]
+        rows = {
+            name: _by_itself(values, baseline, name, others, why)
+            for name, why in found.apart.items()
+            if name != baseline
+        }
+        if baseline in found.apart:
+            rows |= {name: _by_itself(values, baseline, name, others, BASELINE_APART) for name in pooled}
+        else:
+            rows |= _together(names, numbers, baseline, pooled, found, others)
+        rows[baseline] = [*none, found.apart.get(baseline, np.nan)]
     for place, column in enumerate([*DIFFERENCES, "level", "reason"]):
         table[column] = [rows[name][place] for name in names]
     return pd.DataFrame(table, index=values.index), found

@@ -29,11 +29,19 @@ def listed(parts: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
+def rate(value: float) -> str:
+    """An exchange rate with two decimals, more where they would make 1 of a number that is on one side of it."""
+    digits = 2
+    while digits < 5 and round(value, digits) == 1 != value:
+        digits += 1
+    return f"{value:.{digits}f}"
+
+
 def exchange(row: pd.Series, paid: str) -> str:
     """An exchange rate with its bound and interval, e.g. "0.97 (0.90 to 1.05)"; row: of summary.csv."""
     value, low, high = (row[f"{paid}_{part}"] for part in ("exchange_rate", "exchange_low", "exchange_high"))
     bound = row[f"{paid}_exchange_bound"]
-    told = f"{bound if isinstance(bound, str) else ''}{NARROW * isinstance(bound, str)}{value:.2f}"
+    told = f"{bound if isinstance(bound, str) else ''}{NARROW * isinstance(bound, str)}{rate(value)}"
     if pd.isna(value):
         return "–"
     if pd.isna(low):
@@ -41,5 +49,5 @@ def exchange(row: pd.Series, paid: str) -> str:
     if low == 0 and np.isinf(high):
         return f"{told} (no bound)"
     if low == 0 or np.isinf(high):  # the curve ends before the interval does
-        return f"{told} ({high:.2f} or less)" if low == 0 else f"{told} ({low:.2f} or more)"
-    return f"{told} ({low:.2f} to {high:.2f})"
+        return f"{told} ({rate(high)} or less)" if low == 0 else f"{told} ({rate(low)} or more)"
+    return f"{told} ({rate(low)} to {rate(high)})"
