@@ -120,11 +120,15 @@ def test_a_saving_is_called_one_where_the_audit_finds_nothing_against_it(make_ta
     for told in (headline(compared), answer([compared])):
         assert why in told
         assert ("**It saves**" in told or ">saves<" in told) == (rate == "saves")
-    claim = {"study": "infobatch", "strategy": "infobatch", "currency": "samples_backpropagated", "at_least": 1.0}
     (folder.parent / "here/tables").mkdir(parents=True)
     folder.rename(folder.parent / "here/tables/infobatch")
-    (found,) = outcomes([Case(case="a claim", kind="claimed", source="a test", **claim)], folder.parent / "here")
-    assert (found.outcome == UNDECIDED) == (rate != "saves")
+    of_rate = {"currency": "samples_backpropagated", "at_least": 1.0}
+    of_saving = {"saved": "samples_backpropagated", "at_least": 0.0}
+    of_accuracy = {"against": "full", "expected": "no worse"}
+    common = {"case": "a claim", "kind": "claimed", "source": "a test", "study": "infobatch", "strategy": "infobatch"}
+    cases = [Case(**common, **claim) for claim in (of_rate, of_saving, of_accuracy)]
+    claims = [one.outcome != UNDECIDED for one in outcomes(cases, folder.parent / "here")]
+    assert claims == [rate == "saves", rate == "saves", accuracy], "the claims follow the table"
 
 
 @pytest.mark.parametrize(("steps", "told"), [(24, "the plain net took 24 steps, which is hardly a training"), (60, "")])
