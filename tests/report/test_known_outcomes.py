@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 
 from frugal.errors import FrugalError
+from frugal.failed import FINDING as FAILED
 from frugal.report import known_outcomes as k
+from frugal.report.copies import COPIED
+from frugal.report.evidence import UNPROVEN
 from frugal.report.overview import show_claims
 
 ROOT = Path(__file__).parents[2]
@@ -107,6 +110,65 @@ def test_a_saving_is_held_against_its_bound(tables, interval, at_least, at_most)
     of_saving = {**OF_ACCURACY, "against": None, "saved": "cpu_seconds"}
     assert outcome(tables, **of_saving, at_least=0.1) == at_least
     assert outcome(tables, **of_saving, at_most=0.1) == at_most
+
+
+def found_by_the_audit(tables, finding, strategy):
+    file = tables / "cross/audit.csv"
+    audit = pd.read_csv(file)
+    found = {"finding": finding, "dataset": "mnist", "model": "cnn-small", "detail": "of a test"}
+    runs = ", ".join(f"{strategy}/seed-{seed}" for seed in range(3))
+    pd.concat([audit, pd.DataFrame([{**found, "runs": runs}])]).to_csv(file, index=False)
+
+
+@pytest.mark.parametrize(
+    ("finding", "of_accuracy"), [(COPIED, True), (UNPROVEN, False), ("idle while it was timed", False)]
+)
+@pytest.mark.parametrize("doubted", ["infobatch", "narrow"])
+def test_a_claim_about_accuracy_is_undecided_where_that_of_either_is_doubted(tables, finding, of_accuracy, doubted):
+    shifted(tables, 2.0)
+    found_by_the_audit(tables, finding, doubted)
+    case = k.Case(case="a case", **OF_ACCURACY | {"kind": "claimed"}, expected="better")
+    (one,) = k.outcomes([case], tables.parent)
+    assert one.verdict == ("undecided" if of_accuracy else "confirmed")
+    assert one.measured.endswith(f"; the audit found {finding} (3) of {doubted}") == of_accuracy
+
+
+def test_what_a_doubted_strategy_loses_stays_lost(tables):
+    shifted(tables, -2.0)
+    found_by_the_audit(tables, COPIED, "infobatch")
+    assert outcome(tables, **OF_ACCURACY, expected="worse") == k.FOUND
+    assert outcome(tables, **OF_ACCURACY, expected="no worse") == k.NOT_FOUND
+    found_by_the_audit(tables, FAILED, "narrow")
+    assert outcome(tables, **OF_ACCURACY, expected="worse") == k.UNDECIDED, "to whom it loses is doubted too"
+
+
+@pytest.mark.parametrize(
+    ("figure", "interval", "bound", "doubted", "held"),
+    [
+        ("cpu_seconds_saved", (0.2, 0.4), {"saved": "cpu_seconds", "at_least": 0.1}, k.UNDECIDED, k.FOUND),
+        ("cpu_seconds_saved", (0.2, 0.4), {"saved": "cpu_seconds", "at_least": 0.5}, k.UNDECIDED, k.NOT_FOUND),
+        ("cpu_seconds_saved", (-0.2, -0.1), {"saved": "cpu_seconds", "at_least": 0}, k.NOT_FOUND, k.NOT_FOUND),
+        ("flops_executed_exchange", (1.2, 1.8), {"currency": "flops_executed", "at_most": 1}, k.UNDECIDED, k.NOT_FOUND),
+        ("flops_executed_exchange", (0.9, 0.95), {"currency": "flops_executed", "at_least": 0.8}, k.UNDECIDED, k.FOUND),
+        ("flops_executed_exchange", (0.4, 0.8), {"currency": "flops_executed", "at_most": 1}, k.FOUND, k.FOUND),
+    ],
+)
+@pytest.mark.parametrize("finding", [COPIED, UNPROVEN])
+def test_a_claim_about_cost_is_undecided_where_its_saving_is_doubted(
+    tables, figure, interval, bound, doubted, held, finding
+):
+    file = tables / "cross/summary.csv"
+    summary = pd.read_csv(file)
+    columns = [f"{figure}_{part}" for part in ("rate" if "exchange" in figure else "mean", "low", "high")]
+    summary.loc[summary["strategy"] == "infobatch", columns] = [sum(interval) / 2, *interval]
+    summary.to_csv(file, index=False)
+    common = {"case": "a case", "study": "cross", "strategy": "infobatch", "kind": "known", "source": "a test"}
+    case = k.Case(**common, **bound)
+    assert k.outcomes([case], tables.parent)[0].outcome == held
+    found_by_the_audit(tables, finding, "infobatch")
+    (one,) = k.outcomes([case], tables.parent)
+    assert one.outcome == doubted
+    assert one.measured.endswith(f"since the audit found {finding} (3)") == (doubted == k.UNDECIDED)
 
 
 def test_a_page_says_what_became_of_each_claim_and_of_no_other_case(tables, tmp_path):

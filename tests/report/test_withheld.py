@@ -21,8 +21,23 @@ SEEDS = range(3)
 def sure(root):
     """InfoBatch, whose share of the samples is 0.7, as accurate as the whole training and above its curve in every seed."""
     for seed in SEEDS:
-        file = root / f"digits/cnn-tiny/infobatch/seed-{seed}/metrics.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | {"test_accuracy": 0.993 + 0.0002 * seed}))
+        accuracy = 0.993 + 0.0002 * seed
+        changed(root, seed, test_accuracy=accuracy)
+        ended(root, seed, lambda history, accuracy=accuracy: history.assign(test_accuracy=accuracy))
+
+
+def metrics(root, seed):
+    return json.loads((root / f"digits/cnn-tiny/infobatch/seed-{seed}/metrics.json").read_text())
+
+
+def changed(root, seed, name="metrics.json", **keys):
+    file = root / f"digits/cnn-tiny/infobatch/seed-{seed}" / name
+    file.write_text(json.dumps(json.loads(file.read_text()) | keys))
+
+
+def ended(root, seed, by):
+    file = root / f"digits/cnn-tiny/infobatch/seed-{seed}/history.csv"
+    by(pd.read_csv(file)).to_csv(file, index=False)
 
 
 def without_evidence(root):
@@ -39,12 +54,60 @@ def failing(root):
     failed.leave(folder, {}, FrugalError("the loss is not a number"))
 
 
+def opening_held_out_data(root):
+    sure(root)
+    changed(root, 0, "manifest.json", opened={"train": 1, "validation": 28, "test": 3})
+
+
+def choosing_the_epoch(root):
+    sure(root)
+    ended(root, 1, lambda history: history.assign(test_accuracy=[0.99, metrics(root, 1)["test_accuracy"], 0.99]))
+
+
+def knowing_the_test_set(root):
+    sure(root)
+    for seed in SEEDS:
+        changed(root, seed, val_accuracy=0.93, best_val_accuracy=0.93)
+        ended(root, seed, lambda history: history.assign(val_accuracy=0.93))
+
+
+def stopping(root):
+    """One run after its second epoch of three."""
+    sure(root)
+    history = pd.read_csv(root / "digits/cnn-tiny/infobatch/seed-1/history.csv").iloc[:2]
+    ended(root, 1, lambda _: history)
+    rows = root / "digits/cnn-tiny/infobatch/seed-1/iterations.csv"
+    pd.read_csv(rows).iloc[:40].to_csv(rows, index=False)
+    last = {name: float(history[name].iloc[-1]) for name in ("train_seconds", "flops_executed", "val_accuracy")}
+    counts = {"samples_backpropagated": int(history["samples"].sum()), "bytes_read": int(history["bytes_read"].sum())}
+    changed(root, 1, epochs=2, steps=40, best_val_accuracy=float(history["val_accuracy"].max()), **last, **counts)
+
+
+def stopping_as_its_recipe_says(root):
+    stopping(root)
+    for file in root.glob("digits/cnn-tiny/*/seed-*/manifest.json"):
+        manifest = json.loads(file.read_text())
+        manifest["spec"]["recipe"]["early_stopping"] = 1
+        file.write_text(json.dumps(manifest))
+
+
+def stepping_twice(root):
+    sure(root)
+    changed(root, 0, uncounted_steps=27)
+
+
 @pytest.mark.parametrize(
     ("spoil", "rate", "accuracy", "why"),
     [
         (sure, "saves", True, ""),
         (without_evidence, "undecided", True, "not called a saving, since the audit found saving without evidence (3)"),
         (failing, "undecided", False, "not called a saving, since the audit found run failed (1)"),
+        (opening_held_out_data, "undecided", False, "found held-out data opened while training (1)"),
+        (choosing_the_epoch, "undecided", False, "found test accuracy of another epoch (1)"),
+        (knowing_the_test_set, "undecided", False, "found accuracy on held-out data that was learnt (3)"),
+        (stopping, "undecided", False, "found stopped before its last epoch (1)"),
+        (stopping_as_its_recipe_says, "saves", True, ""),
+        (stepping_twice, "undecided", True, "found optimizer steps that nobody counted (1)"),
     ],
 )
 def test_a_saving_is_called_one_where_the_audit_finds_nothing_against_it(make_tables, spoil, rate, accuracy, why):
@@ -57,11 +120,15 @@ def test_a_saving_is_called_one_where_the_audit_finds_nothing_against_it(make_ta
     for told in (headline(compared), answer([compared])):
         assert why in told
         assert ("**It saves**" in told or ">saves<" in told) == (rate == "saves")
-    claim = {"study": "infobatch", "strategy": "infobatch", "currency": "samples_backpropagated", "at_least": 1.0}
     (folder.parent / "here/tables").mkdir(parents=True)
     folder.rename(folder.parent / "here/tables/infobatch")
-    (found,) = outcomes([Case(case="a claim", kind="claimed", source="a test", **claim)], folder.parent / "here")
-    assert (found.outcome == UNDECIDED) == (rate != "saves")
+    of_rate = {"currency": "samples_backpropagated", "at_least": 1.0}
+    of_saving = {"saved": "samples_backpropagated", "at_least": 0.0}
+    of_accuracy = {"against": "full", "expected": "no worse"}
+    common = {"case": "a claim", "kind": "claimed", "source": "a test", "study": "infobatch", "strategy": "infobatch"}
+    cases = [Case(**common, **claim) for claim in (of_rate, of_saving, of_accuracy)]
+    claims = [one.outcome != UNDECIDED for one in outcomes(cases, folder.parent / "here")]
+    assert claims == [rate == "saves", rate == "saves", accuracy], "the claims follow the table"
 
 
 @pytest.mark.parametrize(("steps", "told"), [(24, "the plain net took 24 steps, which is hardly a training"), (60, "")])

@@ -5,10 +5,11 @@ that was saved, or that of an exchange rate. It is found where all of the interv
 undecided where the interval has both. "No worse" and "no better" are held against the study's margin: a difference that is sure
 and smaller is found within the margin. Differences to the study's baseline and exchange rates have the intervals of the reports,
 which hold for all strategies of the study together; of two other strategies it is the interval of that pair. An exchange rate
-decides nothing where the plain net itself is better trained for less.
+decides nothing where the plain net itself is better trained for less. Where the audit forbids the reports to call a strategy
+as accurate or a saving (`withheld`), no case is decided by that, nor by a comparison with another one whose accuracy it doubts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,7 @@ from frugal.report.load import read_study_of, read_table
 from frugal.report.machines import OF_A_MACHINE, counted, marked
 from frugal.report.pool import by_seed, pool_told, with_others
 from frugal.report.statistics import difference
-from frugal.report.withheld import withheld
+from frugal.report.withheld import BECAUSE, OF_ACCURACY, OF_SAVINGS, doubts
 from frugal.report.words import exchange, percent, points
 from frugal.spec import parse
 from frugal.study import Study
@@ -155,39 +156,47 @@ def claim_verdicts(results: str | Path, studies: Sequence[str], cases: str | Pat
     return pd.DataFrame(rows or [{"fact": "None of these studies puts a claim to the test."}])
 
 
-def _tables(folder: Path) -> tuple[Study, dict[tuple[str, str], pd.DataFrame], dict[tuple[str, str], pd.DataFrame]]:
-    """The study that tables are of, and rows of runs and of the summary by data set and model."""
+def _tables(
+    folder: Path,
+) -> tuple[Study, dict[tuple[str, str], pd.DataFrame], dict[tuple[str, str], pd.DataFrame], pd.DataFrame]:
+    """The study that tables are of, rows of runs and of the summary by data set and model, and the audit."""
     runs, summary = (
         dict(iter(read_table(folder, name).groupby(["dataset", "model"], sort=False))) for name in ("runs", "summary")
     )
-    return read_study_of(folder), runs, summary
+    return read_study_of(folder), runs, summary, read_table(folder, "audit")
 
 
 def _everywhere(case: Case, results: Path, read: Callable[[Path], tuple]) -> list[Outcome]:
     folder = results / "tables" / case.study
     if not folder.is_dir():
         return [Outcome(case, "", f"no tables in {folder}", NOT_RUN)]
-    study, runs, summary = read(folder)
+    study, runs, summary, audit = read(folder)
     if case.because is not None:
         if any(case.strategy in set(rows["strategy"]) for rows in runs.values()):
             return [Outcome(case, "", case.because, UNDECIDED)]
         return [Outcome(case, "", f"no run of {case.strategy}", NOT_RUN)]
     pairs = [pair for pair in study.pairs if pair in runs and pair in summary]
+    found = doubts(audit, OF_SAVINGS if case.against is None else OF_ACCURACY)
+    doubted = {pair: {cell[2]: told for cell, told in found.items() if cell[:2] == pair} for pair in pairs}
     return [
-        replace(_outcome(case, study, "/".join(pair), runs[pair], summary[pair]), results=results) for pair in pairs
+        replace(_outcome(case, study, "/".join(pair), runs[pair], summary[pair], doubted[pair]), results=results)
+        for pair in pairs
     ]
 
 
-def _outcome(case: Case, study: Study, ground: str, runs: pd.DataFrame, summary: pd.DataFrame) -> Outcome:
+def _outcome(
+    case: Case, study: Study, ground: str, runs: pd.DataFrame, summary: pd.DataFrame, doubted: Mapping[str, str]
+) -> Outcome:
+    """doubted: by strategy, what the audit found that withholds what the case is about."""
     missing = {name for name in (case.strategy, case.against) if name is not None} - set(runs["strategy"])
     if missing:
         return Outcome(case, ground, f"no run of {', '.join(sorted(missing))}", NOT_RUN)
     row = summary.set_index("strategy").loc[case.strategy]
     if case.saved is not None:
-        return replace(_by_saving(case, ground, row), seeds=_seeds(case, study, runs))
+        return replace(_by_saving(case, ground, row, doubted), seeds=_seeds(case, study, runs))
     if case.against is None:
-        return replace(_by_rate(case, ground, row), seeds=_seeds(case, study, runs))
-    return _by_accuracy(case, ground, study, by_seed(runs), summary)
+        return replace(_by_rate(case, ground, row, doubted), seeds=_seeds(case, study, runs))
+    return _by_accuracy(case, ground, study, by_seed(runs), summary, doubted)
 
 
 def _seeds(case: Case, study: Study, runs: pd.DataFrame) -> int:
@@ -198,7 +207,14 @@ def _seeds(case: Case, study: Study, runs: pd.DataFrame) -> int:
     return len(mine & base if case.saved or cost in OF_A_MACHINE else mine)
 
 
-def _by_accuracy(case: Case, ground: str, study: Study, values: pd.DataFrame, summary: pd.DataFrame) -> Outcome:
+def _by_accuracy(
+    case: Case,
+    ground: str,
+    study: Study,
+    values: pd.DataFrame,
+    summary: pd.DataFrame,
+    doubted: Mapping[str, str],
+) -> Outcome:
     row, which = summary.set_index("strategy").loc[case.strategy], "test_accuracy_difference"
     if case.against != study.baseline:
         pool = with_others(pool_told(summary), values, study.strategies)
@@ -215,27 +231,40 @@ def _by_accuracy(case: Case, ground: str, study: Study, values: pd.DataFrame, su
     else:
         outcome = decided(most <= study.margin, least > study.margin)  # as the reports' own verdict
     margin = "" if strict else f", margin {100 * study.margin:g}"
-    return Outcome(case, ground, f"{points(mean)} points ({points(low)} to {points(high)}){margin}", outcome, seeds)
+    told = f"{points(mean)} points ({points(low)} to {points(high)}){margin}"
+    forbids = {case.strategy} if low >= -study.margin else set()  # what it loses stays lost, as in the reports
+    forbids |= {case.against} - {study.baseline}  # a weak control flatters whoever beats it
+    if why := " and ".join(f"{doubted[name]} of {name}" for name in sorted(forbids & doubted.keys())):
+        return Outcome(case, ground, f"{told}; the audit found {why}", UNDECIDED, seeds)
+    return Outcome(case, ground, told, outcome, seeds)
 
 
-def _by_saving(case: Case, ground: str, row: pd.Series) -> Outcome:
+def _by_saving(case: Case, ground: str, row: pd.Series, doubted: Mapping[str, str]) -> Outcome:
     mean, low, high = (row[f"{case.saved}_saved_{part}"] for part in ("mean", "low", "high"))
     if pd.isna([mean, low]).any():
         return Outcome(case, ground, f"no {COSTS[case.saved].noun} measured", UNDECIDED)
     told = f"{percent(mean)} ({percent(low)} to {percent(high)})".replace("-", "\N{MINUS SIGN}")
+    if why := _withheld(case, low, 0, doubted):
+        return Outcome(case, ground, f"{told}, {why}", UNDECIDED)
     return Outcome(case, ground, told, _held(case, low, high))
 
 
-def _by_rate(case: Case, ground: str, row: pd.Series) -> Outcome:
+def _by_rate(case: Case, ground: str, row: pd.Series, doubted: Mapping[str, str]) -> Outcome:
     rate, low, high = (row[f"{case.currency}_exchange_{part}"] for part in ("rate", "low", "high"))
     if pd.isna([rate, low]).any():
         return Outcome(case, ground, f"no rate: {row['exchange_reason']}", UNDECIDED)
     told = exchange(row, case.currency)
-    if low > 1 and (why := withheld(row)):
+    if why := _withheld(case, low, 1, doubted):
         return Outcome(case, ground, f"{told}, {why}", UNDECIDED)
     if SHORTER in str(row["exchange_reason"]):  # then whoever trains for all epochs wastes, whatever else it does
         return Outcome(case, ground, f"{told}; {SHORTER}", UNDECIDED)
     return Outcome(case, ground, told, _held(case, low, high))
+
+
+def _withheld(case: Case, low: float, nothing: float, doubted: Mapping[str, str]) -> str:
+    """Why an interval from `low` on, called a saving above `nothing`, decides nothing; empty where it may, or is no saving."""
+    bound = case.at_least if case.at_most is None else case.at_most
+    return f"{BECAUSE} {doubted[case.strategy]}" if low >= min(nothing, bound) and case.strategy in doubted else ""
 
 
 def _held(case: Case, low: float, high: float) -> str:
