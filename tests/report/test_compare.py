@@ -79,6 +79,19 @@ def test_seconds_of_another_machine_are_not_compared(runs):
     assert verdicts(found, "flops_executed")["full"] == "worse"
 
 
+def test_seconds_of_another_host_of_the_same_name_are_not_compared(runs):
+    before = runs.assign(cpu="AMD EPYC", memory_bytes=25276514304)
+    after = changed(before, "full", cpu_seconds=-10).assign(memory_bytes=25276510208)
+    assert verdicts(differences(before, after), "cpu_seconds")["full"] == "another machine"
+    lacking = [one.drop(columns="memory_bytes") for one in (before, after)]
+    assert verdicts(differences(*lacking), "cpu_seconds")["full"] == "better", "tables of before it was written"
+    assert verdicts(differences(lacking[0], after), "cpu_seconds")["full"] == "another machine", "for all that is known"
+    machines = [one for one in apart(("a", "b"), (before, after))[0] if one.kind == "machine"]
+    assert [(one.before[-26:], one.after[-26:]) for one in machines] == [
+        (", memory 25276514304 bytes", ", memory 25276510208 bytes")
+    ]
+
+
 def test_of_two_machines_in_a_set_seconds_are_compared_where_both_trained_a_seed_on_the_same(runs):
     def placed(elsewhere, slower):
         """As many seeds of each strategy on another machine, where all takes longer."""

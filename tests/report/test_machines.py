@@ -1,24 +1,31 @@
 """Records of several machines: seconds are told of the baseline's machine alone, everything else of all runs."""
 
 import json
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from frugal.report import load, sentences
+from frugal.report import load, reported, sentences
 from frugal.report.load import comparisons
+from frugal.report.machines import MEMORY, in_words
+from frugal.training import device
 from report import factory
 
 COUNTS = ("samples_backpropagated", "flops_executed")
 
 
-def moved(root: Path, strategy: str, seeds=range(3)) -> None:
-    """Runs on another processor, where all takes a third of the time."""
+UNTOLD, TOLD = "AMD EPYC", "AMD EPYC (family 23 model 49)"  # as older and as newer records name a processor
+HERE, THERE = 25276514304, 25276510208  # bytes of memory of two hosts
+
+
+def moved(root: Path, strategy: str, seeds=range(3), hardware={"cpu": "a faster one"}) -> None:  # noqa: B006  only read
+    """Runs on another machine, where all takes a third of the time."""
     for seed in seeds:
         folder = root / "digits/cnn-tiny" / strategy / f"seed-{seed}"
         manifest, metrics = (json.loads((folder / f"{name}.json").read_text()) for name in ("manifest", "metrics"))
-        manifest["hardware"]["cpu"] = "a faster one"
+        manifest["hardware"] |= hardware
         for cost in ("train_seconds", "cpu_seconds", "inference_seconds"):
             metrics[cost] /= 3
         history = pd.read_csv(folder / "history.csv")
@@ -113,3 +120,74 @@ def test_what_was_trained_elsewhere_is_named(tables_of):
     assert found["runs"] == "infobatch/seed-2"
     assert "a faster one" in found["detail"]
     assert "told of the baseline's machine alone" in found["detail"]
+
+
+@pytest.fixture
+def two_hosts(make_tables):
+    """A function (cpu) -> the tables of a study all on that processor, infobatch on a host of its own; and their folder."""
+
+    def make(cpu: str):
+        def spoil(root):
+            for file in root.glob("digits/cnn-tiny/*/*/manifest.json"):
+                manifest = json.loads(file.read_text())
+                manifest["hardware"] |= {"cpu": cpu, MEMORY: HERE}
+                file.write_text(json.dumps(manifest))
+            moved(root, "infobatch", hardware={MEMORY: THERE})
+
+        return make_tables(spoil, of=factory.with_budgets)[1:]
+
+    return make
+
+
+def test_hosts_whose_processors_have_one_name_are_told_apart_by_their_memory(two_hosts):
+    tables, folder = two_hosts(UNTOLD)
+    row = strategy(tables)
+    assert row[["cpu_seconds_mean", "cpu_seconds_saved_mean", "train_seconds_exchange_rate"]].isna().all()
+    assert row[[f"{cost}_exchange_rate" for cost in COUNTS]].notna().all()
+    assert strategy(tables, "random-subset")[["cpu_seconds_saved_mean"]].notna().all()
+    found = tables.audit.set_index("finding").loc["different hardware"]
+    assert found["runs"] == "infobatch/seed-0, infobatch/seed-1, infobatch/seed-2"
+    assert f"another host by its memory, {THERE} bytes, where 15 other runs have {HERE} bytes;" in found["detail"]
+    facts = reported.setting(folder).set_index("fact")["value"]
+    assert facts["machine"].endswith("on cpu (2 hosts, some told apart by their memory alone)")
+
+
+def test_of_a_processor_with_family_and_model_the_memory_is_not_asked(two_hosts):
+    tables, folder = two_hosts(TOLD)
+    assert strategy(tables)["cpu_seconds_saved_mean"] > 0.6, "a third of the time is what was written, on one machine"
+    assert "different hardware" not in set(tables.audit["finding"])
+    assert "hosts" not in reported.setting(folder).set_index("fact").loc["machine", "value"]
+
+
+def test_a_kept_table_of_before_memory_was_written_is_read_and_knows_one_host(two_hosts):
+    _, folder = two_hosts(UNTOLD)
+    assert load.runs(folder).groupby("strategy", observed=True)[load.ELSEWHERE].all()["infobatch"]
+    kept = pd.read_csv(folder / "runs.csv")
+    kept.drop(columns=MEMORY).to_csv(folder / "runs.csv", index=False)
+    assert not load.runs(folder)[load.ELSEWHERE].any()
+    assert not comparisons(folder)[0].everything[load.ELSEWHERE].any()
+    assert "hosts" not in reported.setting(folder).set_index("fact").loc["machine", "value"]
+
+
+def test_an_unknown_memory_is_that_of_other_unknowns_alone():
+    untold = {"cpu": UNTOLD, "gpu": None, "cores": 2, "threads": 1, "device": "cpu"}
+    unknown = [in_words(one) for one in (untold, untold | {MEMORY: None}, untold | {MEMORY: float("nan")})]
+    assert len(set(unknown)) == 1
+    known = [in_words(untold | {MEMORY: memory}) for memory in (HERE, THERE)]
+    assert all(one != other for one, other in combinations([unknown[0], *known], 2))
+    assert known[0] == in_words(untold | {MEMORY: float(HERE)}), "as a column with gaps is read"
+
+
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        ("model name\t: AMD EPYC\ncpu family\t: 23\nmodel\t\t: 49\n", False),
+        ("model name\t: AMD EPYC\n", True),
+        ("model name\t: AMD EPYC\ncpu family\t: 23\n", True),
+        ("CPU implementer\t: 0x41\n", True),
+    ],
+)
+def test_memory_is_asked_where_linux_tells_no_family_or_no_model(monkeypatch, told, asked):
+    monkeypatch.setattr(device.Path, "read_text", lambda path: told)
+    hardware = {"cpu": device._cpu_name(), "gpu": None, "cores": 2, "threads": 1, "device": "cpu"}
+    assert (in_words(hardware | {MEMORY: HERE}) != in_words(hardware | {MEMORY: THERE})) == asked

@@ -1,6 +1,9 @@
 import hashlib
 import json
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from frugal import failed
@@ -8,11 +11,13 @@ from frugal.bench import records as invented
 from frugal.errors import FrugalError
 from frugal.record import KEPT
 from frugal.report import reported
-from frugal.report.records import read_records
+from frugal.report.records import _check_agreement, read_records
+from frugal.report.schema import Metrics
 from frugal.report.tables import tabulate
 from frugal.study import study_of
 from report import factory
 
+SHOWN = Path(__file__).parents[2] / "results/shown"
 GIVEN = factory.study(strategies=["full", "ema-4-16"], seeds=[0, 1])
 
 
@@ -170,13 +175,55 @@ def test_a_sealed_record_that_was_changed_by_hand_is_named_and_left_out(tmp_path
     assert f"--force {folder}/metrics.json" in said, "the command that makes it again"
 
 
-@pytest.mark.parametrize("key", ["val_accuracy", "flops_executed"])
+@pytest.mark.parametrize("key", ["val_accuracy", "flops_executed", "train_seconds"])
 def test_history_and_metrics_that_disagree_are_left_out_whoever_sealed_them(tmp_path, key):
     folder = sealed(tmp_path)
     figures = json.loads((folder / "metrics.json").read_text())
     change(**{key: figures[key] * 0.9})(folder / "metrics.json")
     factory.seal(folder)
     assert f"its {key} is {figures[key] * 0.9}, history.csv says {figures[key]}" in why(read(tmp_path))
+
+
+def with_cpu_seconds(folder, told, **keys):
+    """A record, sealed, whose history says CPU seconds too, `told` of them in the end. keys: of its metrics.json"""
+    history = pd.read_csv(folder / "history.csv")
+    history["cpu_seconds"] = np.linspace(told / len(history), told, len(history))
+    history.to_csv(folder / "history.csv", index=False)
+    change(**keys)(folder / "metrics.json")
+    factory.seal(folder)
+
+
+def test_cpu_seconds_are_those_of_the_history_which_older_ones_lack(tmp_path):
+    folder = sealed(tmp_path)
+    assert read(tmp_path).left_out == []
+    with_cpu_seconds(folder, 20.0, cpu_seconds=20.0)
+    assert read(tmp_path).left_out == []
+    with_cpu_seconds(folder, 0.0, cpu_seconds=None)
+    assert read(tmp_path).left_out == [], "not known, since those of the run that it is charged with aren't"
+    with_cpu_seconds(folder, 20.0, cpu_seconds=19.9)
+    assert "its cpu_seconds is 19.9, history.csv says 20.0" in why(read(tmp_path))
+
+
+def test_a_run_that_waited_for_longer_than_it_took_is_left_out(tmp_path):
+    folder = sealed(tmp_path)
+    seconds = json.loads((folder / "metrics.json").read_text())["train_seconds"]
+    for queued in (None, 0.0, 0.9 * seconds, seconds + 0.05):  # the last one by what two clocks differ
+        change(train_queued_seconds=queued)(folder / "metrics.json")
+        factory.seal(folder)
+        assert read(tmp_path).left_out == []
+    for queued, said in ((1.1 * seconds, "are more than its train_seconds"), (-1.0, "train_queued_seconds")):
+        change(train_queued_seconds=queued)(folder / "metrics.json")
+        factory.seal(folder)
+        assert said in why(read(tmp_path))
+
+
+@pytest.mark.parametrize("runs", sorted(SHOWN.glob("*/runs")), ids=lambda folder: folder.parent.name)
+def test_every_record_that_is_shown_agrees_with_its_history(runs):
+    folders = [file.parent for file in runs.rglob("metrics.json")]
+    assert folders
+    for folder in folders:
+        told = Metrics.model_validate_json((folder / "metrics.json").read_bytes())
+        _check_agreement(folder, told, pd.read_csv(folder / "history.csv"))
 
 
 def test_a_record_of_another_plan_is_left_out_and_says_what_differs(tmp_path):

@@ -74,13 +74,16 @@ def manifest_changed(folder: Path, about: dict) -> None:
 
 
 def times(factor: float, *names: str) -> Callable[[Path], None]:
-    """Multiplies figures of the baseline's metrics."""
+    """Multiplies figures of the baseline's metrics, and of its history where they are."""
 
     def cheat(root: Path) -> None:
         for seed in SEEDS:
             file = of(root, "full", seed) / "metrics.json"
             content = json.loads(file.read_text())
             file.write_text(json.dumps(content | {name: content[name] * factor for name in names}))
+            history = pd.read_csv(file.with_name("history.csv"))
+            history[list(history.columns.intersection(names))] *= factor
+            history.to_csv(file.with_name("history.csv"), index=False)
             factory.seal(file.parent)
 
     return cheat
@@ -99,6 +102,7 @@ def noisy(share: float, own_seconds: bool = True) -> Callable[[Path], None]:
                 history = pd.read_csv(mine / "history.csv")
                 history["train_seconds"] = pd.read_csv(theirs / "history.csv")["train_seconds"]
                 history.to_csv(mine / "history.csv", index=False)
+                changed(mine, "metrics.json", {"train_seconds": history["train_seconds"].iloc[-1]})
             factory.seal(mine)
 
     return cheat
@@ -456,6 +460,19 @@ CHEATS = [
     Cheat("manifest edited", told("infobatch", sealed=False, about={"resumes": 3}), audit.LEFT_OUT, "manifest.json"),
     Cheat(
         "history and metrics disagree", told("infobatch", best_val_accuracy=0.999), audit.LEFT_OUT, "history.csv says"
+    ),
+    Cheat("seconds edited", told("infobatch", train_seconds=5.0), audit.LEFT_OUT, "its train_seconds is 5.0, history"),
+    Cheat(
+        "CPU seconds edited",
+        told("infobatch", history=lambda t: t.assign(cpu_seconds=t["train_seconds"]), cpu_seconds=5.0),
+        audit.LEFT_OUT,
+        "its cpu_seconds is 5.0, history",
+    ),
+    Cheat(
+        "more time in the queue than there was",
+        told("infobatch", train_queued_seconds=1000.0),
+        audit.LEFT_OUT,
+        "its train_queued_seconds, 1000.0, are more than its train_seconds",
     ),
     Cheat("an accuracy above 1", told("infobatch", test_accuracy=1.2), audit.LEFT_OUT, "test_accuracy"),
     Cheat(

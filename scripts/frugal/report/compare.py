@@ -17,7 +17,7 @@ from scipy import stats
 
 from frugal.errors import FrugalError
 from frugal.report.costs import COSTS
-from frugal.report.machines import MACHINE, OF_A_MACHINE, in_words
+from frugal.report.machines import MACHINE, OF_A_MACHINE, machines_of
 from frugal.report.statistics import CONFIDENCE, holm
 
 CELL = ["study", "dataset", "model", "strategy"]
@@ -109,9 +109,7 @@ def _on_one_machine(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFram
 
     All, where all are of one machine; else the seeds that both trained on the same one, if there are two.
     """
-    machines = [
-        pd.Series([in_words(run) for run in runs[MACHINE].to_dict("records")], runs.index) for runs in (one, other)
-    ]
+    machines = [machines_of(runs) for runs in (one, other)]
     if len(set(machines[0]) | set(machines[1])) == 1:
         return one, other
     shared = one.index.intersection(other.index)

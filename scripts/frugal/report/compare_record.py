@@ -13,7 +13,7 @@ from frugal.report import load, words
 from frugal.report.budget_curve import CURRENCIES, curve_of
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import Rate, exchange_rate
-from frugal.report.machines import ELSEWHERE, MACHINE, counted, in_words, marked
+from frugal.report.machines import ELSEWHERE, MACHINE, counted, in_words, machines_of, marked
 from frugal.report.pool import by_seed, pool_told, with_others
 
 NEEDED = ("name", "seed", "test_accuracy", "hardware", "device", *CURRENCIES)
@@ -57,7 +57,7 @@ def compare_records(
             f"{tables}: its baseline was trained at no budget; set `budgets` in the study and run it again"
         )
     metered = pd.DataFrame([read_metered(file) for file in files])
-    theirs = {in_words(run) for run in mine.loc[~mine[ELSEWHERE], MACHINE].to_dict("records")}
+    theirs = set(machines_of(mine[~mine[ELSEWHERE]]))
     metered["machine"] = [
         in_words(dict.fromkeys(MACHINE) | about | {"device": device})
         for about, device in zip(metered["hardware"], metered["device"], strict=True)

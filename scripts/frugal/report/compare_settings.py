@@ -16,7 +16,7 @@ from frugal.differences import of_code, settings_apart, some
 from frugal.record import MANIFEST
 from frugal.report.compare import CELL
 from frugal.report.load import STUDY
-from frugal.report.machines import in_words
+from frugal.report.machines import machines_of
 
 
 class Apart(NamedTuple):
@@ -69,7 +69,7 @@ def _of_tables(runs: list[pd.DataFrame]) -> Iterator[Apart]:
             yield from _apart("data", dataset, sums)
     for study in runs[0]["study"].unique():
         yield from _apart("seeds", study, [one.loc[one["study"] == study, "seed"] for one in runs])
-    yield from _apart("machine", "", [one.apply(in_words, axis=1) for one in runs])
+    yield from _apart("machine", "", [machines_of(one) for one in runs])
     if all("energy_source" in one for one in runs):
         yield from _apart("energy meter", "", [one["energy_source"].astype(str) for one in runs])
 

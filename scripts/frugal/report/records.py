@@ -30,6 +30,8 @@ OF_A_RUN = {  # what the rule `train` leaves in the folder of a run
     *("train.log", "benchmark.tsv", "checkpoints", "progress.json", failed.FILE),
 }
 OF_A_PAIR = {"train.log", "benchmark.tsv", "runs.json"}  # where one job trains all runs on a data set and model
+CLOCKS = 0.01  # share by which the scheduler's clock and that of the wall may differ
+LATE = 0.1  # seconds that a thread may wait between the readings of the two
 
 
 @dataclass(frozen=True)
@@ -169,18 +171,25 @@ def _read(study: Study, cell: Cell, seed: int, folder: Path) -> Record:
 
 
 def _check_agreement(folder: Path, metrics: Metrics, history: pd.DataFrame) -> None:
-    """Raise FrugalError where history.csv and metrics.json tell of two different trainings."""
+    """Raise FrugalError where history.csv and metrics.json tell of two different trainings, or of seconds that no clock gives."""
     last = history.iloc[-1]
     told = {
         "val_accuracy": last["val_accuracy"],
         "best_val_accuracy": history["val_accuracy"].max(),
         "steps": last["steps"],
         "flops_executed": last["flops_executed"],
+        "train_seconds": last["train_seconds"],  # nothing is trained after the last row, and what is charged is in both
+        "cpu_seconds": last.get("cpu_seconds"),  # older histories lack it
     }
     for name, value in told.items():
         figure = getattr(metrics, name)
         if figure is not None and pd.notna(value) and not math.isclose(figure, value, rel_tol=1e-9, abs_tol=1e-9):
             raise _broken(folder / "metrics.json", f"its {name} is {figure}, history.csv says {value}")
+    queued, train = metrics.train_queued_seconds or 0.0, metrics.train_seconds
+    if queued > train + max(CLOCKS * train, LATE):
+        raise _broken(
+            folder / "metrics.json", f"its train_queued_seconds, {queued}, are more than its train_seconds, {train}"
+        )
 
 
 def _check_seal(folder: Path) -> None:

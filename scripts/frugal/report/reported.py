@@ -12,6 +12,7 @@ from frugal.report import load
 from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.costs import COSTS, METRICS, worth_a_column
 from frugal.report.load import Comparison, spread
+from frugal.report.machines import MACHINE, machines_of
 from frugal.report.words import exchange, percent, points
 
 ACCURACY = {  # metric of config/reported -> what it is of
@@ -85,6 +86,9 @@ def setting(tables: str | Path) -> pd.DataFrame:
         f"{one.cpu}, {one.cores} cores, {one.threads} thread{'s' * (one.threads > 1)} per run, on {one.device}"
         for one in runs[["cpu", "cores", "threads", "device"]].drop_duplicates().itertuples(index=False)
     ]
+    hosts = machines_of(runs).nunique()
+    alike = hosts > len(runs[MACHINE].drop_duplicates())  # hosts whose processors have one name
+    told_apart = f" ({hosts} hosts, some told apart by their memory alone)" * alike
     strategies = runs["strategy"].nunique()
     largest = runs.groupby("model", sort=False)["parameters"].max()
     metered = runs["energy_joules"].notna().sum()
@@ -96,7 +100,7 @@ def setting(tables: str | Path) -> pd.DataFrame:
         "recipe": _recipes(runs) or "not in the records",
         "runs": f"{len(runs)}: {strategies} {'strategy' if strategies == 1 else 'strategies'}, "
         f"seeds {_values(runs.sort_values('seed'), 'seed')}{', without those of smaller budgets' * bool(study.shortened)}",
-        "machine": "; ".join(machines),
+        "machine": "; ".join(machines) + told_apart,
         "GPU": _values(runs, "gpu"),
         "made": f"{runs['started'].min()[:16].replace('T', ' ')} to {runs['ended'].max()[:16].replace('T', ' ')} UTC",
         "code": f"commit {', '.join(commits)}" if commits else "not under git",

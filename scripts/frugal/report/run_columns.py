@@ -132,6 +132,7 @@ RUNS = {
     **columns_of("string", cpu="processor of the machine", gpu="GPU of the machine"),
     **columns_of("integer", "cores", cores="cores of the machine"),
     **columns_of("integer", "threads", threads="threads that the run computed with"),
+    **columns_of("integer", "bytes", memory_bytes="memory of the machine"),
     **columns_of("string", git_commit="commit of the source, null outside of a git checkout"),
     **columns_of("boolean", git_dirty="whether the source differed from that commit"),
     **columns_of("string", data_checksum="checksum of the prepared data set", recipe="the recipe as JSON"),

@@ -53,7 +53,7 @@ class Metrics(BaseModel):
     other_seconds: Amount | None = None
     cpu_seconds: Amount | None = None
     machine_load: Amount | None = None  # likewise
-    train_queued_seconds: float | None = None
+    train_queued_seconds: Amount | None = None
     train_idle_seconds: float | None = None
     peak_memory_bytes: Count | None
     peak_memory_source: Name

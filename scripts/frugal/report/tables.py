@@ -110,7 +110,7 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
         row["seconds_to_target"] = reached["train_seconds"].iloc[0] if len(reached) else None
         spent = spent_by_epoch(record.history, study.cost)
         row["cost_to_target"] = spent[reached.index[0]] if len(reached) and spent is not None else None
-        row |= {name: getattr(manifest.hardware, name) for name in ("cpu", "gpu", "cores", "threads")}
+        row |= {name: getattr(manifest.hardware, name) for name in ("cpu", "gpu", "cores", "threads", "memory_bytes")}
         row |= {
             "git_commit": manifest.git.commit,
             "git_dirty": manifest.git.dirty,

@@ -9,7 +9,7 @@ from frugal.costs import held_equal
 from frugal.differences import some
 from frugal.recipe import DEFAULTS
 from frugal.report.findings import Finding, names_of
-from frugal.report.machines import machine_of
+from frugal.report.machines import machine_of, told_apart
 from frugal.report.records import Record
 from frugal.study import Study, epochs_of, merged
 
@@ -139,23 +139,29 @@ def _told(amount: float | None) -> str:
 
 def _differing(compared: list[Record], finding: str, key: str, value_of: dict[str, str]) -> Iterable[Finding]:
     """A finding where the runs don't share one value; names the runs outside the most common one."""
+    for runs, other, common, count in _uncommon(compared, value_of):
+        yield finding, names_of(runs), f"{key} {other}, where {count} other runs have {common}"
+
+
+def _uncommon(compared: list[Record], value_of: dict[str, str]) -> Iterable[tuple[list[Record], str, str, int]]:
+    """The runs of each value but the most common one, with their value, the most common one, and how many runs have that."""
     groups = defaultdict(list)
     for record in compared:
         groups[value_of[names_of([record])]].append(record)
-    if len(groups) > 1:
-        common, *others = sorted(groups, key=lambda value: -len(groups[value]))
-        for other in others:
-            yield (
-                finding,
-                names_of(groups[other]),
-                f"{key} {other}, where {len(groups[common])} other runs have {common}",
-            )
+    common, *others = sorted(groups, key=lambda value: -len(groups[value])) or [""]
+    for other in others:
+        yield groups[other], other, common, len(groups[common])
 
 
 def _hardware(compared: list[Record]) -> Iterable[Finding]:
     machines = {names_of([record]): machine_of(record) for record in compared}
-    for finding, runs, detail in _differing(compared, "different hardware", "machine:", machines):
-        yield finding, runs, f"{detail}; seconds and joules are told of the baseline's machine alone"
+    for runs, other, common, count in _uncommon(compared, machines):
+        told = f"machine: {told_apart(other, common, count)}"
+        yield (
+            "different hardware",
+            names_of(runs),
+            f"{told}; seconds and joules are told of the baseline's machine alone",
+        )
 
 
 def _meters(compared: list[Record]) -> Iterable[Finding]:
