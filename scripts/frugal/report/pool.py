@@ -14,7 +14,7 @@ from scipy import special
 
 from frugal.study import Study
 
-UNEQUAL = 0.01  # level of the test for a spread of its own, divided by how many strategies are tested
+UNEQUAL = 0.01  # level of the test for a spread of its own, divided by how many strategies are tested beside the baseline
 NOT_POOLED = "not pooled"  # in what is said of a strategy that is apart, and in nothing else that is said of intervals
 SPREADS_APART = f"its seeds scatter {{:,.1f}} times as far as the others': {NOT_POOLED}, it has an interval of its own"
 NO_SPREAD = f"no spread: every seed gives the same value; {NOT_POOLED}"
@@ -78,7 +78,7 @@ def pool_of(values: pd.DataFrame, baseline: str, known: tuple[float, float] | No
         ratio = np.where(others > TINY, variances[tested] / np.maximum(others, TINY), alone)
         chance = unequal(ratio, size, freedom)
         worst = chance.argmin()
-        if chance[worst] >= UNEQUAL / len(chance):
+        if chance[worst] >= UNEQUAL / max(1, (names[tested] != baseline).sum()):
             break
         apart[names[tested][worst]] = SPREADS_APART.format(np.sqrt(ratio[worst]))
     if known:
