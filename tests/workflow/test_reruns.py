@@ -58,6 +58,19 @@ def test_a_record_that_was_removed_is_made_again(finished):
         aside.rename(record)
 
 
+@pytest.mark.parametrize(
+    ("file", "jobs"),
+    [("reports/compression.html", {"render": 1}), ("tables/compression/audit.csv", {"tabulate": 1, "render": 1})],
+)
+def test_a_page_or_a_table_that_was_removed_is_made_again(finished, file, jobs):
+    there = finished.folder / "results/demo" / file
+    aside = there.rename(there.with_name("aside"))
+    try:
+        assert finished.planned() == {**jobs, "overview": 1, "index": 1}
+    finally:
+        aside.rename(there)
+
+
 def test_touching_every_file_changes_nothing(finished):
     later = time.time()
     for part in ("scripts", "config", "notebooks", "workflow"):
