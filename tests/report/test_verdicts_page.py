@@ -1,10 +1,13 @@
 """The page of verdicts over all data and nets that are shown: it is made from their tables, and of all of them."""
 
+import json
 import shlex
+import shutil
 from pathlib import Path
 
 from frugal.report.known_outcomes import FILE, NOT_FOUND, NOT_RUN, Case, Outcome, outcomes, read_cases
 from frugal.report.verdicts_page import verdicts_page
+from report import factory
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "results/shown/verdicts.md"
@@ -42,3 +45,26 @@ def test_a_claim_is_told_once_with_a_row_for_each_data_set_and_net(tmp_path):
     assert "| letters/cnn | 5 |" in page
     assert "claims about cost: 2 refuted\n" in page
     assert "## Tried nowhere yet\n\n- another\n" in page
+
+
+def test_a_row_in_cpu_seconds_says_where_these_are_uncertain(make_tables):
+    def slow_controls(root):
+        """Controls that take half as long again for each FLOP, of what the plain net does less of."""
+        for file in root.glob("digits/cnn-tiny/random-subset/*/metrics.json"):
+            figures = json.loads(file.read_text())
+            file.write_text(json.dumps(figures | {"cpu_seconds": 1.5 * figures["cpu_seconds"]}))
+
+    def measured(spoil, **case):
+        study, _, folder = make_tables(spoil, of=factory.with_budgets)
+        cases = [CLAIM.model_copy(update={"study": study.name, "strategy": "infobatch"} | case)]
+        results = folder.parent / "results"
+        shutil.rmtree(results, ignore_errors=True)
+        shutil.copytree(folder, results / "tables" / study.name)
+        found = outcomes(cases, results)
+        assert found[0].seeds == 3
+        return "CPU seconds are uncertain there" in verdicts_page(found, "a command", results, "a.png")
+
+    assert measured(slow_controls, currency="cpu_seconds")
+    assert measured(slow_controls, currency=None, saved="cpu_seconds")
+    assert not measured(slow_controls)
+    assert not measured(lambda root: None, currency="cpu_seconds")

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from frugal.report.caveats import uneven_seconds
 from frugal.report.known_outcomes import NOT_RUN, VERDICTS, Outcome
+from frugal.report.load import comparisons
 
 ORDER = list(VERDICTS)  # in which outcomes are counted
 MARKS = dict(zip(ORDER, ("\N{CHECK MARK}", "\N{CHECK MARK}", "\N{MULTIPLICATION X}", "?", ""), strict=True))
@@ -25,6 +27,7 @@ PICTURE = (
     "arrowhead: at least, or at most, so much. \N{DAGGER}: there the plain net itself is more accurate when it is trained for "
     "less, so that whatever trains for as long wastes."
 )
+UNEVEN = "; CPU seconds are uncertain there, see its page"
 COLUMNS = "| what is tested | reported | data, net | seeds | measured (95 %) | verdict |\n|---|---|---|---|---|---|\n"
 
 
@@ -51,21 +54,43 @@ def verdicts_page(found: Sequence[Outcome], made_by: str, folder: Path, picture:
     of its results, if there is one. picture: file name of an `exchange_grid` beside the page.
     """
     tried = [one for one in found if one.outcome != NOT_RUN]
-    claims = [one for one in tried if one.case.kind == "claimed"]
+    claims, uneven = [one for one in tried if one.case.kind == "claimed"], _uneven(tried)
     text = (
         f"{HEAD}\n![Exchange rates of each strategy on each data set and net, with their intervals]({picture})\n\n*{PICTURE}*\n\n"
         + "".join(f"- {what}: {told}\n" for what, told in counts(tried).items())
     )
     for source, trials in groupby(claims, key=lambda one: one.case.source):
-        text += f"\n## {source}\n\n{_table(list(trials), folder)}"
+        text += f"\n## {source}\n\n{_table(list(trials), folder, uneven)}"
     if known := [one for one in tried if one.case.kind == "known"]:
-        text += f"\n## What others have established\n\nA right harness finds these.\n\n{_table(known, folder)}"
+        text += f"\n## What others have established\n\nA right harness finds these.\n\n{_table(known, folder, uneven)}"
     if waiting := dict.fromkeys(one.case.case for one in found if one.outcome == NOT_RUN):
         text += "\n## Tried nowhere yet\n\n" + "".join(f"- {case}\n" for case in waiting)
     return f"{text}\n*Made by* `{made_by}`\n"
 
 
-def _table(found: Sequence[Outcome], folder: Path) -> str:
+Place = tuple[Path | None, str, str]  # folder of a scale, study, data set and net
+
+
+def _place(one: Outcome) -> Place:
+    return one.results, one.case.study, one.ground
+
+
+def _uneven(found: Sequence[Outcome]) -> set[Place]:
+    """Where the report says that CPU seconds are uncertain, of all places where an outcome is in CPU seconds."""
+    timed = {_place(one)[:2] for one in found if _in_cpu_seconds(one) and one.results is not None}
+    return {
+        (results, study, f"{compared.dataset}/{compared.model}")
+        for results, study in timed
+        for compared in comparisons(results / "tables" / study)
+        if uneven_seconds(compared)
+    }
+
+
+def _in_cpu_seconds(one: Outcome) -> bool:
+    return "cpu_seconds" in (one.case.saved, one.case.currency) and one.seeds > 0
+
+
+def _table(found: Sequence[Outcome], folder: Path, uneven: set[Place]) -> str:
     """A table, in which what is tested and was reported stands at the first of its rows; under it fairer tests of its claims."""
     table, fairer = COLUMNS, ""
     for case, trials in groupby(found, key=lambda one: one.case):
@@ -75,7 +100,7 @@ def _table(found: Sequence[Outcome], folder: Path) -> str:
                 *told,
                 _linked(one, folder),
                 str(one.seeds or ""),
-                one.measured,
+                one.measured + UNEVEN * (_in_cpu_seconds(one) and _place(one) in uneven),
                 f"{MARKS[one.outcome]} {one.verdict}",
             )
             table += f"| {' | '.join(cells)} |\n"
