@@ -1,6 +1,7 @@
 """A strategy in a plain loop of PyTorch: as in our trainer, exact to resume, and nothing of it left out in silence."""
 
 import copy
+import io
 
 import pytest
 import torch
@@ -80,10 +81,10 @@ class Loop:
         self.loader = DataLoader(data, batch_sampler=self.training.sampler)
         self.visited, self.told = [], []
 
-    def run(self, steps=None):
+    def run(self, steps=None, after_step=lambda: None):
         """To the end, or for so many steps; the samples of each are in `visited`, the losses in `told`."""
         self.model.train()
-        while self.training.epoch < EPOCHS:
+        for _ in range(self.training.epoch, self.training.epochs):
             for inputs, labels, indices in self.training.select(self.loader):
                 logits = self.model(laid_out(inputs))
                 losses = cross_entropy(logits, labels, reduction="none")
@@ -92,6 +93,7 @@ class Loop:
                 self.training.step()
                 self.visited.append(indices)
                 self.told.append(losses.detach())
+                after_step()
                 if len(self.visited) == steps:
                     return self
         return self
@@ -127,6 +129,44 @@ def test_a_resumed_loop_ends_with_the_same_weights_and_history(cache, data, use)
     assert torch.equal(torch.cat(cut.visited + again.visited), torch.cat(whole.visited))
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("samples", [192, 300])  # two sets of three batches, and three of which the last is longer
+@pytest.mark.parametrize(
+    "threshold", [0.25, None]
+)  # importance sampling from the second set of the training on, or never
+def test_a_loop_resumes_after_every_step_of_a_strategy_that_reads_several_batches_at_once(
+    cache, data, samples, threshold
+):
+    data = TensorDataset(*(tensor[:samples] for tensor in data.tensors))
+    given = {"epochs": 2, "schedule": lambda progress: 0.05 * (1 - progress)}
+    states = []
+
+    def made():
+        return Loop(frugal.GradientNorm(threshold=threshold), net(cache), data, **given)
+
+    def save():
+        torch.save(whole.state(), file := io.BytesIO())
+        states.append(file)
+
+    whole = made()
+    whole.run(after_step=save)
+    for done, file in enumerate(states, 1):
+        file.seek(0)
+        again = made().load(torch.load(file, weights_only=True)).run()
+        visited = [indices.tolist() for indices in again.visited]
+        assert visited == [indices.tolist() for indices in whole.visited[done:]], done
+        assert again.training.history == whole.training.history
+        assert len(again.training.history) == 2
+        assert torch.equal(again.training.losses, whole.training.losses)
+        for name, value in whole.model.state_dict().items():
+            assert torch.equal(value, again.model.state_dict()[name]), (done, name)
+
+
+def test_a_loop_that_resumes_without_select_is_told_that_batches_wait(cache, data):
+    saved = Loop(frugal.GradientNorm(), net(cache), data).run(steps=8).state()
+    with pytest.raises(FrugalError, match=r"holds batches that gradient_norm chose .*training\.select\(loader\)"):
+        next(iter(Loop(frugal.GradientNorm(), net(cache), data).load(saved).loader))
 
 
 @pytest.mark.parametrize("use", ["infobatch", "ast", "set"])

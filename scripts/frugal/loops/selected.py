@@ -43,6 +43,11 @@ class Selected:
 
     def _batches(self) -> Iterator[Any]:
         training, strategy = self.training, self.training.strategy
+        if training.resumed and training.waiting.full(training.batch_size):  # saved between the batches of one set
+            yield from self._gathered()
+            training.settle()
+            if training.batches is None:  # it was the last set, and the loader would begin the next epoch
+                return
         for raw in self.loader:
             due, observed = training.take()
             if not (training.picks or observed):
@@ -57,8 +62,12 @@ class Selected:
                 yield from self._offer(batch, due)
                 continue
             training.waiting.add(batch, due, *self._chosen(batch, due, scale))
-            while (full := training.waiting.take(training.batch_size, batch)) is not None:
-                yield from self._offer(*full)
+            yield from self._gathered()
+
+    def _gathered(self) -> Iterator[Any]:
+        """The batches that those chosen so far fill."""
+        while (full := self.training.waiting.take(self.training.batch_size)) is not None:
+            yield from self._offer(*full)
 
     def _offer(self, batch: Any, due: Due) -> Iterator[Any]:
         self.training.due = due
