@@ -328,6 +328,27 @@ AST, SCHEDULED = frugal.AdaptiveSparseTraining, {"schedule": lambda progress: 0.
         (never_weighs, frugal.InfoBatch, {"batch_size": 301}, "visits at most 300 of 300"),
         (never_weighs, frugal.RS2, {"device": "meta"}, "Frugal was made for meta"),
         (never_weighs, lambda: frugal.InfoBatch(prune_ratio=1.5), {}, "prune_ratio is 1.5"),
+        (
+            never_weighs,
+            frugal.RandomSubset,
+            {},
+            "random_subset repeats the sample counts of another run; give followed=",
+        ),
+        (never_weighs, frugal.RandomSubset, {"followed": [{"samples": 99}]}, "followed has rows for 1 of 4 epochs"),
+        (
+            never_weighs,
+            frugal.StaticScores,
+            {},
+            "static_scores chooses samples by the scores of another run; give scores=",
+        ),
+        (
+            never_weighs,
+            frugal.ProxyFilter,
+            {},
+            "proxy_filter chooses samples by the scores of another run; give scores=",
+        ),
+        (never_weighs, frugal.Rho, {}, "rho subtracts the losses that another run found; give scores="),
+        (never_weighs, frugal.Rho, {"scores": torch.zeros(299)}, r"scores is of shape \(299,\) for 300 samples"),
     ],
 )
 def test_what_a_loop_leaves_out_is_told_in_one_line(cache, data, loop, strategy, given, says):

@@ -122,6 +122,6 @@ def shrunk(batch: Any) -> Any:
     """(inputs, ...) with its images (b, C, H, W) at half their size. Raises FrugalError where the first isn't images."""
     if not isinstance(batch, tuple | list) or batch[0].dim() != 4:
         raise FrugalError(
-            "select: scoring half shrinks images, and a batch isn't (images, labels, ...); choose scoring: fresh"
+            "select: scoring half shrinks images, and a batch isn't (images, labels, ...); choose scoring='fresh'"
         )
     return [functional.avg_pool2d(batch[0], 2, ceil_mode=True), *batch[1:]]

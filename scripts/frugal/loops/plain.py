@@ -75,6 +75,7 @@ class Frugal(Epochs):
         device: torch.device | str | None = None,
     ):
         self.use = fitting.check(strategy, model, samples, epochs, batch_size)
+        fitting.check_followed(strategy, samples, epochs, followed, scores)
         self.strategy, self.model, self.schedule = strategy, model, schedule
         self.epochs, self.batch_size = epochs, batch_size
         self.device = torch.device(device) if device else next(model.parameters()).device
