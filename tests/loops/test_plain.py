@@ -195,6 +195,26 @@ def test_what_only_our_trainer_can_do_is_refused_at_once(cache, data, use):
         Loop(make(use, needed.get(use, {})), net(cache), data)
 
 
+def test_a_combination_takes_strategies_as_well_as_their_names(cache, data):
+    named = {"parts": [{"use": "infobatch", "prune_ratio": 0.3}, {"use": "sparse", "kernel": "scatter"}]}
+    whole = Loop(frugal.Combined(**named), net(cache), data).run()
+    half = Loop(frugal.Combined(**named), net(cache), data).run(steps=12)
+    parts = [frugal.InfoBatch(prune_ratio=0.3), frugal.Sparse(kernel="scatter")]
+    again = Loop(frugal.Combined(parts), net(cache), data).load(half.state()).run()
+    assert again.training.history == whole.training.history
+    assert torch.equal(again.training.losses, whole.training.losses)
+
+
+class OfOnesOwn(frugal.RS2):
+    pass
+
+
+@pytest.mark.parametrize("part", [frugal.InfoBatch, "infobatch", {"prune_ratio": 0.3}, OfOnesOwn()])
+def test_a_part_of_a_combination_that_is_none_is_told_with_the_form_that_is(part):
+    with pytest.raises(FrugalError, match=r"no part; give .* Combined\(\[InfoBatch\(\), RigL\(sparsity=0\.5\)\]\)"):
+        frugal.Combined([part, frugal.Sparse()])
+
+
 # What a loop leaves out is an error.
 
 
