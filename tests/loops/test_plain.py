@@ -377,6 +377,13 @@ def test_what_a_loop_leaves_out_is_told_in_one_line(cache, data, loop, strategy,
     assert "\n" not in str(told.value)
 
 
+def test_more_samples_than_the_data_set_has_are_refused_before_the_first_batch(cache, data):
+    made = Loop(frugal.InfoBatch(), net(cache), data, samples=350)
+    with pytest.raises(FrugalError, match=r"samples is 350, and the data set has 300; give samples=len\(data\)$"):
+        made.training.select(made.loader)
+    made.training.select([])  # of a length that nobody knows
+
+
 def test_an_optimizer_made_too_early_lacks_the_sparse_layers(cache, data):
     model = net(cache)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass, fields
+from operator import length_hint
 from typing import Any
 
 import torch
@@ -102,6 +103,12 @@ def check_followed(
             )
     if scores is not None and (scores.dim() == 0 or len(scores) != samples):
         raise FrugalError(f"scores is of shape {tuple(scores.shape)} for {samples} samples; give a row for each")
+
+
+def check_data(data: Any, samples: int) -> None:
+    """Raise FrugalError where a data set, whose length may be unknown, has fewer samples than Frugal was told of."""
+    if length_hint(data, samples) < samples:
+        raise FrugalError(f"samples is {samples}, and the data set has {len(data)}; give samples=len(data)")
 
 
 def check_visits(strategy: Strategy, run: Run) -> None:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from frugal.errors import FrugalError
 from frugal.loops.candidates import Due, answer, shrunk, tensors_of, with_tensors
+from frugal.loops.fitting import check_data
 
 
 class Selected:
@@ -25,6 +26,7 @@ class Selected:
         score: Callable[[Any], tuple[Tensor, Tensor]] | None = None,
         longest: bool = False,
     ):
+        check_data(getattr(loader, "dataset", None), training.run.samples)
         self.training, self.loader, self.longest = training, loader, longest
         self.score = score or (lambda batch: answer(training.model, batch))
 
