@@ -47,14 +47,14 @@ def lightning(tmp_path):
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
-    def train(strategy, resume=None, loader=None, validated=False, **given):
+    def train(strategy, resume=None, loader=None, validated=False, selects=True, **given):
         module = Module(strategy, **given)
         plain = DataLoader(TensorDataset(INPUTS, LABELS), batch_sampler=loader or module.by.sampler)
         saved = lightning.callbacks.ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=13, save_top_k=-1)
         options = {"max_epochs": EPOCHS, "num_sanity_val_steps": 0, **QUIET}
         trainer = lightning.Trainer(callbacks=[saved, FrugalCallback(module.by)], **options)
         validation = None if module.by.picks and not validated else DataLoader(INPUTS, 50)
-        trainer.fit(module, module.by.select(plain), validation, ckpt_path=resume)
+        trainer.fit(module, module.by.select(plain) if selects else plain, validation, ckpt_path=resume)
         assert validation is None or module.validated == [epoch + 1 for epoch in range(resume is not None, EPOCHS)]
         return module
 
@@ -77,6 +77,8 @@ def test_lightning_with_another_loader_or_length_is_refused(lightning):
         lightning(AdaptiveSparseTraining(), validated=True)
     with pytest.raises(FrugalError, match="max_epochs is 4"):
         lightning(InfoBatch(), epochs=5)
+    with pytest.raises(FrugalError, match="samples is 150, and the data set has 100"):
+        lightning(InfoBatch(), selects=False, samples=150)
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def trainer(tmp_path):
         def forward(self, inputs):
             return SequenceClassifierOutput(logits=self.net(inputs))
 
-    def train(strategy, resume=None, **given):
+    def train(strategy, resume=None, samples=SAMPLES, **given):
         model = Net()
         options = {
             "num_train_epochs": EPOCHS,
@@ -115,7 +117,7 @@ def trainer(tmp_path):
             str(tmp_path), **options | {"remove_unused_columns": False, "label_names": ["labels"]} | given
         )
         data = [{"inputs": one, "labels": label} for one, label in zip(INPUTS, LABELS, strict=True)]
-        by = made(strategy, model)
+        by = made(strategy, model, samples=samples)
         trainer = Trainer(model, arguments, train_dataset=data, eval_dataset=data)
         FrugalCallback(by).attach(trainer)
         trainer.train(resume_from_checkpoint=resume)
@@ -136,7 +138,11 @@ def test_the_trainer_of_transformers_resumes_within_an_epoch_as_if_never_stopped
 
 @pytest.mark.parametrize(
     ("given", "says"),
-    [({"gradient_accumulation_steps": 2}, "needs 1"), ({"num_train_epochs": 2}, "is 2, and Frugal needs 4")],
+    [
+        ({"gradient_accumulation_steps": 2}, "needs 1"),
+        ({"num_train_epochs": 2}, "is 2, and Frugal needs 4"),
+        ({"samples": 150}, "samples is 150, and the data set has 100"),
+    ],
 )
 def test_what_the_trainer_of_transformers_does_otherwise_is_refused(trainer, given, says):
     with pytest.raises(FrugalError, match=says):

@@ -1,6 +1,7 @@
 """A strategy in a plain loop of PyTorch: as in our trainer, exact to resume, and nothing of it left out in silence."""
 
 import copy
+import io
 
 import pytest
 import torch
@@ -80,10 +81,10 @@ class Loop:
         self.loader = DataLoader(data, batch_sampler=self.training.sampler)
         self.visited, self.told = [], []
 
-    def run(self, steps=None):
+    def run(self, steps=None, after_step=lambda: None):
         """To the end, or for so many steps; the samples of each are in `visited`, the losses in `told`."""
         self.model.train()
-        while self.training.epoch < EPOCHS:
+        for _ in range(self.training.epoch, self.training.epochs):
             for inputs, labels, indices in self.training.select(self.loader):
                 logits = self.model(laid_out(inputs))
                 losses = cross_entropy(logits, labels, reduction="none")
@@ -92,6 +93,7 @@ class Loop:
                 self.training.step()
                 self.visited.append(indices)
                 self.told.append(losses.detach())
+                after_step()
                 if len(self.visited) == steps:
                     return self
         return self
@@ -129,6 +131,44 @@ def test_a_resumed_loop_ends_with_the_same_weights_and_history(cache, data, use)
         assert torch.equal(value, again.model.state_dict()[name]), name
 
 
+@pytest.mark.parametrize("samples", [192, 300])  # two sets of three batches, and three of which the last is longer
+@pytest.mark.parametrize(
+    "threshold", [0.25, None]
+)  # importance sampling from the second set of the training on, or never
+def test_a_loop_resumes_after_every_step_of_a_strategy_that_reads_several_batches_at_once(
+    cache, data, samples, threshold
+):
+    data = TensorDataset(*(tensor[:samples] for tensor in data.tensors))
+    given = {"epochs": 2, "schedule": lambda progress: 0.05 * (1 - progress)}
+    states = []
+
+    def made():
+        return Loop(frugal.GradientNorm(threshold=threshold), net(cache), data, **given)
+
+    def save():
+        torch.save(whole.state(), file := io.BytesIO())
+        states.append(file)
+
+    whole = made()
+    whole.run(after_step=save)
+    for done, file in enumerate(states, 1):
+        file.seek(0)
+        again = made().load(torch.load(file, weights_only=True)).run()
+        visited = [indices.tolist() for indices in again.visited]
+        assert visited == [indices.tolist() for indices in whole.visited[done:]], done
+        assert again.training.history == whole.training.history
+        assert len(again.training.history) == 2
+        assert torch.equal(again.training.losses, whole.training.losses)
+        for name, value in whole.model.state_dict().items():
+            assert torch.equal(value, again.model.state_dict()[name]), (done, name)
+
+
+def test_a_loop_that_resumes_without_select_is_told_that_batches_wait(cache, data):
+    saved = Loop(frugal.GradientNorm(), net(cache), data).run(steps=8).state()
+    with pytest.raises(FrugalError, match=r"holds batches that gradient_norm chose .*training\.select\(loader\)"):
+        next(iter(Loop(frugal.GradientNorm(), net(cache), data).load(saved).loader))
+
+
 @pytest.mark.parametrize("use", ["infobatch", "ast", "set"])
 def test_a_loop_visits_the_samples_that_our_trainer_visits_with_the_same_losses(cache, data, use):
     recipe = {"epochs": EPOCHS, "learning_rate": 0.05, "schedule": "constant", "momentum": 0.9, "weight_decay": 0}
@@ -153,6 +193,26 @@ def test_what_only_our_trainer_can_do_is_refused_at_once(cache, data, use):
     needed |= dict.fromkeys(("frequency_curriculum", "interpolated_curriculum"), {"stages": [[4, 0.5], [8, 1]]})
     with pytest.raises(FrugalError, match=REFUSED[use]):
         Loop(make(use, needed.get(use, {})), net(cache), data)
+
+
+def test_a_combination_takes_strategies_as_well_as_their_names(cache, data):
+    named = {"parts": [{"use": "infobatch", "prune_ratio": 0.3}, {"use": "sparse", "kernel": "scatter"}]}
+    whole = Loop(frugal.Combined(**named), net(cache), data).run()
+    half = Loop(frugal.Combined(**named), net(cache), data).run(steps=12)
+    parts = [frugal.InfoBatch(prune_ratio=0.3), frugal.Sparse(kernel="scatter")]
+    again = Loop(frugal.Combined(parts), net(cache), data).load(half.state()).run()
+    assert again.training.history == whole.training.history
+    assert torch.equal(again.training.losses, whole.training.losses)
+
+
+class OfOnesOwn(frugal.RS2):
+    pass
+
+
+@pytest.mark.parametrize("part", [frugal.InfoBatch, "infobatch", {"prune_ratio": 0.3}, OfOnesOwn()])
+def test_a_part_of_a_combination_that_is_none_is_told_with_the_form_that_is(part):
+    with pytest.raises(FrugalError, match=r"no part; give .* Combined\(\[InfoBatch\(\), RigL\(sparsity=0\.5\)\]\)"):
+        frugal.Combined([part, frugal.Sparse()])
 
 
 # What a loop leaves out is an error.
@@ -288,12 +348,40 @@ AST, SCHEDULED = frugal.AdaptiveSparseTraining, {"schedule": lambda progress: 0.
         (never_weighs, frugal.InfoBatch, {"batch_size": 301}, "visits at most 300 of 300"),
         (never_weighs, frugal.RS2, {"device": "meta"}, "Frugal was made for meta"),
         (never_weighs, lambda: frugal.InfoBatch(prune_ratio=1.5), {}, "prune_ratio is 1.5"),
+        (
+            never_weighs,
+            frugal.RandomSubset,
+            {},
+            "random_subset repeats the sample counts of another run; give followed=",
+        ),
+        (never_weighs, frugal.RandomSubset, {"followed": [{"samples": 99}]}, "followed has rows for 1 of 4 epochs"),
+        (
+            never_weighs,
+            frugal.StaticScores,
+            {},
+            "static_scores chooses samples by the scores of another run; give scores=",
+        ),
+        (
+            never_weighs,
+            frugal.ProxyFilter,
+            {},
+            "proxy_filter chooses samples by the scores of another run; give scores=",
+        ),
+        (never_weighs, frugal.Rho, {}, "rho subtracts the losses that another run found; give scores="),
+        (never_weighs, frugal.Rho, {"scores": torch.zeros(299)}, r"scores is of shape \(299,\) for 300 samples"),
     ],
 )
 def test_what_a_loop_leaves_out_is_told_in_one_line(cache, data, loop, strategy, given, says):
     with pytest.raises(FrugalError, match=says) as told:
         loop(*plain(cache, data, strategy and strategy(), **given))
     assert "\n" not in str(told.value)
+
+
+def test_more_samples_than_the_data_set_has_are_refused_before_the_first_batch(cache, data):
+    made = Loop(frugal.InfoBatch(), net(cache), data, samples=350)
+    with pytest.raises(FrugalError, match=r"samples is 350, and the data set has 300; give samples=len\(data\)$"):
+        made.training.select(made.loader)
+    made.training.select([])  # of a length that nobody knows
 
 
 def test_an_optimizer_made_too_early_lacks_the_sparse_layers(cache, data):

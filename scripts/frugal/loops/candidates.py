@@ -5,6 +5,7 @@ A batch is a tensor, or tuples, lists and dicts of them, each with the samples a
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -28,9 +29,13 @@ class Due:
 
 @dataclass
 class Waiting:
-    """Chosen samples, the longest waiting first: of each batch they came from its tensors, then their indices and weights."""
+    """Chosen samples, the longest waiting first: of each batch they came from its tensors, then their indices and weights.
+
+    like: the structure of those batches, with empty tensors
+    """
 
     parts: list[list[Tensor]] = field(default_factory=list)
+    like: Any = None
 
     def add(self, batch: Any, due: Due, chosen: Tensor, weight: Tensor | None) -> None:
         """Keep the samples at the chosen positions (m,); weight: (m,), multiplies those of the batch, or None."""
@@ -39,6 +44,7 @@ class Waiting:
         known = torch.ones(len(due.mine), device=due.mine.device) if due.weight is None else due.weight
         *kept, weights = (part.index_select(0, chosen) for part in [*tensors_of(batch), due.mine, known])
         self.parts.append([*kept, weights if weight is None else weights * weight])
+        self.like = with_tensors(batch, repeat(torch.empty(0)))
 
     def full(self, size: int) -> bool:
         """Whether there is a batch to take."""
@@ -47,8 +53,8 @@ class Waiting:
             counts[_shapes(parts)] = counts.get(_shapes(parts), 0) + len(parts[-1])
         return any(count >= size for count in counts.values())
 
-    def take(self, size: int, like: Any) -> tuple[Any, Due] | None:
-        """A full batch in the structure of `like`, or None where fewer than `size` wait: of tensors of one shape each."""
+    def take(self, size: int) -> tuple[Any, Due] | None:
+        """A full batch in the structure of those added, or None where fewer than `size` wait: of tensors of one shape each."""
         for shapes in dict.fromkeys(_shapes(parts) for parts in self.parts):
             own = [parts for parts in self.parts if _shapes(parts) == shapes]
             if sum(len(parts[-1]) for parts in own) < size:
@@ -58,8 +64,16 @@ class Waiting:
             others = [parts for parts in self.parts if _shapes(parts) != shapes]
             self.parts = ([rest] if len(rest[-1]) else []) + others
             *kept, indices, weight = (part[:size] for part in whole)
-            return with_tensors(like, iter(kept)), Due(indices, indices, weight)
+            return with_tensors(self.like, iter(kept)), Due(indices, indices, weight)
         return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What waits, and in which structure: a loop that is resumed may have no other batch to tell it."""
+        return {"parts": list(self.parts), "like": self.like}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """The counterpart of `state_dict`."""
+        self.parts, self.like = [[part.to(device) for part in parts] for parts in state["parts"]], state["like"]
 
 
 def _shapes(parts: list[Tensor]) -> tuple:
@@ -108,6 +122,6 @@ def shrunk(batch: Any) -> Any:
     """(inputs, ...) with its images (b, C, H, W) at half their size. Raises FrugalError where the first isn't images."""
     if not isinstance(batch, tuple | list) or batch[0].dim() != 4:
         raise FrugalError(
-            "select: scoring half shrinks images, and a batch isn't (images, labels, ...); choose scoring: fresh"
+            "select: scoring half shrinks images, and a batch isn't (images, labels, ...); choose scoring='fresh'"
         )
     return [functional.avg_pool2d(batch[0], 2, ceil_mode=True), *batch[1:]]

@@ -85,6 +85,11 @@ class Epochs:
             raise FrugalError(f"all {self.epochs} epochs are done; make a new Frugal to train on")
         if self.batches is not None and self.handed and not self.resumed:
             self._complain()
+        if self.waiting.full(self.batch_size):
+            raise FrugalError(
+                f"the state that was loaded holds batches that {self.use} chose and that aren't trained on yet; train on "
+                "`for batch in training.select(loader)`"
+            )
         share = self.planned()
         order, self.resumed, self.handed = share.order.cpu(), False, self.step_of_epoch
         for place in range(self.step_of_epoch, len(share)):

@@ -2,10 +2,11 @@
 
 import sys
 from dataclasses import dataclass, fields
+from operator import length_hint
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from frugal import registry
 from frugal.errors import FrugalError
@@ -22,6 +23,11 @@ UNSUPPORTED = {
     "followed widths": "repeats the widths of another run",
 }
 HOOKS = {"length": "decides how long the training is", "sample_scores": "makes scores for other runs"}
+# What a strategy needs of another run, the argument of Frugal that gives it, and what that is.
+GIVEN = {
+    "followed": ("followed", "the history of that run, a row of counts for each epoch"),
+    "followed scores": ("scores", "those that it gave, a row for each sample"),
+}
 SHARED = ("sparse", "set")  # strategies of weights whose parameters stay as DistributedDataParallel has found them
 
 
@@ -79,6 +85,30 @@ def check(strategy: Strategy, model: nn.Module, samples: int, epochs: int, batch
             if overrides(part, hook):
                 raise FrugalError(f"{name} {why}; {OWN}")
     return use
+
+
+def check_followed(
+    strategy: Strategy, samples: int, epochs: int, followed: list[dict[str, float]] | None, scores: Tensor | None
+) -> None:
+    """Raise FrugalError where what the strategy needs of another run isn't given, or isn't of this data set or length."""
+    given = {"followed": followed, "scores": scores}
+    for part in parts_of(strategy):
+        name = type(part).__module__.rpartition(".")[2]
+        for need, (argument, what) in GIVEN.items():
+            if need in part.needs and given[argument] is None:
+                raise FrugalError(f"{name} {part.needs[need]}; give {argument}=, {what}")
+        if "followed" in part.needs and len(followed) < epochs:
+            raise FrugalError(
+                f"followed has rows for {len(followed)} of {epochs} epochs; give the history of a run of as many"
+            )
+    if scores is not None and (scores.dim() == 0 or len(scores) != samples):
+        raise FrugalError(f"scores is of shape {tuple(scores.shape)} for {samples} samples; give a row for each")
+
+
+def check_data(data: Any, samples: int) -> None:
+    """Raise FrugalError where a data set, whose length may be unknown, has fewer samples than Frugal was told of."""
+    if length_hint(data, samples) < samples:
+        raise FrugalError(f"samples is {samples}, and the data set has {len(data)}; give samples=len(data)")
 
 
 def check_visits(strategy: Strategy, run: Run) -> None:

@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from frugal.errors import FrugalError, needs_extra
-from frugal.loops.fitting import overrides
+from frugal.loops.fitting import check_data, overrides
 from frugal.loops.plain import Frugal
 from frugal.loops.selected import Selected
 
@@ -61,6 +61,7 @@ class FrugalCallback(TrainerCallback):
             raise FrugalError(
                 "Trainer: compute_loss_func is given; give it to FrugalCallback as losses, one for each sample"
             )
+        check_data(trainer.train_dataset, training.run.samples)
         self.trainer = trainer
         given.ignore_data_skip = True  # the sampler goes on by itself where the checkpoint left it
         trainer.compute_loss_func = self.loss

@@ -10,6 +10,7 @@ and `return training.weigh(losses)` in `training_step`. A strategy that chooses 
 from typing import Any
 
 from frugal.errors import FrugalError
+from frugal.loops.fitting import check_data
 from frugal.loops.plain import Frugal
 from frugal.loops.selected import Selected
 
@@ -46,7 +47,7 @@ class FrugalCallback(Callback):
             training.load_state_dict(self.loaded)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Raises FrugalError where the loader doesn't take its batches from `training.sampler`, or epochs don't agree."""
+        """Raises FrugalError where the loader isn't one over `training.sampler`, or its samples or epochs don't agree."""
         if trainer.current_epoch != self.training.epoch:
             raise FrugalError(
                 f"Lightning is in epoch {trainer.current_epoch}, the strategy in epoch {self.training.epoch}: the checkpoint was "
@@ -64,6 +65,7 @@ class FrugalCallback(Callback):
                 "the loader doesn't have batch_sampler=training.sampler, or Lightning replaced it; with several ranks set "
                 "use_distributed_sampler=False"
             )
+        check_data(loader.dataset, self.training.run.samples)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Tell Lightning how many batches this epoch has: it asked once, before the first, and would cut others short."""

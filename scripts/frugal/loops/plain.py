@@ -31,7 +31,16 @@ from frugal.strategies.base import Strategy
 from frugal.training.batches import Epoch
 from frugal.training.distributed import Team
 
-COUNTS = ("epoch", "passed", "steps", "step_of_epoch", "trained", "steps_before", "finished")  # of a saved state
+COUNTS = (
+    "epoch",
+    "passed",
+    "steps",
+    "step_of_epoch",
+    "trained",
+    "steps_before",
+    "rate_at",
+    "finished",
+)  # of a saved state
 
 
 class Frugal(Epochs):
@@ -66,6 +75,7 @@ class Frugal(Epochs):
         device: torch.device | str | None = None,
     ):
         self.use = fitting.check(strategy, model, samples, epochs, batch_size)
+        fitting.check_followed(strategy, samples, epochs, followed, scores)
         self.strategy, self.model, self.schedule = strategy, model, schedule
         self.epochs, self.batch_size = epochs, batch_size
         self.device = torch.device(device) if device else next(model.parameters()).device
@@ -263,7 +273,7 @@ class Frugal(Epochs):
             "losses": self.losses.clone(),
             "batches": None if self.batches is None else self.batches.state_dict(),
             "draws": self.draws.get_state(),
-            "waiting": self.waiting.parts,
+            "waiting": self.waiting.state_dict(),
             "ledger": asdict(self.ledger),
             "history": list(self.history),
             "strategy": self.strategy.state_dict(),
@@ -285,7 +295,7 @@ class Frugal(Epochs):
             setattr(self, name, state[name])
         self.losses.copy_(state["losses"])
         self.draws.set_state(state["draws"])
-        self.waiting = Waiting([[part.to(self.device) for part in parts] for parts in state["waiting"]])
+        self.waiting.load_state_dict(state["waiting"], self.device)
         self.ledger, self.history = Ledger(**state["ledger"]), list(state["history"])
         self.batches = self.share = None
         if state["batches"] is not None:

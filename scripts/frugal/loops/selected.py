@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from frugal.errors import FrugalError
 from frugal.loops.candidates import Due, answer, shrunk, tensors_of, with_tensors
+from frugal.loops.fitting import check_data
 
 
 class Selected:
@@ -25,6 +26,7 @@ class Selected:
         score: Callable[[Any], tuple[Tensor, Tensor]] | None = None,
         longest: bool = False,
     ):
+        check_data(getattr(loader, "dataset", None), training.run.samples)
         self.training, self.loader, self.longest = training, loader, longest
         self.score = score or (lambda batch: answer(training.model, batch))
 
@@ -43,6 +45,11 @@ class Selected:
 
     def _batches(self) -> Iterator[Any]:
         training, strategy = self.training, self.training.strategy
+        if training.resumed and training.waiting.full(training.batch_size):  # saved between the batches of one set
+            yield from self._gathered()
+            training.settle()
+            if training.batches is None:  # it was the last set, and the loader would begin the next epoch
+                return
         for raw in self.loader:
             due, observed = training.take()
             if not (training.picks or observed):
@@ -57,8 +64,12 @@ class Selected:
                 yield from self._offer(batch, due)
                 continue
             training.waiting.add(batch, due, *self._chosen(batch, due, scale))
-            while (full := training.waiting.take(training.batch_size, batch)) is not None:
-                yield from self._offer(*full)
+            yield from self._gathered()
+
+    def _gathered(self) -> Iterator[Any]:
+        """The batches that those chosen so far fill."""
+        while (full := self.training.waiting.take(self.training.batch_size)) is not None:
+            yield from self._offer(*full)
 
     def _offer(self, batch: Any, due: Due) -> Iterator[Any]:
         self.training.due = due

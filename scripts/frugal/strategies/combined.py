@@ -22,13 +22,14 @@ from frugal.strategies.base import EpochPlan, Run, Strategy, TrainingState, make
 class Combined(Strategy):
     """Strategies that decide different things, in the order in which their hooks are called.
 
-    parts: of each its `use` and its parameters. A part that repeats another run's counts is given the history of the run
-    that the combination `follows`.
+    parts: of each its `use` and its parameters, or a new strategy such as `InfoBatch()`. A part that repeats another run's
+    counts is given the history of the run that the combination `follows`.
     """
 
     parts: list[Part]
 
     def __post_init__(self):
+        self.parts = [_described(part) for part in self.parts]
         self.uses = [part["use"] for part in self.parts]
         self.strategies = [make(*split(part)) for part in self.parts]
         self.reads = "coefficients" if any(part.reads == "coefficients" for part in self.strategies) else "pixels"
@@ -197,6 +198,18 @@ class Combined(Strategy):
         for part, own in zip(self.strategies, state["parts"], strict=True):
             part.load_state_dict(own)
         self.shares = state["shares"]
+
+
+def _described(part: Any) -> Part:
+    """A part by its `use` and its parameters, also where a strategy is given. Raises FrugalError for anything else."""
+    if isinstance(part, dict) and "use" in part:
+        return part
+    use = type(part).__module__.rpartition(".")[2]
+    if not isinstance(part, Strategy) or type(part).__module__ != f"frugal.strategies.{use}":
+        raise FrugalError(
+            f"strategy combined: {part!r} is no part; give strategies of Frugal's, as Combined([InfoBatch(), RigL(sparsity=0.5)])"
+        )
+    return {"use": use, **{field.name: getattr(part, field.name) for field in fields(part)}}
 
 
 def _without_lone(level: Tensor, part: Tensor | None, visited: Tensor) -> tuple[Tensor, Tensor | None]:

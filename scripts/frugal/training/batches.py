@@ -74,7 +74,7 @@ def arrange(plan: EpochPlan, samples: int, batch_size: int, spectral: bool, gene
     if len(kept) < min(batch_size, samples):
         raise FrugalError(
             f"the strategy leaves {len(kept)} of {samples} samples in an epoch, less than one batch of {batch_size}; "
-            "lower its prune ratio, raise its keep rate or lower recipe.batch_size"
+            "lower its prune ratio, raise its keep rate or lower batch_size"
         )
     order = kept if plan.order is not None else kept[torch.randperm(len(kept), generator=generator)]
     epoch = _batches(order, plan, batch_size, spectral, generator)
