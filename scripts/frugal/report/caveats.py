@@ -7,7 +7,7 @@ from frugal.report.exchange_rate import SHORTER
 from frugal.report.findings import few
 from frugal.report.load import Comparison
 from frugal.report.machines import counted
-from frugal.report.pool import NOT_POOLED
+from frugal.report.pool import NOT_POOLED, TINY
 from frugal.report.power import detectable, seeds_for
 from frugal.report.statistics import UNDECIDED, WORSE
 from frugal.report.withheld import withheld
@@ -81,15 +81,14 @@ def few_seeds(seeds: int) -> str:
 
 def cautions(row: pd.Series, compared: Comparison) -> list[str]:
     """What has to be said beside the answer that a strategy's row of the summary gives, in the order of its weight."""
-    told = (
-        withheld(row),
-        few_steps(compared),
-        at_chance(compared),
-        on_whole_images(row),
-        on_classes(row, compared),
-        on_a_falling_curve(row, compared),
-        on_a_steep_curve(compared),
-    )
+    of_the_row = (on_whole_images(row), on_classes(row, compared), on_a_falling_curve(row, compared))
+    told = (withheld(row), *cautions_on_all(compared), *of_the_row, on_a_steep_curve(compared))
+    return [caution for caution in told if caution]
+
+
+def cautions_on_all(compared: Comparison) -> list[str]:
+    """What has to be said of the plain net and its data whatever the answer is."""
+    told = (few_steps(compared), at_chance(compared), few_test_samples(compared))
     return [caution for caution in told if caution]
 
 
@@ -156,6 +155,20 @@ def at_chance(compared: Comparison) -> str:
     if not area < CHANCE:
         return ""
     return f"the plain net has hardly learned anything: ROC AUC {area:.2f}, where 0.5 is chance; give it a better recipe first"
+
+
+def few_test_samples(compared: Comparison) -> str:
+    """A warning where one sample of the test set is more than the margin; empty where its size isn't known.
+
+    The accuracy of transcripts counts characters, not samples: no warning there.
+    """
+    runs, margin = compared.runs, compared.study.margin
+    if "test_samples" not in runs or runs["test_wer"].notna().any():  # tables of before it was written lack it
+        return ""
+    size = runs["test_samples"].min()
+    if not 0 < size * margin < 1 - TINY:
+        return ""
+    return f"{size:,.0f} test samples: one of them is {100 / size:.3g} points, more than the margin of {100 * margin:g}"
 
 
 def seconds_in_doubt(compared: Comparison) -> str:

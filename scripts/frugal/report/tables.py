@@ -21,6 +21,7 @@ from frugal.report.machines import ELSEWHERE, OF_A_MACHINE, marked
 from frugal.report.pool import UNPAIRED, by_seed, pool_told, with_others
 from frugal.report.records import Found, Record
 from frugal.report.reference import spread_for
+from frugal.report.run_columns import SPLITS
 from frugal.report.schema import ITERATIONS, Metrics
 from frugal.report.simultaneous import compare
 from frugal.report.statistics import BASELINE, UNDECIDED, against_controls, intervals, paired, verdict
@@ -116,6 +117,7 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
             "git_dirty": manifest.git.dirty,
             "data_checksum": manifest.data_checksum,
             "recipe": json.dumps(recipe_of(record)),
+            **{f"{part}_samples": (manifest.samples or {}).get(part) for part in SPLITS},
             "own_recipe": own_recipe(base.get(record.cell[:2], recipe_of(record)), recipe_of(record)) or None,
         }
         row |= {
