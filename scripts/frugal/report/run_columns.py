@@ -138,6 +138,7 @@ RUNS = {
     **columns_of("string", git_commit="commit of the source, null outside of a git checkout"),
     **columns_of("boolean", git_dirty="whether the source differed from that commit"),
     **columns_of("string", data_checksum="checksum of the prepared data set", recipe="the recipe as JSON"),
+    **columns_of("integer", "classes", classes="classes of the data set, null where they are not known"),
     **columns_of("integer", "samples", **{f"{part}_samples": f"size of the {part} split" for part in SPLITS}),
     **OWN_RECIPE,
     **columns_of("datetime", started="when the run began", ended="when the run ended"),
