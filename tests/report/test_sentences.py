@@ -181,6 +181,23 @@ def test_the_control_that_follows_a_strategy_comes_before_a_nearer_one(selection
         assert len(controls) == 2
 
 
+@pytest.mark.parametrize(
+    ("interval", "found"),
+    [
+        ((0.125, -0.4044, 0.6544), "no difference is shown to"),
+        ((0.001, -0.004, 0.006), "no difference is shown to"),
+        ((-0.001, -0.006, 0.004), "no difference is shown to"),
+        ((0.0, -0.004, 0.004), "it is as accurate, within the margin, as"),
+    ],
+)
+def test_a_control_is_said_to_be_as_accurate_by_an_interval_inside_the_margin_alone(selection, interval, found):
+    columns = dict(zip([f"control_difference_{part}" for part in ("mean", "low", "high")], interval, strict=True))
+    summary = selection.summary.assign(**columns, control_verdict=against_control(*interval[1:]))
+    said = findings.headline(replace(selection, tables=selection.tables | {"summary": summary}))
+    assert f"; {found} its control `random-subset`, which back-propagates as many samples (" in said
+    assert said.count("as accurate") == found.count("as accurate")
+
+
 def test_headline_says_when_the_control_saves_too(selection):
     rate = {"samples_backpropagated_exchange_rate": 1.2, "samples_backpropagated_exchange_verdict": SAVES}
     rate |= {"samples_backpropagated_exchange_low": 1.1, "samples_backpropagated_exchange_high": 1.3}

@@ -133,11 +133,12 @@ def _by_control(row: pd.Series, compared: Comparison) -> str:
     equally, control = COSTS[compared.study.cost].equally, row["control"]
     if pd.isna(control):
         return f"**no control** {equally}: only the curve of the plain net tells the idea from doing less"
-    low, high = row["control_difference_low"], row["control_difference_high"]
+    low, high, margin = row["control_difference_low"], row["control_difference_high"], compared.study.margin
+    within = -margin <= low and high <= margin
     found = {
         BETTER: "it beats",
         WORSE: "it loses to",
-        NO_DIFFERENCE: "it is as accurate, as far as these seeds can tell, as",
+        NO_DIFFERENCE: "it is as accurate, within the margin, as" if within else "no difference is shown to",
         UNDECIDED: "it can't be told from",
     }[row["control_verdict"]]
     between = f", {points(low)} to {points(high)}" if pd.notna(low) else ", no interval"
