@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -180,6 +181,23 @@ def test_the_control_that_follows_a_strategy_comes_before_a_nearer_one(selection
         assert len(controls) == 2
 
 
+@pytest.mark.parametrize(
+    ("interval", "found"),
+    [
+        ((0.125, -0.4044, 0.6544), "no difference is shown to"),
+        ((0.001, -0.004, 0.006), "no difference is shown to"),
+        ((-0.001, -0.006, 0.004), "no difference is shown to"),
+        ((0.0, -0.004, 0.004), "it is as accurate, within the margin, as"),
+    ],
+)
+def test_a_control_is_said_to_be_as_accurate_by_an_interval_inside_the_margin_alone(selection, interval, found):
+    columns = dict(zip([f"control_difference_{part}" for part in ("mean", "low", "high")], interval, strict=True))
+    summary = selection.summary.assign(**columns, control_verdict=against_control(*interval[1:]))
+    said = findings.headline(replace(selection, tables=selection.tables | {"summary": summary}))
+    assert f"; {found} its control `random-subset`, which back-propagates as many samples (" in said
+    assert said.count("as accurate") == found.count("as accurate")
+
+
 def test_headline_says_when_the_control_saves_too(selection):
     rate = {"samples_backpropagated_exchange_rate": 1.2, "samples_backpropagated_exchange_verdict": SAVES}
     rate |= {"samples_backpropagated_exchange_low": 1.1, "samples_backpropagated_exchange_high": 1.3}
@@ -206,6 +224,43 @@ def test_the_page_says_which_difference_its_seeds_can_see(compared, make_tables)
     assert re.search(r"the margin of 0.1 points asks for \d+ seeds", caveats.in_sight(comparisons(folder, study)[0]))
     study, _, folder = make_tables(seeds=[1])
     assert caveats.in_sight(comparisons(folder, study)[0]) == "", "the headline says that one seed tells nothing"
+
+
+def with_runs(compared, **columns):
+    """The comparison with other columns of runs.csv; None leaves a column out, as in tables of before it was written."""
+    runs = compared.tables["runs"].drop(columns=[name for name, value in columns.items() if value is None])
+    runs = runs.assign(**{name: value for name, value in columns.items() if value is not None})
+    return replace(compared, tables=compared.tables | {"runs": runs})
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (12, "12 test samples: one of them is 8.33 points, more than the margin of 0.5"),
+        (199, "199 test samples: one of them is 0.503 points, more than the margin of 0.5"),
+        (200, ""),
+        (None, ""),
+    ],
+)
+def test_a_test_set_too_small_for_the_margin_is_told_wherever_there_is_an_answer(selection, compared, count, told):
+    for one in (selection, compared):  # of one study that saves and one that saves nothing
+        small = with_runs(one, test_samples=count)
+        for said in (findings.headline(small), findings.verdicts(small), answer([small])):
+            assert told in said
+            assert ("more than the margin of" in said) == bool(told)
+
+
+def test_an_accuracy_that_counts_characters_is_not_judged_by_the_number_of_samples(selection):
+    assert caveats.few_test_samples(with_runs(selection, test_samples=12))
+    assert not caveats.few_test_samples(with_runs(selection, test_samples=12, test_wer=0.1))
+
+
+def test_what_was_run_says_how_many_samples_each_split_has(results, tmp_path):
+    folder = shutil.copytree(results / "tables/compression", tmp_path / "tables")
+    told = reported.setting(folder).set_index("fact")["value"]
+    assert told["samples"] == "digits 54,000 train, 6,000 validation, 10,000 test"
+    pd.read_csv(folder / "runs.csv").drop(columns="test_samples").to_csv(folder / "runs.csv", index=False)
+    assert reported.setting(folder).set_index("fact")["value"]["samples"] == "not in the records"
 
 
 def test_missing_table_is_named(study, tmp_path):

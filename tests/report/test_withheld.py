@@ -1,6 +1,7 @@
 """Nobody is said to save, or to be as accurate, by runs that the audit doubts or that failed for a part of the seeds."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -12,7 +13,10 @@ from frugal.report.caveats import at_chance, few_steps
 from frugal.report.findings import few, named, strategies_of
 from frugal.report.known_outcomes import UNDECIDED, Case, outcomes
 from frugal.report.load import comparisons
+from frugal.report.records import read_records
 from frugal.report.sentences import headline
+from frugal.report.tables import runs_table
+from frugal.study import study_of
 from report import factory
 
 SEEDS = range(3)
@@ -153,6 +157,45 @@ def test_a_page_says_where_the_plain_net_tells_classes_no_better_than_chance(mak
     (compared,) = comparisons(folder, study)
     assert at_chance(compared)[: len(told) or None] == told
     assert bool(told) == ("where 0.5 is chance" in answer([compared]))
+
+
+@pytest.mark.parametrize(
+    ("classes", "reached", "told"),
+    [
+        (2, (0.5, 0.5, 0.5), "has hardly learned anything: balanced accuracy 50.00\N{NO-BREAK SPACE}%, where 50.00"),
+        (2, (0.6, 0.48, 0.72), "can't tell whether the plain net has learned anything: balanced accuracy 60.00"),
+        (2, (0.6, 0.56, 0.64), ""),
+        (10, (0.5, 0.49, 0.51), ""),
+        (None, (0.5, 0.5, 0.5), ""),
+    ],
+)
+def test_a_page_says_where_the_plain_net_may_say_one_class_alone(selection, classes, reached, told):
+    columns = [f"test_balanced_accuracy_{part}" for part in ("mean", "low", "high")]
+    summary = selection.summary.assign(**dict(zip(columns, reached, strict=True)))
+    runs = selection.tables["runs"].drop(columns="classes")
+    runs = runs if classes is None else runs.assign(classes=classes)
+    compared = replace(selection, tables=selection.tables | {"runs": runs, "summary": summary})
+    for said in (answer([compared]), headline(compared)):
+        assert told in said
+        assert bool(told) == ("learned anything" in said)
+
+
+def test_the_number_of_classes_is_the_entrys_or_that_of_the_prepared_files(tmp_path):
+    given = factory.selection(seeds=[0], datasets=["digits", "faces"], strategies=["full"], controls=[])
+    factory.write_runs(tmp_path, given)
+    file = tmp_path / "runs/infobatch/digits/cnn-tiny/full/seed-0/manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["spec"]["dataset"] = {"classes": 10}
+    file.write_text(json.dumps(manifest))
+    for name, classes in (("digits", 11), ("faces", 2)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        about = {"checksum": f"data-of-{name}", "classes": classes}
+        (tmp_path / "data" / name / "manifest.json").write_text(json.dumps(about))
+    study, no_doubts = study_of(given), pd.DataFrame(columns=["finding", "dataset", "model", "runs"])
+    for caches, found in ((tmp_path / "data", [10, 2]), (None, [10, None])):
+        there = read_records(study, tmp_path, caches)
+        classes = runs_table(study, there.records, no_doubts, there.classes)["classes"]
+        assert [None if pd.isna(value) else value for value in classes] == found
 
 
 def test_a_finding_names_each_of_its_runs_once_and_a_page_the_first_few():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from frugal.report.budget_curve import currency
-from frugal.report.caveats import cautions
+from frugal.report.caveats import cautions, cautions_on_all
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import SAVES, UNDECIDED, WASTES
 from frugal.report.load import Comparison
@@ -43,7 +43,7 @@ def _sentence(one: Comparison) -> str:
     if len(study.seeds) < 2:
         return f"{where}: one seed, so nothing can be said."
     if best is None:
-        return f"{where}, no strategy saves anything."
+        return f"{'; '.join([f'{where}, no strategy saves anything', *cautions_on_all(one)])}."
     name, cost, paid = f"<code>{html.escape(best['strategy'])}</code>", COSTS[study.cost], currency(study)
     share, difference = best[f"{study.cost}_saved_mean"], best["test_accuracy_difference_mean"]
     saved = cost.saving.format(percent(share)) if share > ENOUGH else f"saves no {cost.noun}"

@@ -7,7 +7,7 @@ from frugal.report.exchange_rate import SHORTER
 from frugal.report.findings import few
 from frugal.report.load import Comparison
 from frugal.report.machines import counted
-from frugal.report.pool import NOT_POOLED
+from frugal.report.pool import NOT_POOLED, TINY
 from frugal.report.power import detectable, seeds_for
 from frugal.report.statistics import UNDECIDED, WORSE
 from frugal.report.withheld import withheld
@@ -21,6 +21,9 @@ UNEVEN = 0.1  # share by which CPU seconds for a FLOP may differ where the same 
 SAME_WORK = 0.01  # share by which FLOPs for a sample may differ where the same is computed
 STEEP = 10  # margins that the plain net may gain from half of its epochs to all
 CHANCE = 0.55  # area under the ROC curve of a net that has hardly learned anything
+ONE_CLASS = (
+    1.05  # times one over the classes, up to which a balanced accuracy is that of a net that says one class alone
+)
 FEW_STEPS = 50  # of the optimizer, below which a net has hardly begun to learn
 FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
 
@@ -81,15 +84,14 @@ def few_seeds(seeds: int) -> str:
 
 def cautions(row: pd.Series, compared: Comparison) -> list[str]:
     """What has to be said beside the answer that a strategy's row of the summary gives, in the order of its weight."""
-    told = (
-        withheld(row),
-        few_steps(compared),
-        at_chance(compared),
-        on_whole_images(row),
-        on_classes(row, compared),
-        on_a_falling_curve(row, compared),
-        on_a_steep_curve(compared),
-    )
+    of_the_row = (on_whole_images(row), on_classes(row, compared), on_a_falling_curve(row, compared))
+    told = (withheld(row), *cautions_on_all(compared), *of_the_row, on_a_steep_curve(compared))
+    return [caution for caution in told if caution]
+
+
+def cautions_on_all(compared: Comparison) -> list[str]:
+    """What has to be said of the plain net and its data whatever the answer is."""
+    told = (few_steps(compared), at_one_class(compared) or at_chance(compared), few_test_samples(compared))
     return [caution for caution in told if caution]
 
 
@@ -156,6 +158,40 @@ def at_chance(compared: Comparison) -> str:
     if not area < CHANCE:
         return ""
     return f"the plain net has hardly learned anything: ROC AUC {area:.2f}, where 0.5 is chance; give it a better recipe first"
+
+
+def at_one_class(compared: Comparison) -> str:
+    """A warning where the plain net can't be told from one that gives every sample the same class; empty where it can, or where
+    the number of classes isn't known.
+
+    Such a net has the share of that class as its accuracy, which may be high, and one over the classes as its balanced accuracy.
+    """
+    runs = compared.runs[compared.runs["strategy"] == compared.study.baseline]
+    classes = runs["classes"].max() if "classes" in runs else np.nan  # tables of before it was written lack it
+    row = compared.summary.set_index("strategy").loc[compared.study.baseline]
+    reached, low, high = (row[f"test_balanced_accuracy_{part}"] for part in ("mean", "low", "high"))
+    told = f"balanced accuracy {100 * reached:.2f}\N{NO-BREAK SPACE}%"
+    same = f"{100 / classes:.2f}\N{NO-BREAK SPACE}% is that of the same class for every sample"
+    if reached <= ONE_CLASS / classes:
+        return f"the plain net has hardly learned anything: {told}, where {same}; give it a better recipe first"
+    if low <= 1 / classes:
+        told += f" ({100 * low:.2f} to {100 * high:.2f})"
+        return f"these seeds can't tell whether the plain net has learned anything: {told}, where {same}"
+    return ""
+
+
+def few_test_samples(compared: Comparison) -> str:
+    """A warning where one sample of the test set is more than the margin; empty where its size isn't known.
+
+    The accuracy of transcripts counts characters, not samples: no warning there.
+    """
+    runs, margin = compared.runs, compared.study.margin
+    if "test_samples" not in runs or runs["test_wer"].notna().any():  # tables of before it was written lack it
+        return ""
+    size = runs["test_samples"].min()
+    if not 0 < size * margin < 1 - TINY:
+        return ""
+    return f"{size:,.0f} test samples: one of them is {100 / size:.3g} points, more than the margin of {100 * margin:g}"
 
 
 def seconds_in_doubt(compared: Comparison) -> str:

@@ -7,9 +7,9 @@ import math
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 from pydantic import BaseModel, ValidationError
@@ -69,11 +69,15 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Found:
-    """What lies where a study's records belong: those that can be used, those that can't, and paths that aren't its own."""
+    """What lies where a study's records belong: those that can be used, those that can't, and paths that aren't its own.
+
+    foreign: relative to the results folder; classes: of each prepared data set that has some, by name
+    """
 
     records: list[Record]
     left_out: list[LeftOut]
-    foreign: list[str]  # relative to the results folder
+    foreign: list[str]
+    classes: dict[str, int] = field(default_factory=dict)
 
 
 def read_records(study: Study, results: Path, caches: Path | None = None) -> Found:
@@ -82,14 +86,14 @@ def read_records(study: Study, results: Path, caches: Path | None = None) -> Fou
     caches: folder of the prepared data sets that they must be of, as far as these are there; None: of any.
     Raises FrugalError naming the first bad file where no run of the baseline is left: there would be nothing to compare.
     """
-    prepared = {name: _content_of(caches / name / "manifest.json") for name in study.datasets} if caches else {}
+    prepared = {name: _prepared(caches / name / "manifest.json") for name in study.datasets} if caches else {}
     unprepared = failed.unprepared(caches, dict.fromkeys(study.datasets)) if caches else {}
     found: dict[tuple[Cell, int], Record | LeftOut] = {}
     for cell, seed in study.runs():
         try:
             record = read_record(study, cell, seed, results)
             with _telling_how(study, record.folder):
-                _check_planned(study, record, prepared.get(cell.dataset))
+                _check_planned(study, record, prepared.get(cell.dataset, {}).get("checksum"))
             found[cell, seed] = record
         except FrugalError as error:
             there = (results / study.folder(cell, seed) / "metrics.json").exists()
@@ -101,7 +105,8 @@ def read_records(study: Study, results: Path, caches: Path | None = None) -> Fou
     left_out = [one for one in found.values() if isinstance(one, LeftOut)]
     if not any(record.cell.strategy == study.baseline for record in records):
         raise FrugalError(next(run.why for run in left_out if run.cell.strategy == study.baseline))
-    return Found(records, left_out, foreign(study, results))
+    classes = {name: about["classes"] for name, about in prepared.items() if about.get("classes")}
+    return Found(records, left_out, foreign(study, results), classes)
 
 
 def _of_lost_leaders(study: Study, found: dict[tuple[Cell, int], Record | LeftOut]) -> dict[tuple[Cell, int], LeftOut]:
@@ -232,12 +237,13 @@ def _other_plan(study: Study, record: Record) -> str:
     return f"made by other code: {some(code)}" if code else "made with other settings or code"
 
 
-def _content_of(manifest: Path) -> str | None:
-    """The checksum of a prepared data set, None where it isn't prepared."""
+def _prepared(manifest: Path) -> dict[str, Any]:
+    """What a prepared data set says of itself, its checksum and classes among it; nothing where it isn't prepared."""
     try:
-        return json.loads(manifest.read_bytes())["checksum"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+        about = json.loads(manifest.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def _other(record: Record, why: str) -> FrugalError:

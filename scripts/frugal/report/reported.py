@@ -13,6 +13,7 @@ from frugal.report.budget_curve import CURRENCIES, currency
 from frugal.report.costs import COSTS, METRICS, worth_a_column
 from frugal.report.load import Comparison, spread
 from frugal.report.machines import MACHINE, machines_of
+from frugal.report.run_columns import SPLITS
 from frugal.report.words import exchange, percent, points
 
 ACCURACY = {  # metric of config/reported -> what it is of
@@ -96,6 +97,7 @@ def setting(tables: str | Path) -> pd.DataFrame:
     facts = {
         "scale": study.scale,
         "data and model": "; ".join(runs["where"].cat.categories),
+        "samples": _splits(runs) or "not in the records",
         "parameters": ", ".join(f"{model} {count:,}" for model, count in largest.items()),
         "recipe": _recipes(runs) or "not in the records",
         "runs": f"{len(runs)}: {strategies} {'strategy' if strategies == 1 else 'strategies'}, "
@@ -152,6 +154,18 @@ def _recipes(runs: pd.DataFrame) -> str:
         names = (of["dataset"] + "/" + of["model"] + " " + of["strategy"].astype(str)).unique()
         parts += [f"{', '.join(names)}: {_listed(own)}"] if own else []
     return "; ".join(parts)
+
+
+def _splits(runs: pd.DataFrame) -> str:
+    """How many samples each split of each data set has; empty where no record says."""
+    sizes = [f"{part}_samples" for part in SPLITS]
+    if not set(sizes) <= set(runs):  # tables of before they were written into them
+        return ""
+    known = runs[["dataset", *sizes]].dropna().drop_duplicates()
+    return "; ".join(
+        f"{dataset} " + ", ".join(f"{size:,.0f} {part}" for size, part in zip(counts, SPLITS, strict=True))
+        for dataset, *counts in known.itertuples(index=False)
+    )
 
 
 def _listed(settings: dict[str, Any]) -> str:

@@ -64,6 +64,8 @@ OWN_RECIPE = columns_of(
     "string", own_recipe="what the recipe has that the baseline's has not, null where they are the same"
 )
 
+SPLITS = ("train", "validation", "test")
+
 RUNS = {
     **columns_of("string", study="name of the study", scale="name of the study's scale"),
     **RUN,
@@ -136,6 +138,8 @@ RUNS = {
     **columns_of("string", git_commit="commit of the source, null outside of a git checkout"),
     **columns_of("boolean", git_dirty="whether the source differed from that commit"),
     **columns_of("string", data_checksum="checksum of the prepared data set", recipe="the recipe as JSON"),
+    **columns_of("integer", "classes", classes="classes of the data set, null where they are not known"),
+    **columns_of("integer", "samples", **{f"{part}_samples": f"size of the {part} split" for part in SPLITS}),
     **OWN_RECIPE,
     **columns_of("datetime", started="when the run began", ended="when the run ended"),
     **columns_of("integer", resumes="how often the run went on from a checkpoint"),

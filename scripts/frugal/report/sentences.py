@@ -9,7 +9,15 @@ import pandas as pd
 from IPython.display import Markdown
 
 from frugal.report.budget_curve import currency
-from frugal.report.caveats import cautions, in_sight, own_intervals, seconds_in_doubt, uneven_seconds
+from frugal.report.caveats import (
+    cautions,
+    cautions_on_all,
+    few_test_samples,
+    in_sight,
+    own_intervals,
+    seconds_in_doubt,
+    uneven_seconds,
+)
 from frugal.report.costs import COSTS
 from frugal.report.exchange_rate import LEVELLED, SAVES, WASTES
 from frugal.report.load import Comparison, comparisons, read_study_of, without_baseline
@@ -65,14 +73,19 @@ def headline(compared: Comparison) -> str:
             noun = COSTS[study.cost].noun
             return f"{where}, **nothing can be told**: no proposal has {noun} that can be held against the baseline's."
         saves = (saved > ENOUGH).any()
-        return f"{where}, **nothing is saved**: {lost if saves else 'no proposal spends less than the baseline'}."
+        why = [lost if saves else "no proposal spends less than the baseline", *_in_bold(cautions_on_all(compared))]
+        return f"{where}, **nothing is saved**: {'; '.join(why)}."
     said = [
         f"{where}, {_saved(best, compared)}",
         _by_control(best, compared),
         _by_curve(best, compared),
-        *(f"**{caution}**" for caution in cautions(best, compared)),
+        *_in_bold(cautions(best, compared)),
     ]
     return "; ".join(filter(None, said)) + ". " + _conclusion(best, study)
+
+
+def _in_bold(told: list[str]) -> list[str]:
+    return [f"**{text}**" for text in told]
 
 
 def _proposals(compared: Comparison) -> pd.DataFrame:
@@ -120,11 +133,12 @@ def _by_control(row: pd.Series, compared: Comparison) -> str:
     equally, control = COSTS[compared.study.cost].equally, row["control"]
     if pd.isna(control):
         return f"**no control** {equally}: only the curve of the plain net tells the idea from doing less"
-    low, high = row["control_difference_low"], row["control_difference_high"]
+    low, high, margin = row["control_difference_low"], row["control_difference_high"], compared.study.margin
+    within = -margin <= low and high <= margin
     found = {
         BETTER: "it beats",
         WORSE: "it loses to",
-        NO_DIFFERENCE: "it is as accurate, as far as these seeds can tell, as",
+        NO_DIFFERENCE: "it is as accurate, within the margin, as" if within else "no difference is shown to",
         UNDECIDED: "it can't be told from",
     }[row["control_verdict"]]
     between = f", {points(low)} to {points(high)}" if pd.notna(low) else ", no interval"
@@ -209,6 +223,8 @@ def verdicts(compared: Comparison) -> str:
     fidelity = "At their own fidelity, against" if compared.fidelity_differs else "Against"
     opening = f"{fidelity} `{compared.study.baseline}` and with a margin of {margin}:"
     parts = [opening, "\n".join(f"- {line}" for line in said), own_intervals(compared), in_sight(compared)]
+    if small := few_test_samples(compared):
+        parts.append(f"**The test set is too small for this margin**: {small}.")
     parts += [seconds_in_doubt(compared), uneven_seconds(compared)]
     return "\n\n".join(filter(None, parts))
 

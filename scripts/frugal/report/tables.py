@@ -21,6 +21,7 @@ from frugal.report.machines import ELSEWHERE, OF_A_MACHINE, marked
 from frugal.report.pool import UNPAIRED, by_seed, pool_told, with_others
 from frugal.report.records import Found, Record
 from frugal.report.reference import spread_for
+from frugal.report.run_columns import SPLITS
 from frugal.report.schema import ITERATIONS, Metrics
 from frugal.report.simultaneous import compare
 from frugal.report.statistics import BASELINE, UNDECIDED, against_controls, intervals, paired, verdict
@@ -74,7 +75,7 @@ def tabulate(study: Study, found: Found) -> Tables:
     """All tables of a study from the records that were found; what was left out stands in the audit."""
     records = found.records
     doubts = audit(study, records, found.left_out, found.foreign)
-    runs = runs_table(study, records, doubts)
+    runs = runs_table(study, records, doubts, found.classes)
     history = _joined(records, [record.history for record in records])
     trace = _joined(records, [record.trace for record in records])
     notes = _joined(records, [pd.DataFrame({"note": record.manifest.notes}, dtype=str) for record in records])
@@ -86,8 +87,10 @@ def tabulate(study: Study, found: Found) -> Tables:
     return Tables(runs, summary, history, doubts, trace, notes, budgets, _iterations_of(records), study)
 
 
-def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.DataFrame:
+def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame, classes: dict[str, int]) -> pd.DataFrame:
     """A row per run: metrics.json, provenance, and what it took to first reach the target accuracy (null if it never did).
+
+    classes: of prepared data sets by name, for those whose entry leaves the number to the files
 
     epochs_to_target, seconds_to_target, and cost_to_target in the unit of the study's cost, null too where no history has it.
     own_recipe: what the run's recipe has that its baseline's has not, null where they are the same
@@ -116,6 +119,8 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame) -> pd.
             "git_dirty": manifest.git.dirty,
             "data_checksum": manifest.data_checksum,
             "recipe": json.dumps(recipe_of(record)),
+            "classes": manifest.spec.get("dataset", {}).get("classes") or classes.get(record.cell.dataset),
+            **{f"{part}_samples": (manifest.samples or {}).get(part) for part in SPLITS},
             "own_recipe": own_recipe(base.get(record.cell[:2], recipe_of(record)), recipe_of(record)) or None,
         }
         row |= {
