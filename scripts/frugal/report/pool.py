@@ -14,7 +14,9 @@ from scipy import special
 
 from frugal.study import Study
 
-UNEQUAL = 0.01  # level of the test for a spread of its own, divided by how many strategies are tested beside the baseline
+UNEQUAL = (
+    0.01  # level of the test for a spread of its own, divided by how many strategies are tested beside the baseline
+)
 NOT_POOLED = "not pooled"  # in what is said of a strategy that is apart, and in nothing else that is said of intervals
 SPREADS_APART = f"its seeds scatter {{:,.1f}} times as far as the others': {NOT_POOLED}, it has an interval of its own"
 NO_SPREAD = f"no spread: every seed gives the same value; {NOT_POOLED}"
