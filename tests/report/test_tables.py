@@ -338,6 +338,10 @@ def test_joules_by_different_meters_are_flagged(make_tables):
     [
         ("different hardware", lambda manifest: manifest["hardware"].update(gpu="H200")),
         ("different code", lambda manifest: manifest["code"].update({"scripts/frugal/training/loop.py": "c" * 64})),
+        (
+            "different precision",
+            lambda manifest: manifest["notes"].append("precision auto: bfloat16, a step took 1/1.60"),
+        ),
         ("different packages", lambda manifest: manifest["versions"].update(torch="1.0")),
         ("different data", lambda manifest: manifest.update(data_checksum="other")),
     ],

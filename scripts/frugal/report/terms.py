@@ -17,6 +17,8 @@ RECIPE = "another recipe than the baseline"
 NOT_COUNTED = "FLOPs not counted alike"
 LESS = "baseline left out samples"
 UNLIKE = "control of another cost"
+AUTO = "precision auto: "  # how the note of a run on the precision that was chosen for it begins
+SET = "what the recipe says"
 
 NEARLY = 0.02  # a control may differ by this much from the run that it repeats
 
@@ -25,6 +27,7 @@ def unlike(study: Study, compared: list[Record]) -> Iterable[Finding]:
     """Runs whose terms are not those of the others."""
     yield from _hardware(compared)
     yield from _meters(compared)
+    yield from _precision(compared)
     yield from _code(compared)
     yield from _data(compared)
     yield from _recipes(study, compared)
@@ -169,6 +172,17 @@ def _meters(compared: list[Record]) -> Iterable[Finding]:
     metered = [record for record in compared if record.metrics.energy_joules is not None]
     sources = {names_of([record]): record.metrics.energy_source for record in metered}
     yield from _differing(metered, "different meters", "energy_joules by", sources)
+
+
+def _precision(compared: list[Record]) -> Iterable[Finding]:
+    """What `precision: auto` came to: a machine that chose another one rounds otherwise, which no recipe shows."""
+    chosen = {
+        names_of([record]): next(
+            (note.removeprefix(AUTO).split(",")[0] for note in record.manifest.notes if note.startswith(AUTO)), SET
+        )
+        for record in compared
+    }
+    yield from _differing(compared, "different precision", "numbers of", chosen)
 
 
 def _code(compared: list[Record]) -> Iterable[Finding]:
