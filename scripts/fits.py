@@ -2,7 +2,8 @@
 
 python scripts/fits.py cnn-tiny distilbert --size 32
 
-A net of a file in scripts/frugal/models is built too, unless it starts from weights, and tried on two invented samples.
+A net of a file in scripts/frugal/models is built too, unless it starts from weights, and tried on two invented samples. What is
+wrong with it is printed alone.
 """
 
 import argparse
@@ -29,7 +30,7 @@ SHAPES = {"text": [(64,)], "table": [(16,)], "sound": [(16000,)]}  # of its samp
 def main() -> None:
     """Print a row per strategy, a column per model, and the reasons by their numbers.
 
-    Raises FrugalError after that for a net that can't be trained whatever the strategy.
+    Raises FrugalError in place of that for a net that can't be trained whatever the strategy.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", help="of config/models.yaml, or of yours in config/local/models.yaml")
@@ -47,14 +48,14 @@ def main() -> None:
         own = parse(Model, entry, f"{file}: {name}")
         parameters = registry.check("model", own.use, own.parameters, f"{file}: {name}")
         grounds[name] = ground(own.use, parameters, given.size)
+    for name, where in grounds.items():  # first, since a table full of "yes" would say that a wrong net can be trained
+        check_net(name, where)
     console = Console(highlight=False)
     console.width = max(console.width, 140, 26 + 22 * len(grounds))  # so that a log has the same table as a terminal
     shown, reasons = table(grounds)
     console.print(shown)
     for number, why in enumerate(reasons, 1):
         console.print(f"({number}) {why}")
-    for name, where in grounds.items():
-        check_net(name, where)
 
 
 def ground(use: str, parameters: dict[str, Any], size: int) -> Ground:
@@ -90,14 +91,15 @@ def check_net(name: str, where: Ground) -> None:
             try_out(built(partial(build, shape, CLASSES, **given), asked), asked)
             return
         except WrongNet as error:
-            if error.__cause__ is None:
-                raise
+            if error.__cause__ is None:  # it runs on these samples, and gives anything but logits
+                fault = error
+                break
             fault = fault or error
         except FrugalError:
             return
-    if where.kind == "image":
-        raise WrongNet(f"{fault}; if its images are larger, say so with --size") from fault
-    raise fault
+    told = f"{fault}; {CLASSES} classes were assumed, since no data says how many"
+    larger = where.kind == "image" and fault.__cause__ is not None
+    raise WrongNet(told + "; if its images are larger, say so with --size" * larger) from fault
 
 
 def kind_of(use: str, parameters: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from frugal.training import setup
 from frugal.training.trial import Asked, try_out
 from frugal.training.writer import metrics
 
-MORE = "; if its images are larger, say so with --size$"
+MORE = "; 11 classes were assumed, since no data says how many; if its images are larger, say so with --size$"
 
 
 class Net(nn.Module):
@@ -177,9 +177,10 @@ def test_which_strategies_fit_is_told_with_what_is_wrong_with_a_net(monkeypatch,
     if message is None:
         fits.main()
     else:
-        with pytest.raises(FrugalError, match=message):
+        with pytest.raises(FrugalError, match=message) as error:
             fits.main()
-    assert "infobatch" in capsys.readouterr().out
+        assert "; 11 classes were assumed" in str(error.value)
+    assert ("infobatch" in capsys.readouterr().out) == (message is None), "no table of what a wrong net could do"
 
 
 def test_a_net_that_needs_larger_images_is_tried_on_them(monkeypatch):
