@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from frugal import AdaptiveSparseTraining, Frugal, InfoBatch
+from frugal import AdaptiveSparseTraining, Frugal, GradientNorm, InfoBatch
 from frugal.errors import FrugalError
 
 EPOCHS, SAMPLES = 4, 100
@@ -61,10 +61,10 @@ def lightning(tmp_path):
     return train
 
 
-@pytest.mark.parametrize("strategy", [InfoBatch, AdaptiveSparseTraining])
-def test_lightning_resumes_within_an_epoch_as_if_never_stopped(lightning, tmp_path, strategy):
+@pytest.mark.parametrize(("strategy", "step"), [(InfoBatch, 13), (AdaptiveSparseTraining, 13), (GradientNorm, 39)])
+def test_lightning_resumes_within_an_epoch_as_if_never_stopped(lightning, tmp_path, strategy, step):
     whole = lightning(strategy())
-    again = lightning(strategy(), resume=tmp_path / "step=13.ckpt")
+    again = lightning(strategy(), resume=tmp_path / f"step={step}.ckpt")
     assert again.by.history == whole.by.history
     assert len(whole.by.history) == EPOCHS
     assert torch.equal(again.by.losses, whole.by.losses)
@@ -127,10 +127,12 @@ def trainer(tmp_path):
     return train
 
 
-@pytest.mark.parametrize("strategy", [InfoBatch, AdaptiveSparseTraining])
-def test_the_trainer_of_transformers_resumes_within_an_epoch_as_if_never_stopped(trainer, tmp_path, strategy):
+@pytest.mark.parametrize(
+    ("strategy", "step"), [(InfoBatch, 14), (AdaptiveSparseTraining, 14), (GradientNorm, 14), (GradientNorm, 28)]
+)
+def test_the_trainer_of_transformers_resumes_within_an_epoch_as_if_never_stopped(trainer, tmp_path, strategy, step):
     whole = trainer(strategy())
-    again = trainer(strategy(), resume=str(tmp_path / "checkpoint-14"))
+    again = trainer(strategy(), resume=str(tmp_path / f"checkpoint-{step}"))
     assert again.history == whole.history
     assert len(whole.history) == EPOCHS
     assert torch.equal(again.losses, whole.losses)

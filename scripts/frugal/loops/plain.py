@@ -31,16 +31,8 @@ from frugal.strategies.base import Strategy
 from frugal.training.batches import Epoch
 from frugal.training.distributed import Team
 
-COUNTS = (
-    "epoch",
-    "passed",
-    "steps",
-    "step_of_epoch",
-    "trained",
-    "steps_before",
-    "rate_at",
-    "finished",
-)  # of a saved state
+# Of a saved state.
+COUNTS = ("epoch", "passed", "steps", "step_of_epoch", "trained", "steps_before", "rate_at", "finished")
 
 
 class Frugal(Epochs):
