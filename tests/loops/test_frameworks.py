@@ -6,10 +6,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from frugal import AdaptiveSparseTraining, Frugal, InfoBatch
+from frugal import AdaptiveSparseTraining, Frugal, GradientNorm, InfoBatch
 from frugal.errors import FrugalError
 
-EPOCHS, SAMPLES = 4, 100
+EPOCHS, SAMPLES = 4, 104  # which fill no last batch
 DRAW = torch.Generator().manual_seed(0)
 INPUTS, LABELS = torch.randn(SAMPLES, 8, generator=DRAW), torch.randint(3, (SAMPLES,), generator=DRAW)
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
@@ -61,10 +61,10 @@ def lightning(tmp_path):
     return train
 
 
-@pytest.mark.parametrize("strategy", [InfoBatch, AdaptiveSparseTraining])
-def test_lightning_resumes_within_an_epoch_as_if_never_stopped(lightning, tmp_path, strategy):
+@pytest.mark.parametrize(("strategy", "step"), [(InfoBatch, 13), (AdaptiveSparseTraining, 13), (GradientNorm, 39)])
+def test_lightning_resumes_within_an_epoch_as_if_never_stopped(lightning, tmp_path, strategy, step):
     whole = lightning(strategy())
-    again = lightning(strategy(), resume=tmp_path / "step=13.ckpt")
+    again = lightning(strategy(), resume=tmp_path / f"step={step}.ckpt")
     assert again.by.history == whole.by.history
     assert len(whole.by.history) == EPOCHS
     assert torch.equal(again.by.losses, whole.by.losses)
@@ -77,7 +77,7 @@ def test_lightning_with_another_loader_or_length_is_refused(lightning):
         lightning(AdaptiveSparseTraining(), validated=True)
     with pytest.raises(FrugalError, match="max_epochs is 4"):
         lightning(InfoBatch(), epochs=5)
-    with pytest.raises(FrugalError, match="samples is 150, and the data set has 100"):
+    with pytest.raises(FrugalError, match="samples is 150, and the data set has 104"):
         lightning(InfoBatch(), selects=False, samples=150)
 
 
@@ -127,10 +127,12 @@ def trainer(tmp_path):
     return train
 
 
-@pytest.mark.parametrize("strategy", [InfoBatch, AdaptiveSparseTraining])
-def test_the_trainer_of_transformers_resumes_within_an_epoch_as_if_never_stopped(trainer, tmp_path, strategy):
+@pytest.mark.parametrize(
+    ("strategy", "step"), [(InfoBatch, 14), (AdaptiveSparseTraining, 14), (GradientNorm, 14), (GradientNorm, 28)]
+)
+def test_the_trainer_of_transformers_resumes_within_an_epoch_as_if_never_stopped(trainer, tmp_path, strategy, step):
     whole = trainer(strategy())
-    again = trainer(strategy(), resume=str(tmp_path / "checkpoint-14"))
+    again = trainer(strategy(), resume=str(tmp_path / f"checkpoint-{step}"))
     assert again.history == whole.history
     assert len(whole.history) == EPOCHS
     assert torch.equal(again.losses, whole.losses)
@@ -141,7 +143,7 @@ def test_the_trainer_of_transformers_resumes_within_an_epoch_as_if_never_stopped
     [
         ({"gradient_accumulation_steps": 2}, "needs 1"),
         ({"num_train_epochs": 2}, "is 2, and Frugal needs 4"),
-        ({"samples": 150}, "samples is 150, and the data set has 100"),
+        ({"samples": 150}, "samples is 150, and the data set has 104"),
     ],
 )
 def test_what_the_trainer_of_transformers_does_otherwise_is_refused(trainer, given, says):

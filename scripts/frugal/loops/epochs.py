@@ -68,8 +68,8 @@ class Epochs:
     finished: bool
 
     def most_batches(self) -> int:
-        """Of an epoch that leaves nothing out."""
-        return len(cut(self.run.samples, self.batch_size))
+        """Of an epoch that leaves nothing out, with one more that samples left of the last epoch may fill."""
+        return len(cut(self.run.samples, self.batch_size)) + self.picks
 
     def planned(self) -> Epoch | None:
         """This rank's part of the epoch under way, or of the next; after the last one, of that."""

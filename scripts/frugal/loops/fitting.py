@@ -90,7 +90,10 @@ def check(strategy: Strategy, model: nn.Module, samples: int, epochs: int, batch
 def check_followed(
     strategy: Strategy, samples: int, epochs: int, followed: list[dict[str, float]] | None, scores: Tensor | None
 ) -> None:
-    """Raise FrugalError where what the strategy needs of another run isn't given, or isn't of this data set or length."""
+    """Raise FrugalError where what the strategy needs of another run isn't given, or isn't of this data set or length.
+
+    scores: (n,) or (n, columns)
+    """
     given = {"followed": followed, "scores": scores}
     for part in parts_of(strategy):
         name = type(part).__module__.rpartition(".")[2]

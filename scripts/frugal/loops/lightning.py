@@ -69,7 +69,9 @@ class FrugalCallback(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Tell Lightning how many batches this epoch has: it asked once, before the first, and would cut others short."""
-        batches, interval = len(self.training.sampler), trainer.val_check_interval
+        training, interval = self.training, trainer.val_check_interval
+        # How many a choice within a batch gives isn't known before the last.
+        batches = training.most_batches() if training.picks else len(training.sampler)
         trainer.fit_loop.max_batches = batches
         if trainer.fit_loop._data_fetcher.length is not None:  # which a resumed fit asks once for all epochs
             trainer.fit_loop._data_fetcher.length = batches

@@ -31,16 +31,7 @@ from frugal.strategies.base import Strategy
 from frugal.training.batches import Epoch
 from frugal.training.distributed import Team
 
-COUNTS = (
-    "epoch",
-    "passed",
-    "steps",
-    "step_of_epoch",
-    "trained",
-    "steps_before",
-    "rate_at",
-    "finished",
-)  # of a saved state
+SAVED = ("epoch", "passed", "steps", "step_of_epoch", "trained", "steps_before", "rate_at", "finished")
 
 
 class Frugal(Epochs):
@@ -269,7 +260,7 @@ class Frugal(Epochs):
         self.settle()
         return {
             "made_for": self._made_for(),
-            **{name: getattr(self, name) for name in COUNTS},
+            **{name: getattr(self, name) for name in SAVED},
             "losses": self.losses.clone(),
             "batches": None if self.batches is None else self.batches.state_dict(),
             "draws": self.draws.get_state(),
@@ -291,7 +282,7 @@ class Frugal(Epochs):
                 raise FrugalError(f"load_state_dict: {name} was {before} when it was saved and is {value} now")
         self.strategy.rebuild(self.view, state["strategy"])
         self.strategy.load_state_dict(state["strategy"])
-        for name in COUNTS:
+        for name in SAVED:
             setattr(self, name, state[name])
         self.losses.copy_(state["losses"])
         self.draws.set_state(state["draws"])
