@@ -6,6 +6,7 @@ from pathlib import Path
 
 from frugal.errors import exit_with_one_line
 from frugal.report import load, repeat
+from frugal.report.lacking import lacking
 from frugal.report.load import read_study_of
 from frugal.report.page import render
 
@@ -47,10 +48,12 @@ def main() -> None:
         for path in sorted(Path(given.tables).glob("*.*"))
         if path.suffix in SHOWN
     }
-    commits = load.read_table(given.tables, "runs")["git_commit"].dropna()
+    runs = load.read_table(given.tables, "runs")
+    commits = runs["git_commit"].dropna()
     around = {
         "home": os.path.relpath(given.home or folder.parent / "index.html", folder),
         "reports": {name: None if name == study.name else f"{name}.html" for name in given.reports},
+        "lacking": lacking(study, runs),
         "commands": repeat.lines(study, commits.unique(), str(given.notebook)),
         "tables": tables,
         "ideas": study.labels,

@@ -3,6 +3,7 @@
 So a user's entries make no record "with uncommitted changes", and an update of the repository never meets them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,6 +82,20 @@ def contents(folder: Path, file: str) -> dict[str, tuple[Path, Any]]:
             raise FrugalError(f"{own}: {name} is also in {folder / file}; give yours another name")
         found[name] = own, content
     return found
+
+
+def own_files(folder: Path, study: str, datasets: Iterable[str], models: Iterable[str]) -> list[str]:
+    """Files in config/local that a study needs: those of the names that the other files don't have, so that a clone lacks them.
+
+    folder: that of the config; without one nothing is known
+    """
+    found = []
+    for file, names in ((DATASETS.file, datasets), (MODELS.file, models)):
+        if (folder / file).is_file() and set(names) - read_yaml(folder / file).keys():
+            found.append(folder / LOCAL / file)
+    if (folder / "studies").is_dir() and not (folder / "studies" / f"{study}.yaml").is_file():
+        found.append(folder / LOCAL / "studies" / f"{study}.yaml")
+    return [str(file) for file in found]
 
 
 def study_files(folder: Path) -> dict[str, Path]:

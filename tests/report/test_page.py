@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
+import pandas as pd
 import pytest
 
 from report import factory, pages
@@ -46,6 +48,26 @@ def test_report_is_one_page_that_needs_no_network(rendered, name, least):
     assert "report.save(" in re.sub(r"<[^>]+>", "", page)
     assert "Traceback" not in page
     assert "Warning" not in page
+
+
+def test_a_report_says_which_files_a_clone_lacks(rendered, tmp_path):
+    """Of a study as it is here, and of the same one with data, a net and a strategy of a user's own."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook.cells = notebook.cells[:2]
+    nbformat.write(notebook, tmp_path / "short.ipynb")
+    tables = shutil.copytree(rendered / "tables/compression", tmp_path / "tables/compression")
+    study, runs = json.loads((tables / "study.json").read_text()), pd.read_csv(tables / "runs.csv")
+    code = ["scripts/frugal/models/local_net.py", "scripts/frugal/strategies/local_mine.py"]
+    own = study | {"name": "mine", "datasets": ["digits", "letters"], "models": ["net"]}
+    needed = [f"config/local/{name}.yaml" for name in ("datasets", "models", "studies/mine")] + code
+    for given, of_runs, files in ((study, [None, None], []), (own, [code[0], ", ".join(code)], needed)):
+        (tables / "study.json").write_text(json.dumps(given))
+        runs.assign(own_code=[of_runs[row % 2] for row in runs.index]).to_csv(tables / "runs.csv", index=False)
+        done = render(tmp_path, notebook=tmp_path / "short.ipynb")
+        assert done.returncode == 0, done.stderr
+        page = (tmp_path / "reports/compression.html").read_text()
+        told = re.findall("so a clone lacks them. (.*)</p>", page)
+        assert [re.findall("<code>(.*?)</code>", text) for text in told] == [files] * bool(files)
 
 
 def test_only_the_declared_outputs_are_left(rendered):

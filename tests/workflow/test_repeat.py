@@ -4,11 +4,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from frugal.config import Config
 from frugal.plan import Plan
 from frugal.report import repeat
+from frugal.report.lacking import lacking
 from frugal.report.links import Links
 from frugal.study import read_study
 from frugal.yamlfile import read_yaml
@@ -54,6 +56,18 @@ def test_the_command_of_a_report_plans_its_study_again_where_its_results_are(fre
     assert fresh.planned(*words(command), config=())["train"] == len(list(study.runs())) > 30
     assert f"{results}/demo/index.html" in fresh.said
     assert "'override={strategies: {fixed-16: {k_hi: 12}}, seeds: [" in command, "for readers too"
+
+
+def test_files_of_ones_own_are_told_from_those_of_the_repository(study, tmp_path):
+    code = repeat.own_code(["frugal/strategies/local_mine.py", "frugal/strategies/infobatch.py"])
+    assert code == "scripts/frugal/strategies/local_mine.py"
+    assert repeat.own_code(["frugal/localise.py"]) is None
+    runs = pd.DataFrame({"own_code": [code, None]})
+    own = study.model_copy(update={"datasets": ["digits", "letters"]})
+    here = ROOT / "config"
+    assert lacking(study, runs.drop(columns="own_code"), here) == []
+    assert lacking(own, runs, here) == [str(here / "local/datasets.yaml"), code]
+    assert lacking(own, runs, tmp_path / "none") == [code], "without a config nothing is known of entries"
 
 
 def test_tables_that_do_not_say_with_which_configuration_have_no_command(results, study):

@@ -143,7 +143,8 @@ def to_html(executed: Path, about: Mapping[str, Any]) -> str:
     """The executed notebook as one page that needs no network, nor scripts to be read.
 
     about: title; notebook, figures: where those lie, relative to the page; of a study's report also home: the front page,
-    reports: the other reports, by name; commands: what repeats it; tables: by name; ideas: of the strategies, by name
+    reports: the other reports, by name; commands: what repeats it; lacking: files that a clone lacks; tables: by name;
+    ideas: of the strategies, by name
     """
     exporter = HTMLExporter(
         extra_template_basedirs=[str(TEMPLATES)], template_name="report", exclude_anchor_links=True, embed_images=True

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 from frugal.study import Study
 
@@ -27,6 +28,11 @@ def command(study: Study, targets: str = "") -> str | None:
 def making(study: Study, targets: str) -> str:
     """The same for a message: where the configuration isn't known, with the one that is the default."""
     return command(study, targets) or f"{SNAKEMAKE} {targets}"
+
+
+def own_code(files: Iterable[str]) -> str | None:
+    """Of a run's code the files that git ignores, local_*.py; None where there are none. files: relative to scripts/."""
+    return ", ".join(f"scripts/{file}" for file in files if Path(file).name.startswith("local_")) or None
 
 
 def lines(study: Study, commits: Iterable[str], notebook: str) -> list[str]:

@@ -141,6 +141,7 @@ RUNS = {
     **columns_of("integer", "classes", classes="classes of the data set, null where they are not known"),
     **columns_of("integer", "samples", **{f"{part}_samples": f"size of the {part} split" for part in SPLITS}),
     **OWN_RECIPE,
+    **columns_of("string", own_code="files of the run's code that git ignores, null where there are none"),
     **columns_of("datetime", started="when the run began", ended="when the run ended"),
     **columns_of("integer", resumes="how often the run went on from a checkpoint"),
     **columns_of("string", loss_curve="digest of the training loss of every step; equal only where all losses are"),

@@ -21,6 +21,7 @@ from frugal.report.machines import ELSEWHERE, OF_A_MACHINE, marked
 from frugal.report.pool import UNPAIRED, by_seed, pool_told, with_others
 from frugal.report.records import Found, Record
 from frugal.report.reference import spread_for
+from frugal.report.repeat import own_code
 from frugal.report.run_columns import SPLITS
 from frugal.report.schema import ITERATIONS, Metrics
 from frugal.report.simultaneous import compare
@@ -118,6 +119,7 @@ def runs_table(study: Study, records: list[Record], doubts: pd.DataFrame, classe
             "git_commit": manifest.git.commit,
             "git_dirty": manifest.git.dirty,
             "data_checksum": manifest.data_checksum,
+            "own_code": own_code(manifest.code),
             "recipe": json.dumps(recipe_of(record)),
             "classes": manifest.spec.get("dataset", {}).get("classes") or classes.get(record.cell.dataset),
             **{f"{part}_samples": (manifest.samples or {}).get(part) for part in SPLITS},
