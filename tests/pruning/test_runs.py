@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +14,12 @@ import tiny
 from frugal.errors import FrugalError
 from frugal.pruning.choice import Guards
 from frugal.pruning.groups import Group
+from frugal.strategies.dynamic_pruning import DynamicPruning, Events
 from frugal.training.checkpoint import Checkpoints
 from frugal.training.history import History, read_followed
 from frugal.training.signals import Interrupted
 from frugal.training.writer import manifest, metrics, write_record
+from frugal.yamlfile import read_yaml
 
 EVERYTHING = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 HALF = {"target_flops": 0.5, "every": 2, "round_to": 1, "step": 0.2, "events": 5, "until": 0.8}
@@ -169,6 +172,23 @@ def test_a_control_without_a_pruned_run_to_follow_says_so(digits, use):
 def test_a_target_that_no_guard_allows_is_an_error_before_the_first_step(digits, parameters, message):
     with pytest.raises(FrugalError, match=message):
         tiny.trainer(digits, tiny.spec("dynamic_pruning", **parameters))
+
+
+def test_as_many_steps_as_the_study_for_ones_own_data_asks_for_are_never_too_few():
+    """In its comment: 30, or ten times `every`. Two removals at least, since one of a quarter of each layer leaves 0.56 of it."""
+    own = read_yaml(Path("config/studies/own.yaml"))["strategies"]["dynamic-pruning"]
+    used = DynamicPruning(**{name: own[name] for name in ("every", "events", "step", "target_flops")})
+
+    def removals(steps, every):
+        return Events(every, used.warmup, used.until, used.events).possible(steps)
+
+    assert all(removals(steps, used.every) >= 2 for steps in range(30, 500))
+    assert all(removals(steps, every) >= 2 for every in range(1, 50) for steps in range(10 * every, 500))
+    for steps in (9, 29):
+        with pytest.raises(
+            FrugalError, match=f"a check every 10 of {steps} steps leaves none .*; lower every or until"
+        ):
+            removals(steps, used.every)
 
 
 def test_a_layer_at_its_floor_is_left_as_it_is_and_noted(digits):
