@@ -6,7 +6,6 @@ from pathlib import Path
 
 from frugal.errors import exit_with_one_line
 from frugal.report import load, repeat
-from frugal.report.lacking import lacking
 from frugal.report.load import read_study_of
 from frugal.report.page import render
 
@@ -53,7 +52,7 @@ def main() -> None:
     around = {
         "home": os.path.relpath(given.home or folder.parent / "index.html", folder),
         "reports": {name: None if name == study.name else f"{name}.html" for name in given.reports},
-        "lacking": lacking(study, runs),
+        "lacking": repeat.lacking(study, runs),
         "commands": repeat.lines(study, commits.unique(), str(given.notebook)),
         "tables": tables,
         "ideas": study.labels,

@@ -28,8 +28,10 @@ def in_one_line(error: BaseException, most: int = 200, kind: bool = True) -> str
     most: characters of its text; kind: False leaves its kind out
     """
     text = " ".join(str(error).split())
-    if isinstance(error, FrugalError) or not kind:
-        return text if isinstance(error, FrugalError) else text[:most]
+    if isinstance(error, FrugalError):
+        return text
+    if not kind:
+        return text[:most]
     return f"{type(error).__name__}: {text[:most]}" if text else type(error).__name__
 
 

@@ -10,7 +10,6 @@ import pytest
 from frugal.config import Config
 from frugal.plan import Plan
 from frugal.report import repeat
-from frugal.report.lacking import lacking
 from frugal.report.links import Links
 from frugal.study import read_study
 from frugal.yamlfile import read_yaml
@@ -65,9 +64,9 @@ def test_files_of_ones_own_are_told_from_those_of_the_repository(study, tmp_path
     runs = pd.DataFrame({"own_code": [code, None]})
     own = study.model_copy(update={"datasets": ["digits", "letters"]})
     here = ROOT / "config"
-    assert lacking(study, runs.drop(columns="own_code"), here) == []
-    assert lacking(own, runs, here) == [str(here / "local/datasets.yaml"), code]
-    assert lacking(own, runs, tmp_path / "none") == [code], "without a config nothing is known of entries"
+    assert repeat.lacking(study, runs.drop(columns="own_code"), here) == []
+    assert repeat.lacking(own, runs, here) == [str(here / "local/datasets.yaml"), code]
+    assert repeat.lacking(own, runs, tmp_path / "none") == [code], "without a config nothing is known of entries"
 
 
 def test_tables_that_do_not_say_with_which_configuration_have_no_command(results, study):

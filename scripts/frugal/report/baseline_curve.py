@@ -21,9 +21,7 @@ DRAWS = 4000  # at least
 BEYOND = 50  # of the draws that lie beyond each end of the widest interval
 STEPS = 24  # of the bisection that looks for a budget: to a part in ten million of a segment of the curve
 ROUNDING = 1e-12  # of a mean
-PRIOR = (
-    4  # degrees of freedom with which the pooled spread counts at a smaller budget, beside the spread of its own runs
-)
+PRIOR = 4  # degrees of freedom with which the pooled spread counts at a smaller budget, beside that of its own runs
 
 
 def monotone(accuracies: np.ndarray, weights: Sequence[float]) -> np.ndarray:

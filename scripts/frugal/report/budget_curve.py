@@ -77,8 +77,8 @@ def exchange_table(study: Study, runs: pd.DataFrame, levels: pd.Series, pools: P
         pool = pools[dataset, model]
         strictest = levels.xs((dataset, model), level=["dataset", "model"]).max()
         curve, spreads, remark = curve_of(study, mine, pool, CONFIDENCE if np.isnan(strictest) else strictest)
-        shifts = seed_shifts(study, by_seed(mine), pool)
-        unshared = unshared_variances(study, by_seed(mine), pool)
+        values = by_seed(mine)
+        shifts, unshared = seed_shifts(study, values, pool), unshared_variances(study, values, pool)
         mine = mine.assign(test_accuracy=mine["test_accuracy"] - mine["strategy"].map(shifts))
         for strategy in dict.fromkeys(mine["strategy"]):
             if strategy not in study.strategies:

@@ -21,9 +21,7 @@ UNEVEN = 0.1  # share by which CPU seconds for a FLOP may differ where the same 
 SAME_WORK = 0.01  # share by which FLOPs for a sample may differ where the same is computed
 STEEP = 10  # margins that the plain net may gain from half of its epochs to all
 CHANCE = 0.55  # area under the ROC curve of a net that has hardly learned anything
-ONE_CLASS = (
-    1.05  # times one over the classes, up to which a balanced accuracy is that of a net that says one class alone
-)
+ONE_CLASS = 1.05  # times one over the classes: up to it a balanced accuracy is that of a net that says one class alone
 FEW_STEPS = 50  # of the optimizer, below which a net has hardly begun to learn
 FEW = 5  # seeds, below which an interval says more about the draw of the seeds than about the strategies
 

@@ -14,9 +14,7 @@ from scipy import special
 
 from frugal.study import Study
 
-UNEQUAL = (
-    0.01  # level of the test for a spread of its own, divided by how many strategies are tested beside the baseline
-)
+UNEQUAL = 0.01  # level of the test for a spread of its own, divided by how many strategies but the baseline are tested
 NOT_POOLED = "not pooled"  # in what is said of a strategy that is apart, and in nothing else that is said of intervals
 SPREADS_APART = f"its seeds scatter {{:,.1f}} times as far as the others': {NOT_POOLED}, it has an interval of its own"
 NO_SPREAD = f"no spread: every seed gives the same value; {NOT_POOLED}"
@@ -151,17 +149,17 @@ def unshared_variances(study: Study, values: pd.DataFrame, pool: Pool) -> pd.Ser
     if kept is None:
         return found
     design = layout(kept.notna().to_numpy())
-    inverse, base = np.linalg.pinv(design.T @ design), list(kept.index).index(study.baseline)
+    inverse, base = np.linalg.pinv(design.T @ design), kept.index.get_loc(study.baseline)
     count = kept.notna().sum(axis=1)
     for name, row in values.iterrows():
         contrast = np.zeros(design.shape[1])
         contrast[base] = 1
         own = 1 / count[study.baseline]
         if name in kept.index:
-            contrast[list(kept.index).index(name)] -= 1
+            contrast[kept.index.get_loc(name)] -= 1
             own += 1 / count[name]
         else:
-            seeds = [list(kept.columns).index(seed) for seed in row.dropna().index if seed in kept.columns]
+            seeds = [kept.columns.get_loc(seed) for seed in row.dropna().index if seed in kept.columns]
             for seed in filter(None, seeds):  # the first has no column
                 contrast[len(kept) + seed - 1] = 1 / len(seeds)
         found[name] = max(0.0, float(contrast @ inverse @ contrast) - own) if name != study.baseline else 0.0
@@ -170,13 +168,8 @@ def unshared_variances(study: Study, values: pd.DataFrame, pool: Pool) -> pd.Ser
 
 def _linked_with_baseline(study: Study, values: pd.DataFrame, pool: Pool) -> pd.DataFrame | None:
     """Of the pooled strategies and the baseline those that a chain of shared seeds ties to it, and these seeds; None of none."""
-    kept = values.loc[
-        [
-            name
-            for name in values.index
-            if name in study.strategies and (name not in pool.apart or name == study.baseline)
-        ]
-    ]
+    told_by = {*study.strategies} - {*pool.apart} | {study.baseline}
+    kept = values.loc[[name for name in values.index if name in told_by]]
     there = kept.notna().to_numpy()
     if study.baseline not in values.index or not (there.sum(0) > 1).any():
         return None

@@ -1,9 +1,15 @@
-"""The commands that repeat a study: with the whole `--config` of the workflow that planned it, as its tables tell it."""
+"""The commands that repeat a study: with the whole `--config` of the workflow that planned it, as its tables tell it.
+
+And the files that it needs and a clone of the repository lacks, since git ignores what is a user's own.
+"""
 
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+import pandas as pd
+
+from frugal.entries import own_files
 from frugal.study import Study
 
 SNAKEMAKE = ".venv/bin/snakemake --cores all"
@@ -33,6 +39,13 @@ def making(study: Study, targets: str) -> str:
 def own_code(files: Iterable[str]) -> str | None:
     """Of a run's code the files that git ignores, local_*.py; None where there are none. files: relative to scripts/."""
     return ", ".join(f"scripts/{file}" for file in files if Path(file).name.startswith("local_")) or None
+
+
+def lacking(study: Study, runs: pd.DataFrame, config: Path = Path("config")) -> list[str]:
+    """Paths from the top of the repository of what a clone lacks. runs: a row per run; config: the folder of the config."""
+    told = runs["own_code"].dropna().unique() if "own_code" in runs else ()  # tables of before it was written lack it
+    code = {file for files in told for file in files.split(", ")}
+    return [*own_files(config, study.name, study.datasets, study.models), *sorted(code)]
 
 
 def lines(study: Study, commits: Iterable[str], notebook: str) -> list[str]:

@@ -89,16 +89,12 @@ def compare(
         rows = {name: [*none, "the baseline has no run"] for name in names}
     else:
         others = len(names) - 1
-        pooled = [name for name in names if name != baseline and name not in found.apart]
+        alone = dict.fromkeys(names, BASELINE_APART) | found.apart if baseline in found.apart else found.apart
         rows = {
-            name: _by_itself(values, baseline, name, others, why)
-            for name, why in found.apart.items()
-            if name != baseline
+            name: _by_itself(values, baseline, name, others, why) for name, why in alone.items() if name != baseline
         }
-        if baseline in found.apart:
-            rows |= {name: _by_itself(values, baseline, name, others, BASELINE_APART) for name in pooled}
-        else:
-            rows |= _together(names, numbers, baseline, pooled, found, others)
+        pooled = [name for name in names if name != baseline and name not in alone]
+        rows |= _together(names, numbers, baseline, pooled, found, others)
         rows[baseline] = [*none, found.apart.get(baseline, np.nan)]
     for place, column in enumerate([*DIFFERENCES, "level", "reason"]):
         table[column] = [rows[name][place] for name in names]

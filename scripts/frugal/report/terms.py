@@ -8,6 +8,7 @@ from typing import Any
 from frugal.costs import held_equal
 from frugal.differences import some
 from frugal.recipe import DEFAULTS
+from frugal.record import PRECISION_CHOSEN
 from frugal.report.findings import Finding, names_of
 from frugal.report.machines import machine_of, told_apart
 from frugal.report.records import Record
@@ -17,7 +18,6 @@ RECIPE = "another recipe than the baseline"
 NOT_COUNTED = "FLOPs not counted alike"
 LESS = "baseline left out samples"
 UNLIKE = "control of another cost"
-AUTO = "precision auto: "  # how the note of a run on the precision that was chosen for it begins
 SET = "what the recipe says"
 
 NEARLY = 0.02  # a control may differ by this much from the run that it repeats
@@ -176,12 +176,11 @@ def _meters(compared: list[Record]) -> Iterable[Finding]:
 
 def _precision(compared: list[Record]) -> Iterable[Finding]:
     """What `precision: auto` came to: a machine that chose another one rounds otherwise, which no recipe shows."""
-    chosen = {
-        names_of([record]): next(
-            (note.removeprefix(AUTO).split(",")[0] for note in record.manifest.notes if note.startswith(AUTO)), SET
-        )
-        for record in compared
-    }
+    chosen = {names_of([record]): SET for record in compared}
+    for record in compared:
+        for note in record.manifest.notes:
+            if note.startswith(PRECISION_CHOSEN):
+                chosen[names_of([record])] = note.removeprefix(PRECISION_CHOSEN).split(",")[0]
     yield from _differing(compared, "different precision", "numbers of", chosen)
 
 

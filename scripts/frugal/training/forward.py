@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from frugal.errors import FrugalError
 from frugal.measure.clock import synchronise
+from frugal.record import PRECISION_CHOSEN
 from frugal.training import convolution_gradients
 from frugal.training.device import cpu_flags
 
@@ -131,7 +132,7 @@ def choose_precision(
     Leaves the model, its statistics and the random state as they were.
     """
     if not computes_bfloat16(device):
-        return "float32", "precision auto: float32, this device has no bfloat16 instructions"
+        return "float32", f"{PRECISION_CHOSEN}float32, this device has no bfloat16 instructions"
     times, spent = {"float32": float("inf"), "bfloat16": float("inf")}, 0.0
     if device.type == "cpu":
         shape = (min(shape[0], FILLS), *shape[1:])
@@ -145,7 +146,7 @@ def choose_precision(
                 break
     gain = times["float32"] / times["bfloat16"]
     chosen = "bfloat16" if gain >= PAYS else "float32"
-    return chosen, f"precision auto: {chosen}, a step in bfloat16 took 1/{gain:.2f} of one in float32 on this device"
+    return chosen, f"{PRECISION_CHOSEN}{chosen}, a step in bfloat16 took 1/{gain:.2f} of one in float32 on this device"
 
 
 def choose_gradients(
